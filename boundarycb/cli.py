@@ -1,0 +1,74 @@
+"""The command line: ``boundarycb info RUN`` and ``boundarycb export RUN -o out.gif``. It imports neither torch nor Lightning."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import boundarycb
+from boundarycb.history import History, load
+from boundarycb.sinks.gif import make_movie
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit status: 0, or 1 after an error that it told in one line."""
+    options = _parser().parse_args(arguments)
+    try:
+        history = load(options.run)
+        print(options.act(history, options))
+    except (OSError, ValueError) as error:
+        print(f"boundarycb {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="boundarycb", description="Look at runs that boundarycb has watched.")
+    parser.add_argument("--version", action="version", version=f"boundarycb {boundarycb.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True)
+    info = commands.add_parser("info", help="say what a run's history holds")
+    export = commands.add_parser("export", help="make the movie of a run")
+    for command, act in ((info, _info), (export, _export)):
+        command.add_argument("run", type=Path, metavar="RUN", help="the run's directory, or its history.bcb")
+        command.set_defaults(act=act)
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.gif", help="the file to write")
+    export.add_argument("--size", type=int, default=512, help="longer side of the plot in pixels (default: %(default)s)")
+    export.add_argument("--frames", type=int, default=240, help="frames at most (default: %(default)s)")
+    export.add_argument("--fps", type=float, default=None, help="frames a second (default: so that it takes 12 seconds)")
+    export.add_argument("--max-mb", type=float, default=32.0, help="thin frames until the file is no larger (default: %(default)s)")
+    return parser
+
+
+def _info(history: History, options: argparse.Namespace) -> str:  # noqa: ARG001 - the signature of a command
+    lines = [f"history    {history.path} ({history.path.stat().st_size / 1e6:.2f} MB)"]
+    if not len(history):
+        return "\n".join([*lines, "samples    none"])
+    first, last = history[0], history[-1]
+    (u0, u1), (v0, v1) = history.slice.bounds
+    lines += [
+        f"samples    {len(history)}, steps {first.step:,} to {last.step:,}",
+        f"time       {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(first.time))}, {last.time - first.time:.1f} s of training",
+        f"slice      {history.slice.names[0]} {u0:.4g} to {u1:.4g}, {history.slice.names[1]} {v0:.4g} to {v1:.4g}, "
+        f"inputs of shape {history.slice.input_shape}",
+        f"lines      {len(last.boundaries)} at the last step, {'exact' if last.boundaries.exact else 'from a grid'} "
+        f"({last.capture.resolution} points a side)",
+        "layers     " + ", ".join(f"{layer.name} ({len(layer.kept)} {layer.op})" for layer in last.layers),
+    ]
+    lines += [f"{name:<10} {value:.6g} at the last step" for name, value in last.scalars.items()]
+    return "\n".join(lines + [f"note       {note}" for note in last.notes])
+
+
+def _export(history: History, options: argparse.Namespace) -> str:
+    if options.output.suffix.lower() != ".gif":
+        raise ValueError(f"`--output` must end in .gif, got {options.output}.")
+    movie = make_movie(history, size=options.size, max_frames=options.frames, max_bytes=int(options.max_mb * 2**20), fps=options.fps)
+    options.output.write_bytes(movie.gif)
+    notes = "".join(f"; {note}" for note in movie.notes)
+    return f"{options.output}: {len(movie.steps)} frames, {movie.width} x {movie.height}, {len(movie.gif) / 1e6:.2f} MB{notes}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The papers' data: images as functions from pixel location to black or white, as GINN has them."""
+
+from __future__ import annotations
+
+import os
+
+import imageio.v3 as iio
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+
+
+def bottle(size: int = 200) -> Image:
+    """Return a black bottle with a white diamond on white, uint8 (size, size) of 0 (black) and 1 (white), top row first.
+
+    Drawn after GINN's task (Darlow and Storkey 2018, arXiv 1810.01860, figure 2): neck, shoulders, body and a diamond in it.
+
+    >>> image = bottle()
+    >>> image.shape, round(float(image.mean()), 2), int(image[140, 100]), int(image[100, 100])
+    ((200, 200), 0.67, 1, 0)
+    """
+    centre = (np.arange(size) + 0.5) / size
+    x, y = np.abs(centre - 0.5)[None, :], centre[:, None]
+    neck = (x < 0.09) & (y > 0.06)
+    lip = (x < 0.12) & (y > 0.06) & (y < 0.11)
+    # Shoulders: a quarter of an ellipse from the neck out to the body.
+    shoulders = (x < 0.09 + 0.19 * np.sqrt(np.clip(1 - ((y - 0.5) / 0.18) ** 2, 0, 1))) & (y > 0.32) & (y < 0.5)
+    body = (x < 0.28) & (y >= 0.5) & (y < 0.95)
+    diamond = x + np.abs(y - 0.7) < 0.1701
+    black = ((neck & (y < 0.95)) | lip | shoulders | body) & ~diamond
+    return (~black).astype(np.uint8)
+
+
+def read_image(path: str | os.PathLike[str], size: int = 200) -> Image:
+    """Return an image file as uint8 (size, size) of 0 (darker than middle grey) and 1, top row first."""
+    from PIL import Image as Pillow
+
+    pixels = np.asarray(iio.imread(path))
+    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
+        pixels = pixels[..., :3].mean(axis=2)
+    if pixels.ndim != 2:
+        raise ValueError(f"`path` must be a still picture, grey or RGB, got an array of shape {pixels.shape} from {path}.")
+    grey = Pillow.fromarray(pixels.astype(np.float32)).resize((size, size), Pillow.Resampling.BILINEAR)
+    return (np.asarray(grey) > 127.5).astype(np.uint8)
+
+
+def pixels_of(image: Image, low: float = -1.0, high: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the pixels of `image` (h, w) as points and classes: float32 (h * w, 2) and int64 (h * w,).
+
+    A point is its pixel's centre, x to the right and y upwards, both from `low` to `high`.
+
+    >>> points, labels = pixels_of(np.array([[0, 1]], dtype=np.uint8))
+    >>> points.tolist(), labels.tolist()
+    ([[-0.5, 0.0], [0.5, 0.0]], [0, 1])
+    """
+    height, width = image.shape
+    x = low + (np.arange(width) + 0.5) / width * (high - low)
+    y = high - (np.arange(height) + 0.5) / height * (high - low)
+    points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    return points.astype(np.float32), image.reshape(-1).astype(np.int64)

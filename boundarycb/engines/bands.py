@@ -1,0 +1,66 @@
+"""Streams the sampling grid through a forward pass, a band of rows at a time.
+
+Memory is that of one band, whatever the resolution. The grid's nodes are the pixel centres and the slice's two borders
+(:meth:`boundarycb.types.Slice.nodes`); masks use the centres, lines use all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from boundarycb.types import Floats, Forward, Layer, Reading, Slice
+
+_BAND_POINTS = 2048  # of one forward pass: enough to keep a small net busy, few enough that its activations stay in cache
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Rows `start` … of the node grid, with what the model said there.
+
+    Args:
+        start: index of the first row.
+        us: node coordinates along a row, (W,).
+        vs: node coordinates of all rows, (H,).
+        z: pre-activations (rows, W, U).
+        reading: the reading that `z` belongs to; its output is (rows * W, C).
+    """
+
+    start: int
+    us: Floats
+    vs: Floats
+    z: Floats
+    reading: Reading
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers of units, in the order of the columns of `z`."""
+        return self.reading.layers
+
+
+Reader = Callable[[Band], None]
+
+
+def checked_resolution(resolution: int) -> int:
+    """Return `resolution`; raise ValueError where it is no whole number from 2 to 4096."""
+    if not isinstance(resolution, int) or isinstance(resolution, bool) or not 2 <= resolution <= 4096:
+        raise ValueError(f"`resolution` must be a whole number of points a side, 2 to 4096, got {resolution!r}.")
+    return resolution
+
+
+def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> None:
+    """Run `forward` once over the grid of `slice` and hand every band to every reader, from the lowest row up."""
+    us, vs = slice.nodes(checked_resolution(resolution))
+    rows = max(1, _BAND_POINTS // len(us))
+    layers: tuple[Layer, ...] | None = None
+    for start in range(0, len(vs), rows):
+        u, v = np.meshgrid(us, vs[start : start + rows])
+        reading = forward(slice.lift(np.stack([u.ravel(), v.ravel()], axis=1)))
+        if layers is not None and reading.layers != layers:
+            raise ValueError("The model takes another path in another part of the slice, so its units cannot be lined up.")
+        layers = reading.layers
+        band = Band(start, us, vs, reading.z.reshape(*u.shape, -1), reading)
+        for reader in readers:
+            reader(band)

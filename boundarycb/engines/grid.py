@@ -1,0 +1,187 @@
+"""The grid engine: lines of any network by marching squares, for all units of all layers at once.
+
+On each cell of the node grid the four corner states of every unit are compared as packed bits, eight units a byte; only the
+(cell, unit) pairs where the states differ are looked at further. There the line crosses two of the cell's edges, at the zero of
+the linear interpolation between the edge's ends; where all four edges are crossed (a saddle) the mean of the four corners decides
+which corners are joined. On a piecewise-linear network this is exact but for the cells with a kink in them.
+
+What it cannot see: a unit that switches on and off again between two neighbouring nodes. Where a unit is exactly 0 on a region,
+that region is off, and its boundary is placed at the last node where the unit is 0, up to one cell early.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boundarycb.engines.bands import Band, sweep
+from boundarycb.engines.polylines import chain, simplify
+from boundarycb.types import Boundaries, Floats, Forward, Slice
+
+MAX_SEGMENTS = 1_000_000
+"""Segments kept at most (about 100 bytes each); past it every second unit's lines are dropped, again and again."""
+
+_TOLERANCE = 1e-3  # of a cell: how far a dropped point may lie off the line; the interpolation's own error is larger at kinks
+
+# Corners a, b, c, d = lower left, lower right, upper right, upper left; a cell's case is a + 2 b + 4 c + 8 d (1 = on).
+# Edges 0 bottom, 1 right, 2 top, 3 left. A segment runs from its first edge to its second with the on side on its left.
+_SEGMENTS: dict[int, list[tuple[int, int]]] = {
+    1: [(0, 3)],
+    2: [(1, 0)],
+    3: [(1, 3)],
+    4: [(2, 1)],
+    5: [(0, 3), (2, 1)],
+    6: [(2, 0)],
+    7: [(2, 3)],
+    8: [(3, 2)],
+    9: [(0, 2)],
+    10: [(1, 0), (3, 2)],
+    11: [(1, 2)],
+    12: [(3, 1)],
+    13: [(0, 1)],
+    14: [(3, 0)],
+    # Saddles whose centre is on: the off corners are cut off instead.
+    5 + 16: [(0, 1), (2, 3)],
+    10 + 16: [(3, 0), (1, 2)],
+}
+_FIRST = np.full((32, 2), -1, dtype=np.int64)
+_SECOND = np.full((32, 2), -1, dtype=np.int64)
+for _case, _pairs in _SEGMENTS.items():
+    _FIRST[_case, : len(_pairs)] = [pair[0] for pair in _pairs]
+    _SECOND[_case, : len(_pairs)] = [pair[1] for pair in _pairs]
+
+
+def find_boundaries(forward: Forward, slice: Slice, *, resolution: int) -> Boundaries:
+    """Return the lines of every watched unit on `slice`, traced on a grid of `resolution` points a side."""
+    lines = LineReader()
+    sweep(forward, slice, resolution, lines)
+    return lines.result()
+
+
+@dataclass(frozen=True, eq=False)
+class _Segments:
+    """Segments of one band: owner (M,), the grid edges that they start and end on (M,), and their ends (M, 2)."""
+
+    owner: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    start_point: Floats
+    end_point: Floats
+
+    def where(self, keep: NDArray[np.bool_]) -> _Segments:
+        return _Segments(self.owner[keep], self.start[keep], self.end[keep], self.start_point[keep], self.end_point[keep])
+
+
+class LineReader:
+    """Collects bands into Boundaries."""
+
+    def __init__(self, max_segments: int = MAX_SEGMENTS) -> None:
+        self._max_segments = max_segments
+        self._stride = 1
+        self._parts: list[_Segments] = []
+        self._above: Floats | None = None  # the last row of the band below
+        self._last: Band | None = None
+
+    def __call__(self, band: Band) -> None:
+        """Take one band."""
+        z = band.z if self._above is None else np.concatenate([self._above, band.z])
+        first_row = band.start if self._above is None else band.start - 1
+        self._parts.append(self._thinned(_segments(z, band.us, band.vs, first_row)))
+        while sum(len(part.owner) for part in self._parts) > self._max_segments:
+            self._stride *= 2
+            self._parts = [self._thinned(part) for part in self._parts]
+        self._above = band.z[-1:].copy()
+        self._last = band
+
+    def result(self) -> Boundaries:
+        """Return the lines; call it after the sweep."""
+        if self._last is None:
+            raise RuntimeError("No band was read; sweep the grid first.")
+        owner, start, end = (np.concatenate([getattr(part, name) for part in self._parts]) for name in ("owner", "start", "end"))
+        edges = 2 * len(self._last.us) * len(self._last.vs)
+        order, lengths = chain(owner * edges + start, owner * edges + end)
+        start_points = np.concatenate([part.start_point for part in self._parts])[order]
+        end_points = np.concatenate([part.end_point for part in self._parts])[order]
+        points, offsets = _with_last_points(start_points, end_points, lengths)
+        cell = np.array([self._last.us[2] - self._last.us[1], self._last.vs[2] - self._last.vs[1]])
+        kept, offsets, lines = simplify(points / cell, offsets, _TOLERANCE)
+        first = np.cumsum(lengths) - lengths
+        owners = owner[order][first][lines].astype(np.int32)
+        notes = () if self._stride == 1 else (f"lines of every {self._stride}th unit only: more than {self._max_segments} segments",)
+        return Boundaries(points[kept], offsets, owners, self._last.layers, exact=False, notes=notes)
+
+    def _thinned(self, part: _Segments) -> _Segments:
+        return part if self._stride == 1 else part.where(part.owner % self._stride == 0)
+
+
+def _with_last_points(starts: Floats, ends: Floats, lengths: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the points of lines whose segments stand one after another: every segment's start, and the last one's end."""
+    last = np.cumsum(lengths) - 1
+    points = np.insert(starts, last + 1, ends[last], axis=0)
+    return points, np.concatenate([[0], np.cumsum(lengths + 1)])
+
+
+def _segments(z: Floats, us: Floats, vs: Floats, first_row: int) -> _Segments:
+    """Return the segments in the cells between the rows of `z` (rows, W, U)."""
+    cells, units, case = _active(z > 0)
+    row, column = np.divmod(cells, z.shape[1] - 1)
+    corners = [z[row + dy, column + dx, units].astype(np.float64) for dy, dx in ((0, 0), (0, 1), (1, 1), (1, 0))]
+    saddle = (case == 5) | (case == 10)
+    case = case + 16 * (saddle & (np.mean(corners, axis=0) > 0))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # values that are not finite are dropped below
+        crossings = _crossings(corners, us[column], us[column + 1], vs[first_row + row], vs[first_row + row + 1])
+    edges = _edge_ids(first_row + row, column, len(us))
+    parts = []
+    for k in range(2):
+        has = np.flatnonzero(_FIRST[case, k] >= 0)
+        first, second = _FIRST[case[has], k], _SECOND[case[has], k]
+        part = _Segments(units[has], edges[first, has], edges[second, has], crossings[first, has], crossings[second, has])
+        parts.append(part.where(np.isfinite(part.start_point).all(axis=1) & np.isfinite(part.end_point).all(axis=1)))
+    both = [np.concatenate([getattr(part, name) for part in parts]) for name in ("owner", "start", "end", "start_point", "end_point")]
+    return _Segments(*both)
+
+
+def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return cell, unit and case of every (cell, unit) whose four corner states are not all equal; cells row by row."""
+    rows, width, _ = on.shape
+    bits = np.packbits(on, axis=2)
+    corners = (bits[:-1, :-1], bits[:-1, 1:], bits[1:, 1:], bits[1:, :-1])
+    mixed = (corners[0] ^ corners[1]) | (corners[0] ^ corners[2]) | (corners[0] ^ corners[3])
+    words = np.flatnonzero(mixed)
+    which, bit = np.nonzero(np.unpackbits(mixed.ravel()[words][:, None], axis=1))
+    case = np.zeros(len(which), dtype=np.int64)
+    for power, corner in enumerate(corners):
+        case += ((corner.reshape(-1)[words][which] >> (7 - bit)) & 1).astype(np.int64) << power
+    cells, word = np.divmod(words[which], bits.shape[2])
+    return cells, word * 8 + bit, case
+
+
+def _crossings(corners: list[Floats], u0: Floats, u1: Floats, v0: Floats, v1: Floats) -> Floats:
+    """Return where the line would cross each of the four edges, (4, M, 2), by linear interpolation.
+
+    Both cells at an edge compute it from the same two values in the same order, so their segments join exactly.
+    """
+    a, b, c, d = corners
+    along_bottom, along_top = u0 + _zero(a, b) * (u1 - u0), u0 + _zero(d, c) * (u1 - u0)
+    along_right, along_left = v0 + _zero(b, c) * (v1 - v0), v0 + _zero(a, d) * (v1 - v0)
+    return np.stack(
+        [
+            np.stack([along_bottom, v0], axis=1),
+            np.stack([u1, along_right], axis=1),
+            np.stack([along_top, v1], axis=1),
+            np.stack([u0, along_left], axis=1),
+        ]
+    )
+
+
+def _zero(low: Floats, high: Floats) -> Floats:
+    """Return the share of the way from `low` to `high` at which their linear interpolation is 0."""
+    return np.asarray(low / (low - high))
+
+
+def _edge_ids(row: NDArray[np.int64], column: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Return ids of the cells' four edges, (4, M): twice the lower left node's number, plus 1 for the edge going up."""
+    node = row * width + column
+    return np.stack([2 * node, 2 * (node + 1) + 1, 2 * (node + width), 2 * node + 1])

@@ -1,0 +1,115 @@
+"""Keeps the on/off state of every unit and the network's output at the grid's pixel centres."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from boundarycb.engines.bands import Band
+from boundarycb.types import Bits, Capture, Field, Floats, frozen
+
+
+class MaskReader:
+    """Collects bands into a Capture.
+
+    Args:
+        resolution: pixel centres a side; must be that of the sweep.
+    """
+
+    def __init__(self, resolution: int) -> None:
+        self._resolution = resolution
+        self._on: list[Bits] = []
+        self._output = _OutputReader()
+        self._finite: Bits | None = None
+        self._last: Band | None = None
+
+    def __call__(self, band: Band) -> None:
+        """Take one band."""
+        inner = np.arange(band.start, band.start + len(band.z))
+        rows = (inner > 0) & (inner < len(band.vs) - 1)
+        z = band.z[rows, 1:-1]
+        finite = np.isfinite(z).all(axis=(0, 1))
+        self._finite = finite if self._finite is None else self._finite & finite
+        self._on.append((z > 0).reshape(-1, z.shape[2]))
+        if band.reading.output is None:
+            self._output.skip()
+        else:
+            output = band.reading.output.reshape(*band.z.shape[:2], -1)[rows, 1:-1]
+            self._output.add(output.reshape(-1, output.shape[2]))
+        self._last = band
+
+    def result(self) -> Capture:
+        """Return the capture; call it after the sweep."""
+        if self._last is None or self._finite is None:
+            raise RuntimeError("No band was read; sweep the grid first.")
+        on = np.packbits(np.concatenate(self._on), axis=0)
+        field = self._output.result(self._resolution)
+        return Capture(self._last.layers, self._resolution, frozen(np.ascontiguousarray(on.T)), field, self._notes(field))
+
+    def _notes(self, field: Field | None) -> tuple[str, ...]:
+        assert self._last is not None and self._finite is not None
+        notes = list(self._last.reading.gaps)
+        start = 0
+        for layer in self._last.layers:
+            if len(layer.kept) < layer.size:
+                notes.append(f"{layer.name}: {len(layer.kept)} of {layer.size} units watched")
+            if not self._finite[start : start + len(layer.kept)].all():
+                notes.append(f"{layer.name}: values that are not finite")
+            start += len(layer.kept)
+        if field is None:
+            notes.append("no background: the model's output is no vector a point")
+        elif not np.isfinite(field.value).all():
+            notes.append("output: values that are not finite")
+        return tuple(notes)
+
+
+class _OutputReader:
+    """Reduces the output, band by band, to what a background needs: never C numbers a point."""
+
+    def __init__(self) -> None:
+        self._kind: Literal["value", "probability", "classes"] | None = None
+        self._classes = 0
+        self._given_as_probabilities = False
+        self._values: list[Floats] = []
+        self._winners: list[np.ndarray[tuple[int], np.dtype[np.uint16]]] = []
+        self._complete = True
+
+    def skip(self) -> None:
+        self._complete = False
+
+    def add(self, output: Floats) -> None:
+        if not len(output):
+            return
+        if self._kind is None:
+            self._decide(output)
+        if self._kind == "value":
+            self._values.append(output[:, 0])
+            return
+        chances = output if self._given_as_probabilities else _softmax(output)
+        if self._kind == "probability":
+            self._values.append(chances[:, 1])
+        else:
+            self._values.append(chances.max(axis=1))
+            self._winners.append(chances.argmax(axis=1).astype(np.uint16))
+
+    def result(self, side: int) -> Field | None:
+        if not self._complete or self._kind is None:
+            return None
+        with np.errstate(over="ignore"):  # beyond half precision's range a background is saturated anyway
+            value = np.concatenate(self._values).astype(np.float16).reshape(side, side)
+        winner = np.concatenate(self._winners).reshape(side, side) if self._winners else None
+        return Field(self._kind, value, winner, self._classes)
+
+    def _decide(self, output: Floats) -> None:
+        self._classes = output.shape[1]
+        self._kind = "value" if self._classes == 1 else "probability" if self._classes == 2 else "classes"
+        # Scores that are probabilities already (a softmax at the end) are taken as they are; log-probabilities need no case of
+        # their own, since softmax gives them back as probabilities.
+        self._given_as_probabilities = bool((output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=1e-3))
+
+
+def _softmax(scores: Floats) -> Floats:
+    with np.errstate(invalid="ignore"):  # infinite or NaN scores give NaN, which the capture's notes name
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -1,0 +1,135 @@
+"""Chains segments into polylines and thins their points, for all lines at once, in a logarithmic number of numpy steps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boundarycb.types import Floats
+
+Ints = NDArray[np.int64]
+
+
+def chain(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Return the order (M,) that lines segments up end to start, and the number of segments of each line.
+
+    Args:
+        start: what each segment starts on (M,); no two are equal.
+        end: what each segment ends on (M,); no two are equal.
+
+    A chain starts at the segment that nothing leads to; a closed one at its first segment. Ranks come from pointer jumping
+    (Wyllie 1979): each segment knows the one 2**k steps on, and k grows until all know the last.
+
+    >>> order, lengths = chain(np.array([7, 3, 5, 9]), np.array([3, 5, 8, 9]))
+    >>> order.tolist(), lengths.tolist()
+    ([0, 1, 2, 3], [3, 1])
+    """
+    count = len(start)
+    if not count:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    following = _cut_cycles(_following(start, end))
+    head = np.ones(count + 1, dtype=bool)
+    head[following] = False
+    # Walk backwards: `before` points at the segment that leads here, a head at itself; so every segment finds its head.
+    before = np.arange(count + 1)
+    before[following] = np.arange(count + 1)
+    before[count] = count
+    before = np.where(head, np.arange(count + 1), before)[:count]
+    rank = (before != np.arange(count)).astype(np.int64)
+    while True:
+        further = before[before]
+        if np.array_equal(further, before):
+            break
+        rank = rank + rank[before]
+        before = further
+    order = np.lexsort((rank, before))
+    heads, lengths = np.unique(before[order], return_counts=True)
+    return order, lengths
+
+
+def _following(start: Ints, end: Ints) -> Ints:
+    """Return the segment that starts where each one ends (M + 1,); M, pointing at itself, stands for none."""
+    count = len(start)
+    by_start = np.argsort(start, kind="stable")
+    found = np.minimum(np.searchsorted(start, end, sorter=by_start), count - 1)
+    following = np.full(count + 1, count)
+    following[:count] = np.where(start[by_start[found]] == end, by_start[found], count)
+    return following
+
+
+def _cut_cycles(following: Ints) -> Ints:
+    """Return `following` with every cycle cut before its smallest member."""
+    count = len(following) - 1
+    ahead, smallest = following.copy(), np.arange(count + 1)
+    for _ in range(int(count).bit_length() + 1):
+        smallest = np.minimum(smallest, smallest[ahead])
+        ahead = ahead[ahead]
+    in_cycle = ahead[:count] != count
+    closing = np.flatnonzero(in_cycle & (smallest[:count] == following[:count]))
+    cut = following.copy()
+    cut[closing] = count
+    return cut
+
+
+def simplify(points: Floats, offsets: Ints, tolerance: float) -> tuple[Ints, Ints, Ints]:
+    """Return which points to keep, the new offsets, and which lines survive, after Douglas and Peucker (1973).
+
+    No dropped point lies further than `tolerance` from the kept line, so gentle curves keep their shape and straight lines
+    become two points. All lines are split at once: each round looks at every open span's furthest point. Lines that shrink to
+    less than `tolerance` are dropped.
+
+    Args:
+        points: (N, 2), in units in which `tolerance` means the same along both axes.
+        offsets: (S + 1,).
+        tolerance: 0 or more.
+
+    >>> kept, offsets, lines = simplify(np.array([[0.0, 0], [1, 0], [2, 0], [2, 1]]), np.array([0, 4]), 0.01)
+    >>> kept.tolist(), offsets.tolist()
+    ([0, 2, 3], [0, 3])
+    """
+    keep = np.zeros(len(points), dtype=bool)
+    keep[offsets[:-1]] = keep[offsets[1:] - 1] = True
+    first, last = offsets[:-1], offsets[1:] - 1
+    while True:
+        open_span = last - first > 1
+        first, last = first[open_span], last[open_span]
+        if not len(first):
+            break
+        furthest, distance = _furthest(points, first, last)
+        split = distance > tolerance
+        first, last, furthest = first[split], last[split], furthest[split]
+        keep[furthest] = True
+        first, last = np.concatenate([first, furthest]), np.concatenate([furthest, last])
+    return _compacted(points, offsets, keep, tolerance)
+
+
+def _furthest(points: Floats, first: Ints, last: Ints) -> tuple[Ints, Floats]:
+    """Return for each span the inner point furthest from the segment between the span's ends, and its distance."""
+    sizes = last - first - 1
+    begin = np.cumsum(sizes) - sizes
+    span = np.repeat(np.arange(len(first)), sizes)
+    inner = np.arange(int(sizes.sum())) - begin[span] + first[span] + 1
+    distance = _to_segment(points[inner], points[first][span], points[last][span])
+    most = np.maximum.reduceat(distance, begin)
+    at_most = np.flatnonzero(distance == most[span])
+    _, pick = np.unique(span[at_most], return_index=True)
+    return inner[at_most[pick]], most
+
+
+def _to_segment(points: Floats, a: Floats, b: Floats) -> Floats:
+    """Return the distance of each point (n, 2) to its segment from `a` to `b`; a segment of length 0 is its point."""
+    along, offset = b - a, points - a
+    squared = np.maximum((along**2).sum(axis=1), np.finfo(np.float64).tiny)
+    share = np.clip((offset * along).sum(axis=1) / squared, 0, 1)
+    return np.asarray(np.hypot(*(offset - share[:, None] * along).T))
+
+
+def _compacted(points: Floats, offsets: Ints, keep: NDArray[np.bool_], tolerance: float) -> tuple[Ints, Ints, Ints]:
+    line = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    # The first point of a line is always kept; a line all of whose kept points lie on it is no line.
+    away = np.abs(points - points[offsets[:-1]][line]).max(axis=1) > tolerance
+    alive = np.zeros(len(offsets) - 1, dtype=bool)
+    alive[line[keep & away]] = True
+    keep = keep & alive[line]
+    sizes = np.bincount(line[keep], minlength=len(alive))[alive]
+    return np.flatnonzero(keep), np.concatenate([[0], np.cumsum(sizes)]), np.flatnonzero(alive)

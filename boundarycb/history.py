@@ -1,0 +1,174 @@
+"""The snapshots of a run, on disk as they are made, and read back one at a time.
+
+The file ``history.bcb`` is append-only: a run that is killed loses the frame that it was writing and no other. Only the
+places of the frames are held in memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, overload
+
+from boundarycb import wire
+from boundarycb.types import Slice, Snapshot
+
+FILE = "history.bcb"
+
+
+class HistoryWriter:
+    """Appends snapshots to a new ``history.bcb`` in `directory`, which is made where it is missing.
+
+    Args:
+        directory: where the file goes; one that holds a history already is refused, since nothing is overwritten.
+        slice: the slice of all snapshots.
+
+    Raises:
+        FileExistsError: `directory` holds a history.
+        OSError: it cannot be written to.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], slice: Slice) -> None:
+        self.path = Path(directory) / FILE
+        self._last_step: int | None = None
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file: BinaryIO = self.path.open("xb")
+        except FileExistsError:
+            raise FileExistsError(f"`directory` {self.path.parent} holds a history already; name another one.") from None
+        except OSError as error:
+            raise type(error)(error.errno, f"`directory` {self.path.parent} cannot be written to ({error.strerror}); name another one") from error
+        self._write(wire.encode_run(slice))
+
+    def append(self, snapshot: Snapshot) -> None:
+        """Write one snapshot through to the operating system.
+
+        Raises:
+            ValueError: its step does not lie after the last one's.
+            OSError: the disk is full, …; what was written of the frame is taken back, so that later ones can follow.
+        """
+        if self._last_step is not None and snapshot.step <= self._last_step:
+            raise ValueError(f"`step` must grow from sample to sample: got {snapshot.step} after {self._last_step}.")
+        self._write(wire.encode(snapshot))
+        self._last_step = snapshot.step
+
+    def close(self) -> None:
+        """Close the file. Closing twice does nothing."""
+        self._file.close()
+
+    def _write(self, record: bytes) -> None:
+        start = self._file.tell()
+        try:
+            self._file.write(record)
+            self._file.flush()
+        except OSError:
+            self._take_back(start)
+            raise
+
+    def _take_back(self, start: int) -> None:
+        """Cut the file at `start` and open it anew: a buffered file that failed to flush would try the same bytes again."""
+        try:
+            self._file.detach().close()  # type: ignore[attr-defined]
+        finally:
+            os.truncate(self.path, start)
+            self._file = self.path.open("r+b")
+            self._file.seek(start)
+
+
+class History:
+    """The snapshots of a run as a sequence, decoded when they are asked for.
+
+    Args:
+        path: a ``history.bcb``, the directory that holds it, or a run's directory with one such directory in it.
+
+    Attributes:
+        path: the file.
+        slice: the slice of all snapshots.
+        steps: the step of each snapshot.
+        layers: names of the layers of units, as the last snapshot has them.
+
+    Raises:
+        FileNotFoundError: there is no history.
+        ValueError: there are several, or the file is no history.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = find(path)
+        size = self.path.stat().st_size
+        frames: list[tuple[int, int]] = []
+        with self.path.open("rb") as file:
+            run = wire.read_record(file)
+            if run is None:
+                raise ValueError(f"{self.path} is empty or was cut off before its first record.")
+            self.slice = wire.decode_run(run)
+            layers: list[str] = []
+            for start, _, header in wire.scan(file, size):
+                if header.get("kind") == "frame":
+                    frames.append((header["step"], start))
+                    layers = [layer["name"] for layer in header["layers"]]
+        self.steps: tuple[int, ...] = tuple(step for step, _ in frames)
+        self.layers: tuple[str, ...] = tuple(layers)
+        self._starts = [start for _, start in frames]
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    @overload
+    def __getitem__(self, index: int) -> Snapshot: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Snapshot]: ...
+
+    def __getitem__(self, index: int | slice) -> Snapshot | list[Snapshot]:
+        if isinstance(index, slice):
+            return [self._read(start) for start in self._starts[index]]
+        try:
+            start = self._starts[index]
+        except IndexError:
+            raise IndexError(f"The history has {len(self)} snapshots, got index {index}.") from None
+        return self._read(start)
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return (self._read(start) for start in self._starts)
+
+    def __repr__(self) -> str:
+        span = f", steps {self.steps[0]} to {self.steps[-1]}" if self.steps else ""
+        return f"<History of {len(self)} snapshots{span}: {self.path}>"
+
+    def _read(self, start: int) -> Snapshot:
+        with self.path.open("rb") as file:
+            file.seek(start)
+            record = wire.read_record(file)
+        if record is None:
+            raise ValueError(f"{self.path} was cut since it was opened.")
+        return wire.decode(record, self.slice)
+
+
+def find(path: str | os.PathLike[str]) -> Path:
+    """Return the one ``history.bcb`` that `path` means; see :class:`History`."""
+    path = Path(path)
+    if path.is_file():
+        return path
+    if (path / FILE).is_file():
+        return path / FILE
+    found = sorted(path.rglob(FILE))
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise FileNotFoundError(f"No {FILE} in {path} or below it; give the directory of a run that boundarycb watched.")
+    listed = ", ".join(str(file.parent) for file in found[:5]) + (", …" if len(found) > 5 else "")
+    raise ValueError(f"{len(found)} histories below {path}; give one of: {listed}.")
+
+
+def load(directory: str | os.PathLike[str]) -> History:
+    """Return the history of a run: a sequence of snapshots, read from disk when they are asked for.
+
+    Args:
+        directory: the run's directory, the ``boundaries`` directory in it, or the file ``history.bcb``.
+
+    Raises:
+        FileNotFoundError: there is no history.
+        ValueError: there are several, or the file is no history.
+    """
+    return History(directory)

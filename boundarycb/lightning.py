@@ -1,0 +1,14 @@
+"""The callback for Trainers of ``lightning.pytorch``."""
+
+from __future__ import annotations
+
+try:
+    from lightning.pytorch import Callback
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError('The callback needs Lightning: pip install "lightning"; a plain loop needs boundarycb.watch only.') from error
+
+from boundarycb.hooks import BoundaryHooks
+
+
+class BoundaryCallback(BoundaryHooks, Callback):
+    __doc__ = BoundaryHooks.__doc__

@@ -1,0 +1,200 @@
+"""The plain-PyTorch edge: watch a training loop without changing a line of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from boundarycb.recorder import Recorder, free_directory
+from boundarycb.schedule import ScheduleLike
+from boundarycb.sinks import GifFile, TensorBoard
+from boundarycb.slices import around
+from boundarycb.types import Metric, Sink, Slice
+
+
+def watch(
+    model: nn.Module,
+    optimizer: Optimizer | Sequence[Optimizer] | None = None,
+    *,
+    slice: Slice | None = None,
+    every_n_steps: int | None = None,
+    schedule: ScheduleLike | None = None,
+    directory: str | os.PathLike[str] | None = None,
+    writer: Any = None,
+    name: str = "boundaries",
+    metrics: Sequence[Metric] | None = None,
+    sinks: Iterable[Sink] = (),
+    resolution: int = 128,
+    image_size: int = 512,
+    max_units: int = 512,
+) -> Watch:
+    """Return a context manager that samples `model` while the loop inside it trains; it yields a Recorder.
+
+    Samples are taken before the first optimiser step, as the schedule asks for, and after the last step. Where there is no
+    `optimizer`, only ``recorder.record(model, step)`` samples.
+
+    Args:
+        model: the network; training it is not changed by a bit.
+        optimizer: its optimiser, or a list of them; a step is counted when the one that has made the most steps makes another.
+        slice: where to look; by default the box around the first 2-D input that the model is called with.
+        every_n_steps: sample every so many optimiser steps; 100 by default.
+        schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
+        directory: the run's directory; by default the writer's, else ``runs/<date>_<host>`` as torch's SummaryWriter has it.
+        writer: your SummaryWriter; by default an event file of our own in `directory`.
+        name: the leading word of all tags, and the folder below `directory` for ``history.bcb`` and ``boundaries.gif``.
+        metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
+        sinks: further outputs.
+        resolution: grid points a side, 2 to 4096.
+        image_size: longer side of the picture's plot in pixels, 64 to 4096.
+        max_units: watched units a layer, evenly spread where a layer has more.
+
+    Raises:
+        ValueError, TypeError: an argument will not do; here, or at the first sample where it takes the model to tell.
+
+    Example::
+
+        with boundarycb.watch(model, optimizer) as recorder:
+            for x, y in loader:
+                loss = criterion(model(x), y)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                recorder.log(loss=loss)  # optional
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
+    root = _root(directory, writer)
+    folder = free_directory(root / name)
+    board = TensorBoard(root if writer is None else writer, name=name)
+    first_input = _FirstInput(model)
+    recorder = Recorder(
+        folder,
+        first_input.box if slice is None else slice,
+        every_n_steps=every_n_steps,
+        schedule=schedule,
+        metrics=metrics,
+        sinks=[board, GifFile(folder), *sinks],
+        resolution=resolution,
+        image_size=image_size,
+        max_units=max_units,
+    )
+    return Watch(model, _optimizers(optimizer), recorder, first_input if slice is None else None)
+
+
+class Watch:
+    """The context manager that :func:`watch` returns: hooks on the optimisers, gone at its end.
+
+    Args:
+        model: the network.
+        optimizers: whose steps count.
+        recorder: what samples.
+        first_input: listens for the first input where the slice is to come from it.
+    """
+
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder, first_input: _FirstInput | None) -> None:
+        self._model = model
+        self._optimizers = optimizers
+        self._recorder = recorder
+        self._first_input = first_input
+        self._counts = [0] * len(optimizers)
+        self._removals: list[Callable[[], None]] = []
+
+    def __enter__(self) -> Recorder:
+        if self._first_input is not None:
+            self._removals.append(self._first_input.listen())
+        for number, optimizer in enumerate(self._optimizers):
+            before = optimizer.register_step_pre_hook(lambda *_: self._before_step())
+            after = optimizer.register_step_post_hook(lambda *_, number=number: self._after_step(number))
+            self._removals += [before.remove, after.remove]
+        return self._recorder
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for remove in self._removals:
+            remove()
+        # After an error in the loop the model may be in any state: what was sampled is kept, and nothing is added to it.
+        try:
+            if kind is None and self._step:
+                self._recorder.finish(self._model, self._step, self._rates())
+        finally:
+            self._recorder.close()
+
+    @property
+    def _step(self) -> int:
+        return max(self._counts, default=0)
+
+    def _before_step(self) -> None:
+        if not self._step and not self._recorder.steps:
+            self._recorder.record(self._model, 0, self._rates())
+
+    def _after_step(self, number: int) -> None:
+        previous = self._step
+        self._counts[number] += 1
+        if self._step > previous:
+            self._recorder.advance(self._model, self._step, self._rates())
+
+    def _rates(self) -> Mapping[str, float]:
+        return learning_rates(self._optimizers)
+
+
+def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
+    """Return the learning rate of each optimiser's first parameter group: ``lr``, or ``lr/0``, ``lr/1``, … of several."""
+    rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    return {"lr": rates[0]} if len(rates) == 1 else {f"lr/{number}": rate for number, rate in enumerate(rates)}
+
+
+class _FirstInput:
+    """Keeps the first tensor that the model is called with, to make a box around it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._seen: torch.Tensor | None = None
+
+    def listen(self) -> Callable[[], None]:
+        """Listen until the first call; return what stops listening earlier."""
+
+        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            for value in (*args, *kwargs.values()):
+                if isinstance(value, torch.Tensor):
+                    self._seen = value.detach().clone()
+                    break
+            handle.remove()
+
+        handle = self._model.register_forward_pre_hook(keep, with_kwargs=True)
+        return handle.remove
+
+    def box(self) -> Slice:
+        """Return the box around the input; raise ValueError where it is not 2-D."""
+        if self._seen is None:
+            raise ValueError("`slice` cannot be guessed before the model was called; give one, such as slices.box((-1, 1), (-1, 1)).")
+        shape = tuple(self._seen.shape[1:])
+        if self._seen[:1].numel() != 2 or not self._seen.is_floating_point():
+            raise ValueError(
+                f"`slice` is needed, since the model's inputs have shape {shape} and not (2,); "
+                "give one, such as slices.through(a, b, c) with three inputs."
+            )
+        return around(self._seen.double().cpu().numpy(), shape=shape)
+
+
+def _optimizers(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:
+    given = [] if optimizer is None else [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    for one in given:
+        if not isinstance(one, Optimizer):
+            raise TypeError(f"`optimizer` must be a torch optimiser or a list of them, got {type(one).__name__}.")
+    return given
+
+
+def _root(directory: str | os.PathLike[str] | None, writer: Any) -> Path:
+    if directory is not None:
+        return Path(directory)
+    if writer is not None and hasattr(writer, "get_logdir"):
+        return Path(writer.get_logdir())
+    return Path("runs") / f"{time.strftime('%b%d_%H-%M-%S')}_{socket.gethostname()}"

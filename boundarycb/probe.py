@@ -1,0 +1,359 @@
+"""Runs the user's model, sees every activation call, and leaves no trace. Nothing else in the package runs the model.
+
+>>> from torch import nn
+>>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+>>> with probe(model) as forward:
+...     reading = forward(np.zeros((5, 2)))
+>>> [layer.name for layer in reading.layers], reading.z.shape
+(['0'], (5, 3))
+
+How it sees. Activations are functions in the end: ``nn.ReLU`` calls ``F.relu``, a model may call ``torch.relu`` or
+``x.relu_()`` itself. A ``TorchFunctionMode`` around our own forward pass, and around nothing else, sees all of them, and reads
+the pre-activation *before* the call, since an in-place activation overwrites it. Module hooks, gone after the ``with``, tell
+which module is running, for the names only.
+
+What makes a pre-activation. A linear map, a convolution or a matrix product leaves a mark (:class:`Affine`) on its result;
+the mark survives reshaping and a batch-norm in eval mode, and is void once the tensor was written into. So a layer is named
+after the module whose weights made it, however the activation was called.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from boundarycb.restore import buffers_kept, eval_mode, random_state_kept
+from boundarycb.types import Floats, Layer, Reading
+
+MAX_UNITS = 512
+"""Default cap of watched units a layer: more lines than this in one colour cannot be told apart, and memory is bounded."""
+
+_BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass
+_BATCH_POINTS = 4096
+
+
+# ------------------------------------------------------------------------------------------------ what is an activation
+
+_ACTIVATIONS = (
+    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign sigmoid tanh logsigmoid hardtanh hardsigmoid "
+    "hardswish tanhshrink softshrink hardshrink threshold glu"
+).split()
+_SPELLINGS = {"logsigmoid": ("log_sigmoid",), "threshold": ("_threshold",), "sigmoid": ("expit",)}
+
+
+def _activation_table() -> dict[Callable[..., Any], str]:
+    """Return every function object that is an activation, with its canonical name: one place for 90 spellings."""
+    table: dict[Callable[..., Any], str] = {}
+    for op in _ACTIVATIONS:
+        for name in (op, *_SPELLINGS.get(op, ())):
+            for home in (F, torch, torch.Tensor, torch.special):
+                for spelling in (name, name + "_"):
+                    function = getattr(home, spelling, None)
+                    if callable(function):
+                        table[function] = op
+    return table
+
+
+def _methods(*names: str) -> set[Callable[..., Any]]:
+    homes = (F, torch, torch.Tensor)
+    return {getattr(home, name) for home in homes for name in names if hasattr(home, name)}
+
+
+ACTIVATIONS = _activation_table()
+_AFFINE: dict[Callable[..., Any], str] = {
+    function: name
+    for name in (
+        "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d bilinear matmul mm addmm bmm baddbmm"
+    ).split()
+    for function in _methods(name)
+} | {torch.Tensor.__matmul__: "matmul"}
+_FOLDED = _methods("batch_norm")
+_ADDED = _methods("add", "add_", "__add__", "__radd__", "__iadd__")
+_RESHAPED = _methods("flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "dropout", "dropout1d", "dropout2d", "to")
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """The affine call behind a pre-activation.
+
+    Args:
+        module: path of the module that ran it ("" is the model itself).
+        op: ``linear``, ``conv2d``, ``matmul``, …
+        function: the very function that was called.
+        args: its positional arguments; the first is the layer's input. Alive during one forward pass only.
+        kwargs: its keyword arguments.
+        norm: arguments of a batch-norm that followed, or None.
+        bias: what was added to it by ``+``, or None.
+    """
+
+    module: str
+    op: str
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    norm: tuple[Any, ...] | None = None
+    bias: Any = None
+
+
+# ------------------------------------------------------------------------------------------------------- what is recorded
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One activation call: its layer, the pre-activations (n, units), and the affine call that made them, if any."""
+
+    layer: Layer
+    z: torch.Tensor
+    affine: Affine | None
+
+
+class _Watch(TorchFunctionMode):
+    """Sees the torch functions of one forward pass of `n` points."""
+
+    def __init__(self, n: int, running: list[str], max_units: int) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.gaps: list[str] = []
+        self._n = n
+        self._running = running
+        self._max_units = max_units
+        self._seen: dict[str, int] = {}
+        # Marks by the identity of the result. A mark goes with its tensor, so memory is that of a bare forward pass.
+        self._marks: dict[int, tuple[weakref.ref[torch.Tensor], int, Affine]] = {}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        op = ACTIVATIONS.get(func)
+        if op is not None:
+            self._activation(op, args[0] if args else kwargs.get("input"))
+        mark = self._mark_of_result(func, args, kwargs)
+        result = func(*args, **kwargs)
+        if mark is not None and isinstance(result, torch.Tensor):
+            key = id(result)
+            self._marks[key] = (weakref.ref(result, lambda _: self._marks.pop(key, None)), result._version, mark)
+        return result
+
+    def _mark_of_result(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Affine | None:
+        if func in _AFFINE:
+            return Affine(self._running[-1], _AFFINE[func], func, args, kwargs)
+        source = self._mark(args[0]) if args else None
+        if source is None:
+            return None
+        if func in _RESHAPED:
+            return source
+        if func in _FOLDED and source.norm is None:
+            return replace(source, norm=args[1:])
+        if func in _ADDED and source.bias is None and _constant(args[1]):
+            return replace(source, bias=args[1])
+        return None
+
+    def _mark(self, tensor: Any) -> Affine | None:
+        """Return the affine call that made `tensor`, unless something was written into it since."""
+        entry = self._marks.get(id(tensor))
+        return entry[2] if entry is not None and entry[0]() is tensor and tensor._version == entry[1] else None
+
+    def _activation(self, op: str, source: Any) -> None:
+        if not isinstance(source, torch.Tensor) or not source.is_floating_point():
+            return
+        z = source.chunk(2, dim=-1)[1] if op == "glu" else source
+        affine = self._mark(source)
+        name = self._name(op, affine)
+        rows = _per_point(z, self._n)
+        if rows is None:
+            self.gaps.append(f"{name}: pre-activation of shape {tuple(z.shape)} is not one row a point")
+            return
+        shape = tuple(rows.shape[1:])
+        kept = _spread(int(np.prod(shape, dtype=np.int64)), self._max_units)
+        flat = rows.reshape(self._n, -1)
+        chosen = flat if len(kept) == flat.shape[1] else flat[:, list(kept)]
+        self.calls.append(Call(Layer(name, op, shape, kept), chosen.detach().clone(), affine))
+
+    def _name(self, op: str, affine: Affine | None) -> str:
+        path = affine.module if affine is not None else self._running[-1]
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", path) or op
+        count = self._seen[base] = self._seen.get(base, 0) + 1
+        return base if count == 1 else f"{base}.call{count}"
+
+
+def _constant(value: Any) -> bool:
+    """Return whether adding `value` keeps a map affine in its input: a parameter or a number, not another activation."""
+    return isinstance(value, (int, float, nn.Parameter))
+
+
+def _per_point(z: torch.Tensor, n: int) -> torch.Tensor | None:
+    """Return `z` with one row a point, or None where it cannot be told.
+
+    The batch is the first axis; the second in sequence-first models; and a batch folded with another axis unfolds.
+    """
+    if z.ndim and z.shape[0] == n:
+        return z
+    if z.ndim > 1 and z.shape[1] == n:
+        return z.movedim(1, 0)
+    if z.ndim and z.shape[0] and z.shape[0] % n == 0:
+        return z.unflatten(0, (n, z.shape[0] // n))
+    return None
+
+
+def _spread(size: int, cap: int) -> tuple[int, ...]:
+    """Return `cap` of `size` indices, evenly spread; all of them where they fit."""
+    if size <= cap:
+        return tuple(range(size))
+    return tuple(int(i) for i in np.linspace(0, size - 1, cap).round())
+
+
+# ------------------------------------------------------------------------------------------------------------- the scope
+
+
+class Prober:
+    """The forward pass inside a :func:`probe` scope: a callable from inputs (n, *input_shape) to a Reading.
+
+    Attributes:
+        calls: the activation calls of the last forward pass, with the affine call behind each.
+    """
+
+    def __init__(self, model: nn.Module, running: list[str], max_units: int) -> None:
+        self.calls: tuple[Call, ...] = ()
+        self._model = model
+        self._running = running
+        self._max_units = max_units
+        self._home = _home(model)
+
+    def __call__(self, inputs: Floats) -> Reading:
+        """Run the model on `inputs`, in batches of bounded size, and return what it said.
+
+        Raises:
+            ValueError: the model cannot take inputs of this shape, or its path differs between batches.
+        """
+        size = int(max(1, min(_BATCH_POINTS, _BATCH_BYTES // max(1, inputs[0].size * 4))))
+        readings = [self._run(batch) for batch in np.array_split(inputs, -(-len(inputs) // size))]
+        return readings[0] if len(readings) == 1 else _joined(readings)
+
+    def _run(self, inputs: Floats) -> Reading:
+        dtype, device = self._home
+        batch = torch.from_numpy(np.ascontiguousarray(inputs)).to(device=device, dtype=dtype)
+        watch = _Watch(len(inputs), self._running, self._max_units)
+        try:
+            with watch:
+                output = self._model(batch)
+        except Exception as error:
+            raise ValueError(_failure(self._model, inputs, watch, error)) from error
+        self.calls = tuple(watch.calls)
+        if not watch.calls:
+            raise ValueError(_nothing_seen(self._model, watch))
+        z = np.concatenate([_numpy(call.z) for call in watch.calls], axis=1)
+        return Reading(tuple(call.layer for call in watch.calls), z, _output(output, len(inputs)), tuple(watch.gaps))
+
+
+@contextmanager
+def probe(model: nn.Module, *, max_units: int = MAX_UNITS) -> Iterator[Prober]:
+    """Open a scope in which `model` can be run and watched; at its end model and process are as they were.
+
+    The model runs in eval mode, without gradients. Modes of every submodule, buffers and random number generators are put back,
+    also after an error.
+
+    Args:
+        model: any module; it stays where it is (device, dtype).
+        max_units: watched units a layer, evenly spread where a layer has more.
+
+    Raises:
+        TypeError: `model` is no module.
+        ValueError: `max_units` is less than 1.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
+    if max_units < 1:
+        raise ValueError(f"`max_units` must be 1 or more, got {max_units!r}.")
+    with ExitStack() as scope:
+        scope.enter_context(random_state_kept({parameter.device for parameter in model.parameters()}))
+        scope.enter_context(buffers_kept(model))
+        scope.enter_context(eval_mode(model))
+        scope.enter_context(torch.no_grad())
+        running = scope.enter_context(_running_module(model))
+        prober = Prober(model, running, max_units)
+        yield prober
+        prober.calls = ()
+
+
+@contextmanager
+def _running_module(model: nn.Module) -> Iterator[list[str]]:
+    """Keep a stack of the paths of the modules that are running; its first entry is the model itself, "".
+
+    A module that stands in the tree twice has one path, the first. ``always_call`` empties the stack after an error too.
+    """
+    running = [""]
+    handles = []
+    try:
+        for path, module in model.named_modules():
+            handles.append(module.register_forward_pre_hook(lambda _module, _args, path=path: running.append(path)))
+            handles.append(module.register_forward_hook(lambda *_: (running.pop(), None)[1], always_call=True))
+        yield running
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _home(model: nn.Module) -> tuple[torch.dtype, torch.device]:
+    """Return dtype and device of the model's first floating-point parameter, or buffer."""
+    for tensors in (model.parameters(), model.buffers()):
+        for tensor in tensors:
+            if tensor.is_floating_point():
+                return tensor.dtype, tensor.device
+    return torch.get_default_dtype(), torch.device("cpu")
+
+
+def _numpy(tensor: torch.Tensor) -> Floats:
+    """Return `tensor` as float64 where it is, else as float32: half precision is read, never computed with."""
+    wide = tensor if tensor.dtype == torch.float64 else tensor.float()
+    array: Floats = wide.cpu().numpy()
+    return array
+
+
+def _output(output: Any, n: int) -> Floats | None:
+    """Return the model's output as (n, C): the first tensor of a tuple, a list or a mapping; None where it is no vector a point."""
+    if isinstance(output, Mapping):
+        output = output["logits"] if "logits" in output else next(iter(output.values()), None)
+    while isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    if not isinstance(output, torch.Tensor) or not output.is_floating_point() or not output.ndim or output.shape[0] != n:
+        return None
+    flat = output.detach().reshape(n, -1)
+    return _numpy(flat) if output.ndim <= 2 or flat.shape[1] == 1 else None
+
+
+def _joined(readings: list[Reading]) -> Reading:
+    first = readings[0]
+    if any(reading.layers != first.layers for reading in readings):
+        raise ValueError("The model takes another path for other inputs, so its units cannot be lined up; give a slice on which it takes one.")
+    outputs = [reading.output for reading in readings if reading.output is not None]
+    output = np.concatenate(outputs) if len(outputs) == len(readings) else None
+    return Reading(first.layers, np.concatenate([reading.z for reading in readings]), output, first.gaps)
+
+
+def _failure(model: nn.Module, inputs: Floats, watch: _Watch, error: Exception) -> str:
+    reached = f"after {watch.calls[-1].layer.name}" if watch.calls else "before its first activation"
+    detail = " ".join(str(error).split())
+    return (
+        f"{type(model).__name__} failed {reached} on inputs of shape {inputs.shape} taken from the slice "
+        f"({type(error).__name__}: {detail}); give a `slice` whose points are inputs of the model."
+    )
+
+
+def _nothing_seen(model: nn.Module, watch: _Watch) -> str:
+    if watch.gaps:
+        return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(watch.gaps)}."
+    return (
+        f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw; "
+        f"known are {', '.join(_ACTIVATIONS)}."
+    )

@@ -1,0 +1,14 @@
+"""The callback for Trainers of ``pytorch_lightning``."""
+
+from __future__ import annotations
+
+try:
+    from pytorch_lightning import Callback
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError('The callback needs Lightning: pip install "pytorch-lightning"; a plain loop needs boundarycb.watch only.') from error
+
+from boundarycb.hooks import BoundaryHooks
+
+
+class BoundaryCallback(BoundaryHooks, Callback):
+    __doc__ = BoundaryHooks.__doc__

@@ -1,0 +1,278 @@
+"""The one conductor: schedule, look at the model, metrics, snapshot, history, sinks.
+
+What goes wrong at or before the first sample is raised: the user is still there and can mend it. After it, nothing is: the part
+that failed is dropped with one warning, and training goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from boundarycb import metrics as metrics_module
+from boundarycb.engines.bands import checked_resolution
+from boundarycb.history import FILE, HistoryWriter, load
+from boundarycb.probe import MAX_UNITS
+from boundarycb.render import draw_overlay, draw_panels
+from boundarycb.render.pictures import checked_size
+from boundarycb.sampling import RESOLUTION, look
+from boundarycb.schedule import ScheduleLike, resolve
+from boundarycb.sinks.gif import make_movie
+from boundarycb.types import BoundaryWarning, Capture, History, Metric, Movie, Picture, Sample, Sink, Slice, Snapshot
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Samples a model while it trains, and keeps what it saw.
+
+    You get one from :func:`boundarycb.watch` or from the callback; make one yourself to sample by hand with :meth:`record`.
+
+    Args:
+        directory: where ``history.bcb`` goes; made when the first sample is taken.
+        slice: where to look, or a function that tells it when the first sample is taken.
+        every_n_steps: sample every so many optimiser steps; 100 by default.
+        schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
+        metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
+        sinks: where samples go besides the history.
+        resolution: grid points a side of masks, background and traced lines, 2 to 4096.
+        image_size: longer side of the overlay's plot in pixels, 64 to 4096.
+        max_units: watched units a layer.
+
+    Raises:
+        ValueError: an argument is out of its range.
+
+    Attributes:
+        steps: the steps that were sampled, growing.
+        seconds: wall time spent sampling and closing so far.
+        directory: where the history lies.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        slice: Slice | Callable[[], Slice],
+        *,
+        every_n_steps: int | None = None,
+        schedule: ScheduleLike | None = None,
+        metrics: Sequence[Metric] | None = None,
+        sinks: Iterable[Sink] = (),
+        resolution: int = RESOLUTION,
+        image_size: int = 512,
+        max_units: int = MAX_UNITS,
+    ) -> None:
+        self.directory = Path(directory)
+        self.steps: list[int] = []
+        self.seconds = 0.0
+        self._slice = slice
+        self._due = resolve(every_n_steps, schedule)
+        self._metrics: list[Metric] = list(metrics_module.default() if metrics is None else metrics)
+        self._sinks: list[Sink] = list(sinks)
+        self._resolution = checked_resolution(resolution)
+        self._image_size = checked_size(image_size)
+        self._max_units = max_units
+        self._history: HistoryWriter | None = None
+        self._first: Capture | None = None
+        self._before: Capture | None = None
+        self._logged: dict[str, Any] = {}
+        self._asked = 0
+        self._said: set[str] = set()
+        self._stopped = False
+        self._closed = False
+
+    # ------------------------------------------------------------------------------------------------ what users call
+
+    def log(self, **scalars: Any) -> None:
+        """Remember numbers, such as ``loss=loss``, for the next sample. Tensors are read when it is taken, not now.
+
+        Args:
+            scalars: numbers or one-element tensors by name; the latest of a name counts.
+        """
+        self._logged.update({name: value.detach() if hasattr(value, "detach") else value for name, value in scalars.items()})
+
+    def advance(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
+        """Say that training has reached `step`; take a sample if the schedule asks for one."""
+        previous, self._asked = self._asked, max(step, self._asked)
+        if not self._stopped and step > previous and self._due(previous, step):
+            self.record(model, step, scalars)
+
+    def finish(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
+        """Take the last sample, unless `step` was sampled already."""
+        if not self._stopped and (not self.steps or step > self.steps[-1]):
+            self.record(model, step, scalars)
+
+    def record(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
+        """Take a sample now, whatever the schedule says.
+
+        Args:
+            model: the model; it is left as it was.
+            step: optimiser steps taken so far; must grow from sample to sample.
+            scalars: numbers or one-element tensors to keep with the sample.
+
+        Raises:
+            ValueError: `step` does not grow; or, at the first sample only, the model or the slice will not do.
+            OSError: at the first sample only: the directory cannot be written to.
+            RuntimeError: the recorder is closed.
+        """
+        if self._closed:
+            raise RuntimeError("The recorder is closed; record inside the `with` block.")
+        if self.steps and step <= self.steps[-1]:
+            raise ValueError(f"`step` must grow from sample to sample: got {step} after {self.steps[-1]}.")
+        if self._stopped:
+            return
+        start = time.perf_counter()
+        try:
+            self._take(model, step, {**self._logged, **(scalars or {})})
+        except Exception as error:
+            if not self.steps:
+                raise
+            self._stopped = True
+            self._warn(f"step {step}: sampling failed and is off from here; training goes on. {_words(error)}")
+        finally:
+            self.seconds += time.perf_counter() - start
+
+    def close(self) -> None:
+        """End the run: make the movie, close history and sinks. Never raises; closing twice does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        start = time.perf_counter()
+        history = self._guarded("the history", self._close_history)
+        movie = None if history is None else self._guarded("the movie", partial(make_movie, history))
+        for sink in self._sinks:
+            self._guarded(type(sink).__name__, partial(sink.close, history, movie))
+        self._first = self._before = None
+        self.seconds += time.perf_counter() - start
+
+    # ------------------------------------------------------------------------------------------------------ one sample
+
+    def _take(self, model: nn.Module, step: int, scalars: Mapping[str, Any]) -> None:
+        if callable(self._slice):
+            self._slice = self._slice()
+        capture, boundaries = look(model, self._slice, resolution=self._resolution, max_units=self._max_units)
+        first = self._first if self._first is not None else capture
+        snapshot = Snapshot(
+            step=step,
+            time=time.time(),
+            slice=self._slice,
+            capture=capture,
+            boundaries=boundaries,
+            scalars={name: float(value) for name, value in scalars.items()},
+            **self._measured(Sample(capture, boundaries, self._before, first)),
+        )
+        self._keep(snapshot)
+        self.steps.append(step)
+        self._asked = max(step, self._asked)
+        self._first, self._before = first, capture
+        self._say_notes(snapshot)
+
+    def _measured(self, sample: Sample) -> dict[str, dict[str, Any]]:
+        """Return the metrics' values, sorted by kind."""
+        values: dict[str, Any] = {}
+        for metric in list(self._metrics):
+            given = self._part(self._metrics, metric, partial(metric, sample))
+            values.update(given or {})
+        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.ndim}
+        tables = {name: value for name, value in values.items() if isinstance(value, list)}
+        numbers = {name: float(value) for name, value in values.items() if name not in arrays and name not in tables}
+        return {"metrics": numbers, "per_unit": arrays, "tables": tables}
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        if not self.steps:
+            self._history = HistoryWriter(self.directory, snapshot.slice)
+        if self._history is not None:
+            try:
+                self._history.append(snapshot)
+            except OSError as error:
+                if not self.steps:
+                    raise
+                self._history.close()
+                self._history = None
+                self._warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {_words(error)}")
+        images = _Images(snapshot, self._image_size)
+        for sink in list(self._sinks):
+            self._part(self._sinks, sink, partial(sink.write, snapshot, images))
+
+    def _part(self, parts: list[Any], part: Any, act: Callable[[], Any]) -> Any:
+        """Return what `act` gives; where it fails after the first sample, drop `part` from `parts` and say so."""
+        try:
+            return act()
+        except Exception as error:
+            if not self.steps:
+                raise
+            parts.remove(part)
+            name = getattr(part, "__name__", type(part).__name__)
+            self._warn(f"{name} failed and is dropped; training and other outputs go on. {_words(error)}")
+            return None
+
+    # ---------------------------------------------------------------------------------------------------------- the end
+
+    def _close_history(self) -> History | None:
+        if self._history is not None:
+            self._history.close()
+        return load(self.directory / FILE) if self.steps else None
+
+    def _guarded(self, what: str, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except Exception as error:  # noqa: BLE001 - at the end of a run the user's result matters more than ours
+            self._warn(f"{what} could not be finished; everything else was. {_words(error)}")
+            return None
+
+    # ------------------------------------------------------------------------------------------------------------ words
+
+    def _say_notes(self, snapshot: Snapshot) -> None:
+        for note in snapshot.notes:
+            if note not in self._said:
+                self._said.add(note)
+                self._warn(f"step {snapshot.step}: {note}.")
+
+    def _warn(self, words: str) -> None:
+        try:
+            warnings.warn(words, BoundaryWarning, stacklevel=2)
+        except BoundaryWarning:  # the user turns warnings into errors; training shall not end for one of ours
+            log.warning(words)
+
+
+class _Images(Mapping[str, Picture]):
+    """The pictures of a snapshot by name, each drawn when it is first asked for."""
+
+    def __init__(self, snapshot: Snapshot, size: int) -> None:
+        self._draw: dict[str, Callable[[], Picture]] = {
+            "overlay": partial(draw_overlay, snapshot, size),
+            "panels": partial(draw_panels, snapshot, size),
+        }
+        self._drawn: dict[str, Picture] = {}
+
+    def __getitem__(self, name: str) -> Picture:
+        if name not in self._drawn:
+            self._drawn[name] = self._draw[name]()
+        return self._drawn[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._draw)
+
+    def __len__(self) -> int:
+        return len(self._draw)
+
+
+def _words(error: BaseException) -> str:
+    return f"({type(error).__name__}: {' '.join(str(error).split())})"
+
+
+def free_directory(directory: Path) -> Path:
+    """Return `directory`, or where it holds a history already, the first of ``<directory>-1``, ``-2``, … that does not."""
+    number, free = 0, directory
+    while (free / FILE).exists():
+        number += 1
+        free = directory.with_name(f"{directory.name}-{number}")
+    return free

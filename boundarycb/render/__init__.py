@@ -1,0 +1,10 @@
+"""Draws snapshots: pure functions from a Snapshot to a palette image.
+
+* ``colours``  the one palette of a run, and the way from true colour to it;
+* ``canvas``   anti-aliased lines and text on an array of pixels;
+* ``pictures`` what users see: the overlay and the panels.
+"""
+
+from boundarycb.render.pictures import draw_overlay, draw_panels
+
+__all__ = ["draw_overlay", "draw_panels"]

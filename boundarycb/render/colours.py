@@ -1,0 +1,146 @@
+"""The palette of a run: at most 256 colours, fixed before the first frame, so that PNG and GIF need no search of their own.
+
+Lines are drawn in true colour over the background and then mapped to the palette by a table with 32 steps a channel. The
+palette holds the background's tones as they are, each layer's colour, and the blends that anti-aliasing makes: line over
+background and line over line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from boundarycb.types import Field, Picture, frozen
+
+Rgb = NDArray[np.uint8]
+
+# Okabe and Ito's colours ("Color Universal Design", 2008), the green and the purple darkened for a light background. Under
+# simulated red-, green- and blue-blindness every pair stays apart (tests/test_render.py).
+_FEW = ("#0072B2", "#D55E00", "#00805A", "#B0508A", "#111111")
+_CLASSES = ("#9ecae9", "#ffbf79", "#98df8a", "#f2a6a5", "#cfb6e6", "#d6b5a6", "#f7c6dd", "#c9c9c9", "#dede8c", "#a6e0e8")
+
+WHITE, INK, FAINT, ALARM = "#ffffff", "#20232a", "#73777f", "#c4161c"
+UNDEFINED = "#f6c9cb"  # background where the output is not finite
+_DARK, _LIGHT = 142, 252  # ends of the background's greys: every line colour is darker than the darkest of them
+_TONES = 24
+_CLASS_TONES = 5
+
+
+def rgb(code: str) -> tuple[int, int, int]:
+    """Return "#rrggbb" as numbers.
+
+    >>> rgb("#0072B2")
+    (0, 114, 178)
+    """
+    return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
+
+
+def layer_colours(count: int) -> tuple[str, ...]:
+    """Return one colour a layer, in depth order: well-known distinct ones for up to five, else steps along a dark ramp."""
+    if count <= len(_FEW):
+        return _FEW[:count]
+    from matplotlib import colormaps
+
+    ramp = colormaps["plasma"](np.linspace(0, 0.8, count))
+    return tuple("#" + "".join(f"{round(255 * part):02x}" for part in colour[:3]) for colour in ramp)
+
+
+@dataclass(frozen=True, eq=False)
+class Scheme:
+    """The colours of one kind of picture.
+
+    Args:
+        layers: colour of each layer.
+        palette: (k, 3), at most 256; the background's tones come first.
+        tones: (t, 3), the background's colours.
+    """
+
+    layers: tuple[str, ...]
+    palette: Rgb
+    tones: Rgb
+    _table: NDArray[np.uint8]
+
+    def to_picture(self, pixels: Rgb, background: NDArray[np.uint8]) -> Picture:
+        """Return true-colour `pixels` (h, w, 4) as a picture; where they still equal the tone `background` (h, w), that is kept."""
+        code = pixels.view(np.uint32)[..., 0]
+        opaque = np.concatenate([self.tones, np.full((len(self.tones), 1), 255, np.uint8)], axis=1)
+        touched = np.flatnonzero(code != opaque.view(np.uint32)[:, 0].take(background))
+        red, green, blue = (pixels[..., k].ravel()[touched].astype(np.uint16) >> 3 for k in range(3))
+        indices = background.copy()
+        indices.ravel()[touched] = self._table.take(red << 10 | green << 5 | blue)
+        return Picture(indices, self.palette)
+
+
+@lru_cache(maxsize=8)
+def scheme(layer_count: int, kind: str, classes: int) -> Scheme:
+    """Return the colours for `layer_count` layers over a background of `kind` (a Field's, or ``none``)."""
+    lines = layer_colours(layer_count)
+    tones = _tones(kind, classes)
+    fixed = np.concatenate([tones, np.array([rgb(code) for code in (WHITE, INK, FAINT, ALARM, *lines[:64])], dtype=np.uint8)])
+    blends = _blends(lines, tones)
+    palette = np.concatenate([fixed, _reduced(blends, 256 - len(fixed))])
+    return Scheme(lines, frozen(palette), frozen(tones), frozen(_nearest(palette)))
+
+
+def _tones(kind: str, classes: int) -> Rgb:
+    """Return the background's colours; the first is for values that are undefined."""
+    undefined = np.array([rgb(UNDEFINED)], dtype=np.uint8)
+    if kind == "classes":
+        hues = np.array([rgb(_CLASSES[k % len(_CLASSES)]) for k in range(min(classes, len(_CLASSES)))], dtype=np.float64)
+        strength = np.linspace(0.25, 1, _CLASS_TONES)[None, :, None]
+        tints = 255 - strength * (255 - hues[:, None, :])
+        return np.concatenate([undefined, tints.reshape(-1, 3).round().astype(np.uint8)])
+    greys = np.linspace(_DARK, _LIGHT, _TONES).round().astype(np.uint8)
+    return np.concatenate([undefined, np.stack([greys, greys, greys], axis=1)])
+
+
+def tone_indices(
+    field: Field, share: NDArray[np.uint8], winner: NDArray[np.int32] | None, undefined: NDArray[np.bool_] | None
+) -> NDArray[np.uint8]:
+    """Return the tone of each pixel (h, w).
+
+    Args:
+        field: tells the kind of tones.
+        share: the value's place between the darkest and the lightest tone, 0 to 255.
+        winner: the winning class, for a field of classes.
+        undefined: where the value is not finite.
+    """
+    steps = _CLASS_TONES if field.kind == "classes" else _TONES
+    tone = (1 + np.rint(np.arange(256) / 255 * (steps - 1))).astype(np.uint8).take(share)
+    if winner is not None:
+        tone += (winner % len(_CLASSES)).astype(np.uint8) * np.uint8(_CLASS_TONES)
+    if undefined is not None:
+        tone[undefined] = 0
+    return tone
+
+
+def _blends(lines: Sequence[str], tones: Rgb) -> Rgb:
+    """Return the colours that drawing makes: lines over tones, lines over lines, ink over white."""
+    under = np.concatenate([tones[:: max(1, len(tones) // 10)], [rgb(WHITE)]]).astype(np.float64)
+    over = np.array([rgb(code) for code in (*lines, INK, FAINT, ALARM)], dtype=np.float64)
+    alphas = np.linspace(0.15, 0.95, 7)[:, None, None, None]
+    mixed = [(alphas * over[None, :, None] + (1 - alphas) * under[None, None, :]).reshape(-1, 3)]
+    mixed += [(a * over[i] + (1 - a) * over[j])[None] for i, j in combinations(range(min(len(over), 8)), 2) for a in (0.35, 0.65)]
+    return np.concatenate(mixed).round().astype(np.uint8)
+
+
+def _reduced(colours: Rgb, count: int) -> Rgb:
+    """Return `count` colours that stand for `colours`, by Pillow's median cut."""
+    image = Image.fromarray(colours[None]).quantize(count, method=Image.Quantize.MEDIANCUT)
+    flat = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
+    return flat[:count]
+
+
+def _nearest(palette: Rgb) -> NDArray[np.uint8]:
+    """Return the index of the nearest colour for each of 32**3 colours."""
+    side = np.arange(32, dtype=np.float32) * 8 + 4
+    grid = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    wide = palette.astype(np.float32)
+    distance = (wide**2).sum(axis=1) - 2 * grid @ wide.T  # the grid's own square is the same for all
+    return distance.argmin(axis=1).astype(np.uint8)

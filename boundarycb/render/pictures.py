@@ -1,0 +1,256 @@
+"""The pictures that users see: the overlay (all layers) and the panels (a layer each)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from boundarycb.render.canvas import Box, Canvas
+from boundarycb.render.colours import ALARM, FAINT, INK, WHITE, Scheme, scheme, tone_indices
+from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Slice, Snapshot, spans_of
+
+SIZE = 512
+_MAX_PANELS = 12
+_LEGEND_NAMES = 6  # more layers than this are shown as a ramp from first to last
+_WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
+
+
+def draw_overlay(snapshot: Snapshot, size: int = SIZE) -> Picture:
+    """Return the overlay: every unit's boundary, coloured by layer, over the network's output.
+
+    Args:
+        snapshot: what to draw.
+        size: length of the plot's longer side in pixels, 64 or more; a header and a footer are added to its height.
+    """
+    layout = _Layout.of(snapshot.slice, checked_size(size))
+    colours = _scheme(snapshot)
+    canvas = Canvas(layout.width, layout.height, WHITE)
+    plot = layout.plot
+    tones = _background(canvas, plot, snapshot.field, colours)
+    for number in range(len(snapshot.layers)):
+        _draw_layer(canvas, plot, snapshot, number, colours)
+    _draw_anchors(canvas, plot, snapshot.slice, layout.letter)
+    _header(canvas, layout, snapshot, colours)
+    _footer(canvas, layout, snapshot)
+    return colours.to_picture(canvas.pixels, tones)
+
+
+def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
+    """Return one small plot a layer (12 at most, evenly spread), each with the boundaries of that layer alone.
+
+    Args:
+        snapshot: what to draw.
+        size: as of the overlay; each panel's longer side is half of it.
+    """
+    colours = _scheme(snapshot)
+    layout = _Layout.of(snapshot.slice, checked_size(size) // 2)
+    count = len(snapshot.layers)
+    shown = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MAX_PANELS))})
+    columns = min(len(shown), 3)
+    rows = -(-len(shown) // columns)
+    title, gap = layout.strip, layout.strip // 3
+    cell_w, cell_h = layout.plot[2] + gap, layout.plot[3] - layout.plot[1] + title + gap
+    canvas = Canvas(columns * cell_w + gap, title + rows * cell_h + gap, WHITE)
+    tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
+    _step_line(canvas, gap, title, layout.letter, snapshot, canvas.width - gap)
+    for place, number in enumerate(shown):
+        left, top = gap + place % columns * cell_w, title + place // columns * cell_h + title
+        plot = (left, top, left + layout.plot[2], top + layout.plot[3] - layout.plot[1])
+        tones |= _background(canvas, plot, snapshot.field, colours)
+        _draw_layer(canvas, plot, snapshot, number, colours)
+        caption = canvas.fitted(_panel_title(snapshot, number), layout.letter, plot[2] - plot[0])
+        canvas.text(left, top - title * 0.3, caption, layout.letter, colours.layers[number])
+    return colours.to_picture(canvas.pixels, tones)
+
+
+# ---------------------------------------------------------------------------------------------------------------- layout
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where things stand in an overlay, in pixels."""
+
+    width: int
+    height: int
+    plot: Box
+    strip: int  # height of one line of text
+    letter: float  # size of the letters
+
+    @staticmethod
+    def of(slice: Slice, size: int) -> _Layout:
+        (u0, u1), (v0, v1) = slice.bounds
+        lengths = [math.sqrt(float((axis**2).sum())) for axis in slice.axes]
+        ratio = (u1 - u0) * lengths[0] / ((v1 - v0) * lengths[1])
+        if not 1 / _WIDEST <= ratio <= _WIDEST:
+            ratio = 1.0
+        width, height = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
+        letter = max(9.0, size * 0.0235)
+        strip = round(letter * 1.75)
+        return _Layout(width, height + 3 * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
+
+
+def checked_size(size: int) -> int:
+    if not isinstance(size, int) or isinstance(size, bool) or not 64 <= size <= 4096:
+        raise ValueError(f"`image_size` must be a whole number of pixels, 64 to 4096, got {size!r}.")
+    return size
+
+
+def _scheme(snapshot: Snapshot) -> Scheme:
+    field = snapshot.field
+    return scheme(len(snapshot.layers), "none" if field is None else field.kind, 1 if field is None else field.classes)
+
+
+# ------------------------------------------------------------------------------------------------------------------ plot
+
+
+def _background(canvas: Canvas, plot: Box, field: Field | None, colours: Scheme) -> NDArray[np.uint8]:
+    """Paint the output into `plot` and return the tone of each pixel of the canvas (0 outside)."""
+    left, top, right, bottom = plot
+    tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
+    if field is None:
+        tones[top:bottom, left:right] = len(colours.tones) - 1
+    else:
+        tones[top:bottom, left:right] = _field_tones(field, (right - left, bottom - top))
+    canvas.pixels[top:bottom, left:right, :3] = colours.tones.take(tones[top:bottom, left:right], axis=0)
+    return tones
+
+
+def _field_tones(field: Field, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the field's tones on a plot of `shape` (width, height): values are interpolated, classes are not."""
+    low, high = field_span(field)
+    value = field.value.astype(np.float32)
+    undefined = ~np.isfinite(value)
+    share = np.clip((np.where(undefined, low, value) - low) / ((high - low) or 1.0), 0, 1)
+    winner = None if field.winner is None else _resized(field.winner.astype(np.int32), shape, Image.Resampling.NEAREST)
+    hole = _resized(undefined.astype(np.uint8), shape, Image.Resampling.NEAREST).astype(bool) if undefined.any() else None
+    return tone_indices(field, _resized(np.rint(share * 255).astype(np.uint8), shape, Image.Resampling.BILINEAR), winner, hole)
+
+
+def _resized(values: Array, shape: tuple[int, int], how: Image.Resampling) -> Array:
+    """Return a grid as pixels. In a picture the first row is the topmost one, which is the last of the grid."""
+    return np.asarray(Image.fromarray(np.ascontiguousarray(values[::-1])).resize(shape, how))
+
+
+def field_span(field: Field) -> tuple[float, float]:
+    """Return the values of the darkest and the lightest tone: 0 to 1 for probabilities, else the finite range on the slice."""
+    finite = field.value[np.isfinite(field.value)].astype(np.float64)
+    if field.kind == "classes":
+        return 1 / field.classes, 1.0
+    if not finite.size or field.kind == "probability" or (finite.min() >= 0 and finite.max() <= 1):
+        return 0.0, 1.0
+    return float(finite.min()), float(finite.max())
+
+
+def _draw_layer(canvas: Canvas, plot: Box, snapshot: Snapshot, number: int, colours: Scheme) -> None:
+    lines = snapshot.boundaries
+    span = list(spans_of(snapshot.layers).values())[number]
+    points, offsets = _lines_of(lines, span)
+    if not len(points):
+        return
+    count = len(offsets) - 1
+    scale = (plot[2] - plot[0]) / SIZE
+    width = max(0.6, 1.7 * max(scale, 0.6) * min(1.0, (60 / count) ** 0.35))
+    alpha = 0.95 if count <= 60 else 0.75
+    canvas.lines(_to_pixels(points, snapshot.slice, plot), offsets, colours.layers[number], width, plot, alpha)
+
+
+def _lines_of(lines: Boundaries, span: slice) -> tuple[Floats, NDArray[np.int64]]:
+    """Return points and offsets of the lines whose owner lies in `span`."""
+    chosen = (lines.owner >= span.start) & (lines.owner < span.stop)
+    sizes = np.diff(lines.offsets)
+    return lines.points[np.repeat(chosen, sizes)], np.concatenate([[0], np.cumsum(sizes[chosen])])
+
+
+def _to_pixels(points: Floats, slice: Slice, plot: Box) -> Floats:
+    (u0, u1), (v0, v1) = slice.bounds
+    left, top, right, bottom = plot
+    x = left + (points[:, 0] - u0) / (u1 - u0) * (right - left)
+    y = bottom - (points[:, 1] - v0) / (v1 - v0) * (bottom - top)
+    return np.stack([x, y], axis=1)
+
+
+def _draw_anchors(canvas: Canvas, plot: Box, slice: Slice, letter: float) -> None:
+    for name, (x, y) in zip("abcdefghij", _to_pixels(slice.anchors, slice, plot), strict=False):
+        canvas.ring(x, y, letter * 0.3, INK, WHITE)
+        canvas.text(x + letter * 0.5, y - letter * 0.35, name, letter, INK, bold=True)
+
+
+# ----------------------------------------------------------------------------------------------------------------- words
+
+
+def _header(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme) -> None:
+    _step_line(canvas, layout.strip // 3, layout.strip, layout.letter, snapshot, layout.width - layout.strip // 3)
+    _legend(canvas, layout, [layer.name for layer in snapshot.layers], colours)
+
+
+def _step_line(canvas: Canvas, left: float, baseline: float, letter: float, snapshot: Snapshot, right: float) -> None:
+    baseline -= letter * 0.45
+    title = f"step {snapshot.step:,}"
+    canvas.text(left, baseline, title, letter * 1.1, INK, bold=True)
+    room = right - left - canvas.text_width(title, letter * 1.1, bold=True) - letter
+    scalars = "   ".join(f"{name} {value:.3g}" for name, value in snapshot.scalars.items())
+    canvas.text(right, baseline, canvas.fitted(scalars, letter, room), letter, INK, align="right")
+
+
+def _legend(canvas: Canvas, layout: _Layout, names: Sequence[str], colours: Scheme) -> None:
+    """Write the layers' names behind a swatch of their colour; many layers become a ramp."""
+    x, letter = float(layout.strip // 3), layout.letter
+    baseline = 2 * layout.strip - letter * 0.55
+    swatch = round(letter * 1.3)
+    room = (layout.width - x) / min(len(names), _LEGEND_NAMES) - swatch - 2 * letter * 0.5
+    ramp = len(names) > _LEGEND_NAMES
+    entries = [(f"{len(names)} layers: {names[0]}", [])] if ramp else []
+    entries += [(names[-1], list(colours.layers))] if ramp else [(canvas.fitted(n, letter, room), [c]) for n, c in zip(names, colours.layers, strict=True)]
+    for words, strip in entries:
+        for colour in strip:
+            wide = max(2, round(swatch * (1 if len(strip) == 1 else 6 / len(strip))))
+            middle = baseline - letter * 0.35
+            canvas.swatch((round(x), round(middle - letter * 0.12), round(x) + wide, round(middle + letter * 0.16)), colour)
+            x += wide
+        x += letter * 0.4 if strip else 0
+        canvas.text(x, baseline, canvas.fitted(words, letter, layout.width - x), letter, INK)
+        x += canvas.text_width(words, letter) + letter
+
+
+def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot) -> None:
+    left, letter = layout.strip // 3, layout.letter * 0.88
+    baseline = layout.height - layout.strip * 0.32
+    room = layout.width - 2 * left
+    if snapshot.notes:
+        canvas.text(left, baseline, canvas.fitted("; ".join(snapshot.notes), letter, room), letter, ALARM)
+        return
+    canvas.text(left, baseline, canvas.fitted(caption(snapshot), letter, room), letter, FAINT)
+
+
+def caption(snapshot: Snapshot) -> str:
+    """Return what the axes, the background and the lines are, in a line."""
+    (first, second), ((u0, u1), (v0, v1)) = snapshot.slice.names, snapshot.slice.bounds
+    engine = "exact lines" if snapshot.boundaries.exact else f"lines from a {snapshot.capture.resolution}² grid"
+    return f"{first} {_short(u0)} … {_short(u1)}   {second} {_short(v0)} … {_short(v1)}   {_field_words(snapshot.field)}   {engine}"
+
+
+def _field_words(field: Field | None) -> str:
+    if field is None:
+        return "no background"
+    if field.kind == "classes":
+        return f"background: winner of {field.classes} classes"
+    low, high = field_span(field)
+    what = "p(class 1)" if field.kind == "probability" else "output"
+    return f"{what} {_short(low)} dark … {_short(high)} light"
+
+
+def _panel_title(snapshot: Snapshot, number: int) -> str:
+    layer = snapshot.layers[number]
+    span = list(spans_of(snapshot.layers).values())[number]
+    owners = np.unique(snapshot.boundaries.owner)
+    live = int(((owners >= span.start) & (owners < span.stop)).sum())
+    return f"{layer.name}: {live} of {len(layer.kept)} units switch here"
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")

@@ -1,0 +1,66 @@
+"""Context managers that leave a model and the process as they were: modes, buffers, random numbers.
+
+Every one restores in a ``finally``, so that an error in the user's forward pass changes nothing either.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+
+@contextmanager
+def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
+    """Put the random number generators of python, numpy, torch's CPU and the given `devices` back at the end."""
+    accelerators = [device for device in devices if device.type != "cpu"]
+    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    others = [(device, torch.get_device_module(device).get_rng_state(device)) for device in accelerators]
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
+        torch.set_rng_state(cpu)
+        for device, state in others:
+            torch.get_device_module(device).set_rng_state(state, device)
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Switch every submodule to eval mode and back to the mode that it, itself, had.
+
+    The flag is set directly: ``model.eval()`` would run a user's own ``train()`` override, and ``model.train(mode)`` at the
+    end would thaw submodules that the user froze on purpose (a batch-norm in eval mode).
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Put every buffer back: the same tensor object, and its old values where the forward pass wrote into it."""
+    kept = [
+        (module, name, buffer, None if buffer is None else (buffer._version, buffer.detach().clone()))
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+    ]
+    try:
+        yield
+    finally:
+        for module, name, buffer, old in kept:
+            if old is not None and buffer is not None and buffer._version != old[0]:
+                with torch.no_grad():
+                    buffer.copy_(old[1])
+            if module._buffers.get(name) is not buffer:
+                module._buffers[name] = buffer

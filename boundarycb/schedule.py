@@ -1,0 +1,99 @@
+"""When to sample: plain predicates ``(previous, step) -> bool``, asked after every optimiser step.
+
+A schedule is a *crossing*: it says whether a sampling point lies in ``previous < point <= step``. So it stays right where steps
+are skipped (gradient accumulation, several optimisers), which ``step % n == 0`` does not. Step 0 and the last step are
+always sampled and are no matter of the schedule.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+Schedule = Callable[[int, int], bool]
+ScheduleLike = Literal["log", "ginn"] | Sequence[int] | Schedule
+
+
+def every(n: int) -> Schedule:
+    """Return the schedule n, 2n, 3n, …
+
+    >>> due = every(100)
+    >>> due(99, 100), due(100, 101), due(190, 210)
+    (True, False, True)
+    """
+    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+        raise ValueError(f"`every_n_steps` must be a whole number of optimiser steps, 1 or more, got {n!r}.")
+    return lambda previous, step: step // n > previous // n
+
+
+def at(steps: Iterable[int]) -> Schedule:
+    """Return the schedule of the given steps, in any order.
+
+    >>> due = at([10, 20])
+    >>> due(0, 9), due(9, 10), due(10, 25), due(25, 26)
+    (False, True, True, False)
+    """
+    points = sorted({_step(step) for step in steps})
+    return lambda previous, step: bisect_right(points, step) > bisect_right(points, previous)
+
+
+def log_spaced(per_decade: int = 16) -> Schedule:
+    """Return a schedule that is dense early: `per_decade` samples for each tenfold of steps.
+
+    >>> due = log_spaced(2)
+    >>> [step for step in range(1, 101) if due(step - 1, step)]
+    [1, 3, 10, 32, 100]
+    """
+    if not isinstance(per_decade, int) or per_decade < 1:
+        raise ValueError(f"`per_decade` must be a whole number, 1 or more, got {per_decade!r}.")
+    decades = 12  # 10**12 steps: longer than any training
+    return at({round(10 ** (k / per_decade)) for k in range(decades * per_decade)})
+
+
+GINN_STEPS: tuple[int, ...] = tuple(
+    step
+    for start, stop, stride in (
+        (0, 50, 1),
+        (50, 101, 2),
+        (105, 200, 2),
+        (200, 300, 5),
+        (300, 500, 10),
+        (500, 1000, 20),
+        (1000, 2000, 50),
+        (2000, 4000, 100),
+        (4000, 10_000, 500),
+        (10_000, 640_000, 5000),
+        (640_000, 1_280_000, 10_000),
+    )
+    for step in range(start, stop, stride)
+)
+"""The 431 steps at which GINN sampled (Darlow and Storkey 2018, arXiv 1810.01860; `sample_at` in their main.py)."""
+
+
+def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = None) -> Schedule:
+    """Return the schedule that the user's two arguments mean; every 100 steps where neither is given.
+
+    Raises:
+        ValueError: both are given, or one has a wrong value.
+        TypeError: `schedule` is none of the kinds that are understood.
+    """
+    if every_n_steps is not None and schedule is not None:
+        raise ValueError("Give `every_n_steps` or `schedule`, not both.")
+    if schedule is None:
+        return every(100 if every_n_steps is None else every_n_steps)
+    if schedule == "log":
+        return log_spaced()
+    if schedule == "ginn":
+        return at(GINN_STEPS)
+    if callable(schedule):
+        return schedule
+    if isinstance(schedule, str) or not isinstance(schedule, Iterable):
+        raise TypeError(f'`schedule` must be "log", "ginn", a list of steps or a callable (previous, step) -> bool, got {schedule!r}.')
+    return at(schedule)
+
+
+def _step(value: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"`schedule` must list optimiser steps, whole numbers of 0 or more, got {value!r}.")
+    return value

@@ -1,0 +1,110 @@
+"""The movie of a run: one animated GIF with one palette for all frames.
+
+Frames are drawn anew from the history, so a run needs no pictures in memory, and a movie of another size can be made later.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from boundarycb.render import draw_overlay
+from boundarycb.types import History, Movie, Picture, Snapshot
+
+SIZE = 384
+MAX_FRAMES = 120
+MAX_BYTES = 8 * 2**20
+_RUN_TIME = 12.0  # seconds that a movie aims at
+_SHORTEST, _LONGEST, _LAST = 0.06, 0.4, 2.0  # seconds a frame; browsers slow down what is shorter than 0.02
+
+
+def make_movie(
+    history: History, *, size: int = SIZE, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES, fps: float | None = None
+) -> Movie:
+    """Return the movie of `history`.
+
+    Args:
+        history: the run; it must hold a snapshot at least.
+        size: the plot's longer side in pixels, 64 to 4096.
+        max_frames: more samples than this are thinned evenly, the first and the last always shown; 2 or more.
+        max_bytes: frames are thinned further until the GIF is no larger, down to two frames.
+        fps: frames a second; by default such that the movie takes about 12 seconds.
+
+    Raises:
+        ValueError: the history is empty, or an argument is out of its range.
+    """
+    if not len(history):
+        raise ValueError("`history` holds no snapshot, so there is no movie.")
+    if max_frames < 2:
+        raise ValueError(f"`max_frames` must be 2 or more, got {max_frames!r}.")
+    if fps is not None and not 0 < fps <= 50:
+        raise ValueError(f"`fps` must lie in (0, 50], got {fps!r}.")
+    count = min(len(history), max_frames)
+    while True:
+        chosen = spread(len(history), count)
+        gif, (width, height) = _encode((draw_overlay(history[i], size) for i in chosen), len(chosen), fps)
+        if len(gif) <= max_bytes or count <= 2:
+            break
+        count = max(2, min(count - 1, int(0.95 * count * max_bytes / len(gif))))
+    notes = () if len(chosen) == len(history) else (f"the movie shows {len(chosen)} of {len(history)} samples",)
+    return Movie(gif, width, height, tuple(history.steps[i] for i in chosen), notes)
+
+
+def spread(total: int, count: int) -> list[int]:
+    """Return `count` of `total` indices, evenly spread, the first and the last among them.
+
+    >>> spread(7, 3), spread(2, 5), spread(1, 2)
+    ([0, 3, 6], [0, 1], [0])
+    """
+    return sorted({round(i) for i in np.linspace(0, total - 1, min(total, count))})
+
+
+def _encode(pictures: Iterable[Picture], count: int, fps: float | None) -> tuple[bytes, tuple[int, int]]:
+    images = _images(pictures)
+    first = next(images)
+    pause = 1 / fps if fps is not None else min(_LONGEST, max(_SHORTEST, _RUN_TIME / count))
+    pauses = [round(100 * pause) * 10] * (count - 1) + [round(1000 * max(pause, _LAST))]
+    out = io.BytesIO()
+    first.save(out, "GIF", save_all=True, append_images=images, duration=pauses if count > 1 else pauses[0], loop=0, optimize=False, disposal=1)
+    return out.getvalue(), first.size
+
+
+def _images(pictures: Iterable[Picture]) -> Iterator[Image.Image]:
+    """Yield the pictures as Pillow images that share the first one's palette."""
+    palette: Image.Image | None = None
+    for picture in pictures:
+        image = Image.fromarray(picture.pixels)
+        image.putpalette(picture.palette.tobytes())
+        if palette is None:
+            palette = image
+        elif image.getpalette() != palette.getpalette():
+            # The network's layers or outputs changed during the run, so this frame was drawn in other colours.
+            image = image.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
+        yield image
+
+
+class GifFile:
+    """A sink that writes the movie as ``boundaries.gif`` when the run ends.
+
+    Args:
+        directory: where the file goes.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.path = Path(directory) / "boundaries.gif"
+
+    def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
+        """Do nothing: the movie is made from the history at the end."""
+
+    def close(self, history: History | None, movie: Movie | None) -> None:  # noqa: ARG002 - a sink's signature
+        """Write the movie, whole or not at all: a reader never sees half of it."""
+        if movie is None:
+            return
+        part = self.path.with_suffix(".gif.part")
+        part.write_bytes(movie.gif)
+        part.replace(self.path)

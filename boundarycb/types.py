@@ -1,0 +1,481 @@
+"""The values that flow through boundarycb, and the signatures of its extension points.
+
+Letters used for dimensions everywhere:
+
+====== ==========================================================
+letter meaning
+====== ==========================================================
+U      units (kept pre-activations, all layers after one another)
+H, W   rows and columns of the sampling grid; both are ``resolution``
+P      grid points, ``P = H * W``, row by row
+S      lines (polylines)
+N      points of all lines
+D      input dimensions
+C      classes (outputs)
+n      points of one forward pass
+====== ==========================================================
+
+Coordinates say their frame: *slice* coordinates are ``(u, v)`` pairs on the 2-D slice, *input* coordinates are what the
+model takes. Row 0 of a grid is the row of smallest ``v``; a picture turns it over so that ``v`` grows upwards.
+
+Every value is frozen, its arrays are read-only, and it is checked once, when it is made.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Floats = NDArray[np.floating[Any]]
+Bits = NDArray[np.uint8]
+Bounds = tuple[tuple[float, float], tuple[float, float]]
+
+
+class BoundaryWarning(UserWarning):
+    """Something of boundarycb was left out or failed; training was not touched."""
+
+
+def frozen(array: Array) -> Array:
+    """Return `array` itself where it is read-only already, else a read-only view of it."""
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+# ---------------------------------------------------------------------------------------------------------------- slice
+
+
+@dataclass(frozen=True, eq=False)
+class Slice:
+    """A 2-D affine piece of input space: all inputs ``origin + u * axes[0] + v * axes[1]`` with (u, v) in `bounds`.
+
+    Make one with :mod:`boundarycb.slices`.
+
+    Args:
+        origin: float64 of the model's input shape (without the batch), the input at (u, v) = (0, 0).
+        axes: float64 (2, *input_shape), the two directions; they must not be parallel.
+        bounds: ((u0, u1), (v0, v1)) in slice coordinates.
+        anchors: float64 (K, 2), points that defined the slice, in slice coordinates; may be empty.
+        names: what the two axes are, for captions.
+    """
+
+    origin: Floats
+    axes: Floats
+    bounds: Bounds
+    anchors: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    names: tuple[str, str] = ("u", "v")
+
+    def __post_init__(self) -> None:
+        origin = frozen(np.array(self.origin, dtype=np.float64))
+        axes = frozen(np.array(self.axes, dtype=np.float64))
+        anchors = frozen(np.array(self.anchors, dtype=np.float64).reshape(-1, 2))
+        if axes.shape != (2, *origin.shape):
+            raise ValueError(f"`axes` must have shape {(2, *origin.shape)} to fit `origin`, got {axes.shape}.")
+        if not (np.isfinite(origin).all() and np.isfinite(axes).all()):
+            raise ValueError("`origin` and `axes` must be finite numbers.")
+        if np.linalg.matrix_rank(axes.reshape(2, -1)) < 2:
+            raise ValueError("`axes` must be two directions that are not parallel and not zero.")
+        object.__setattr__(self, "origin", origin)
+        object.__setattr__(self, "axes", axes)
+        object.__setattr__(self, "anchors", anchors)
+        object.__setattr__(self, "bounds", checked_bounds(self.bounds))
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one model input, without the batch."""
+        return tuple(self.origin.shape)
+
+    def lift(self, points: Floats) -> Floats:
+        """Return the inputs, float64 (n, *input_shape), at slice coordinates `points` (n, 2)."""
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 2:
+            raise ValueError(f"`points` must have shape (n, 2), got {points.shape}.")
+        flat = self.origin.reshape(1, -1) + points @ self.axes.reshape(2, -1)
+        return flat.reshape(len(points), *self.input_shape)
+
+    def project(self, inputs: Floats) -> tuple[Floats, Floats]:
+        """Return the slice coordinates (n, 2) nearest to `inputs` (n, *input_shape), and how far (n,) each input lies off.
+
+        The distance is Euclidean, in input units: 0 means that the input lies on the slice's plane.
+        """
+        inputs = np.asarray(inputs, dtype=np.float64)
+        if inputs.shape[1:] != self.input_shape:
+            raise ValueError(f"`inputs` must have shape (n, {', '.join(map(str, self.input_shape))}), got {inputs.shape}.")
+        offset = (inputs - self.origin).reshape(len(inputs), -1)
+        basis = self.axes.reshape(2, -1).T
+        points = np.linalg.lstsq(basis, offset.T, rcond=None)[0].T
+        return points, np.linalg.norm(offset - points @ basis.T, axis=1)
+
+    def nodes(self, resolution: int) -> tuple[Floats, Floats]:
+        """Return the node coordinates (us, vs), `resolution` + 2 each: the grid's pixel centres and the slice's two borders.
+
+        Masks and shares live on the pixel centres, so that every point stands for the same area; lines also use the
+        borders, so that they reach the edge of the picture.
+        """
+        (u0, u1), (v0, v1) = self.bounds
+        inner = np.concatenate([[0.0], (np.arange(resolution) + 0.5) / resolution, [1.0]])
+        return u0 + inner * (u1 - u0), v0 + inner * (v1 - v0)
+
+
+def checked_bounds(bounds: Bounds) -> Bounds:
+    """Return `bounds` as plain floats; raise ValueError where they are not two growing finite ranges."""
+    try:
+        (u0, u1), (v0, v1) = bounds
+        u0, u1, v0, v1 = float(u0), float(u1), float(v0), float(v1)
+    except (TypeError, ValueError):
+        raise ValueError(f"`bounds` must be ((u0, u1), (v0, v1)), got {bounds!r}.") from None
+    if not (u0 < u1 and v0 < v1 and all(map(math.isfinite, (u0, u1, v0, v1)))):
+        raise ValueError(f"`bounds` must be finite with u0 < u1 and v0 < v1, got {((u0, u1), (v0, v1))}.")
+    return (u0, u1), (v0, v1)
+
+
+# ---------------------------------------------------------------------------------------------------------------- units
+
+
+class Unit(NamedTuple):
+    """One scalar pre-activation of the network."""
+
+    layer: str
+    index: int
+    """Position in the layer's flattened pre-activation."""
+    position: tuple[int, ...]
+    """The same unflattened: (unit,) for a fully connected layer, (channel, row, column) for a convolution."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of units: one activation call in the forward pass.
+
+    Args:
+        name: the name that users meet, only ``[A-Za-z0-9_.-]``.
+        op: the activation, such as ``relu`` or ``tanh``.
+        shape: the pre-activation's shape without the batch, such as (16,) or (channels, rows, columns).
+        kept: flat indices of the units that are watched, growing; all of them unless a cap left some out.
+    """
+
+    name: str
+    op: str
+    shape: tuple[int, ...]
+    kept: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of units that the layer has, kept or not."""
+        return math.prod(self.shape)
+
+
+@lru_cache(maxsize=16)
+def units_of(layers: tuple[Layer, ...]) -> tuple[Unit, ...]:
+    """Return the kept units of `layers`, in the order of the columns of every (…, U) array."""
+    return tuple(
+        Unit(layer.name, index, tuple(int(i) for i in np.unravel_index(index, layer.shape or (1,))))
+        for layer in layers
+        for index in layer.kept
+    )
+
+
+def spans_of(layers: Sequence[Layer]) -> dict[str, slice]:
+    """Return for each layer's name the span of its kept units among all U."""
+    spans: dict[str, slice] = {}
+    start = 0
+    for layer in layers:
+        spans[layer.name] = slice(start, start + len(layer.kept))
+        start += len(layer.kept)
+    return spans
+
+
+# ----------------------------------------------------------------------------------------------- what a forward pass says
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What one forward pass of n points said. It lives no longer than the band of points that it belongs to.
+
+    Args:
+        layers: the layers in the order of their calls.
+        z: pre-activations of the kept units, float32 or float64 (n, U).
+        output: the model's output (n, C), or None where it is no vector per point.
+        gaps: what could not be read, in words.
+    """
+
+    layers: tuple[Layer, ...]
+    z: Floats
+    output: Floats | None
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """What the network says on the grid: the picture's background.
+
+    Args:
+        kind: ``value`` (one output), ``probability`` (of class 1 of two) or ``classes`` (more than two).
+        value: float16 (H, W): the output, the probability of class 1, or the probability of the winning class.
+        winner: uint16 (H, W), the winning class; only for ``classes``.
+        classes: number of outputs, C.
+    """
+
+    kind: Literal["value", "probability", "classes"]
+    value: Floats
+    winner: NDArray[np.uint16] | None = None
+    classes: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", frozen(self.value))
+        if self.winner is not None:
+            object.__setattr__(self, "winner", frozen(self.winner))
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """On/off states of the kept units and the output at the P grid points.
+
+    Args:
+        layers: the layers, in the order of their calls.
+        resolution: H = W.
+        on: packed bits, uint8 (U, ceil(P / 8)), most significant bit first: pre-activation > 0 at each grid point.
+        field: the output, or None where the model's output is no vector per point.
+        notes: what was left out or is not finite, in words.
+    """
+
+    layers: tuple[Layer, ...]
+    resolution: int
+    on: Bits
+    field: Field | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        units = sum(len(layer.kept) for layer in self.layers)
+        want = (units, -(-(self.resolution**2) // 8))
+        if self.on.shape != want or self.on.dtype != np.uint8:
+            raise ValueError(f"`on` must be uint8 of shape {want}, got {self.on.dtype} {self.on.shape}.")
+        object.__setattr__(self, "on", frozen(self.on))
+
+    def mask(self, layer: str) -> NDArray[np.bool_]:
+        """Return the on/off states of `layer`'s kept units, bool (units, H, W)."""
+        spans = spans_of(self.layers)
+        if layer not in spans:
+            raise KeyError(f"`layer` must be one of {', '.join(spans)}, got {layer!r}.")
+        side = self.resolution
+        bits = np.unpackbits(self.on[spans[layer]], axis=1, count=side * side)
+        return bits.reshape(-1, side, side).astype(bool)
+
+
+@dataclass(frozen=True, eq=False)
+class Boundaries:
+    """Lines where units switch, in ONE format for every engine: S polylines with the owner of each.
+
+    Line s runs through ``points[offsets[s]:offsets[s + 1]]``, with the unit's on side on its left; a closed line repeats its
+    first point at the end.
+
+    Args:
+        points: float64 (N, 2), slice coordinates.
+        offsets: int64 (S + 1,).
+        owner: int32 (S,), index into `units`.
+        layers: the layers that the units belong to.
+        exact: True where the lines are exact, False where they were traced on a grid.
+        notes: what was left out, in words.
+
+    >>> layer = Layer("layer1", "relu", (2,), (0, 1))
+    >>> lines = Boundaries(np.array([[0.0, 0], [1, 1], [2, 0], [2, 2]]), np.array([0, 2, 4]), np.array([0, 1]), (layer,))
+    >>> len(lines), lines.units[1].layer, lines.line(1).tolist()
+    (2, 'layer1', [[2.0, 0.0], [2.0, 2.0]])
+    >>> lines.lengths().tolist()
+    [1.4142135623730951, 2.0]
+    """
+
+    points: Floats
+    offsets: NDArray[np.int64]
+    owner: NDArray[np.int32]
+    layers: tuple[Layer, ...]
+    exact: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        points = frozen(np.asarray(self.points, dtype=np.float64).reshape(-1, 2))
+        offsets = frozen(np.asarray(self.offsets, dtype=np.int64))
+        owner = frozen(np.asarray(self.owner, dtype=np.int32))
+        if len(offsets) != len(owner) + 1 or offsets[0] != 0 or offsets[-1] != len(points) or (np.diff(offsets) < 2).any():
+            raise ValueError("`offsets` must run from 0 to the number of points, two points or more a line, one line an owner.")
+        units = sum(len(layer.kept) for layer in self.layers)
+        if len(owner) and not (owner.min() >= 0 and owner.max() < units):
+            raise ValueError(f"`owner` must index the {units} kept units of `layers`, got up to {owner.max()}.")
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "offsets", offsets)
+        object.__setattr__(self, "owner", owner)
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """The units that `owner` indexes."""
+        return units_of(self.layers)
+
+    def line(self, index: int) -> Floats:
+        """Return the points (k, 2) of line `index`."""
+        return self.points[self.offsets[index] : self.offsets[index + 1]]
+
+    def of(self, layer: str, index: int) -> list[Floats]:
+        """Return the lines of the unit with flat `index` in `layer`, each (k, 2)."""
+        return [self.line(s) for s in np.flatnonzero(self.owner == self._column(layer, index))]
+
+    def lengths(self) -> Floats:
+        """Return the length of each line (S,), in slice units."""
+        if not len(self):
+            return np.empty(0)
+        steps = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
+        steps[self.offsets[1:-1] - 1] = 0.0
+        return np.add.reduceat(steps, self.offsets[:-1])
+
+    def _column(self, layer: str, index: int) -> int:
+        for column, unit in enumerate(self.units):
+            if unit.layer == layer and unit.index == index:
+                return column
+        raise KeyError(f"No kept unit {index} in layer {layer!r}; layers: {', '.join(known.name for known in self.layers)}.")
+
+
+# ------------------------------------------------------------------------------------------------------- samples, history
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a metric may look at: this step's capture and boundaries, and the captures of the last sample and of the first."""
+
+    now: Capture
+    boundaries: Boundaries
+    before: Capture | None = None
+    first: Capture | None = None
+
+
+Value = float | int | Array | list[dict[str, Any]]
+"""What a metric gives for one name: a number, a per-unit array, or a small table (one dict a row)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """All that is kept of one sampled step.
+
+    Args:
+        step: optimiser steps taken before the sample; 0 is the untouched initialisation.
+        time: seconds since the epoch.
+        slice: the slice; the same for the whole run.
+        capture: on/off states and output.
+        boundaries: the lines.
+        metrics: numbers by name, such as ``on/share/layer1``; NaN where undefined.
+        per_unit: arrays by name, one value a kept unit of a layer.
+        tables: small tables by name, one dict a row.
+        scalars: what the training loop said: loss, learning rate, …
+        notes: caps, the engine and what was left out, in words.
+    """
+
+    step: int
+    time: float
+    slice: Slice
+    capture: Capture
+    boundaries: Boundaries
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    per_unit: Mapping[str, Array] = field(default_factory=dict)
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    scalars: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers, in the order of their calls."""
+        return self.capture.layers
+
+    @property
+    def field(self) -> Field | None:
+        """The output on the grid."""
+        return self.capture.field
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out or is not finite, in words."""
+        return (*self.capture.notes, *self.boundaries.notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A palette image: colour indices uint8 (h, w), top row first, and the palette, uint8 (k, 3) with k <= 256."""
+
+    pixels: NDArray[np.uint8]
+    palette: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 2 or self.palette.ndim != 2 or self.palette.shape[1] != 3 or len(self.palette) > 256:
+            raise ValueError(f"A picture is (h, w) indices and (k <= 256, 3) colours, got {self.pixels.shape}, {self.palette.shape}.")
+        object.__setattr__(self, "pixels", frozen(self.pixels))
+        object.__setattr__(self, "palette", frozen(self.palette))
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """Return the picture in true colour, uint8 (h, w, 3)."""
+        colours: NDArray[np.uint8] = self.palette[self.pixels]
+        return colours
+
+    def png(self) -> bytes:
+        """Return the picture as the bytes of a PNG file with a palette: a quarter of a true-colour one's size."""
+        from PIL import Image
+
+        image = Image.fromarray(self.pixels)
+        image.putpalette(self.palette.tobytes())
+        out = io.BytesIO()
+        image.save(out, "PNG", compress_level=6)
+        return out.getvalue()
+
+    _repr_png_ = png  # Jupyter shows a picture by itself
+
+
+@dataclass(frozen=True)
+class Movie:
+    """An animated GIF of a run: its bytes, size in pixels, and the step of each frame."""
+
+    gif: bytes
+    width: int
+    height: int
+    steps: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+# ------------------------------------------------------------------------------------------------------- extension points
+
+Forward = Callable[[Floats], Reading]
+"""Runs the model on inputs float64 (n, *input_shape). Made by the probe, valid inside its ``with`` block only."""
+
+Metric = Callable[[Sample], Mapping[str, Value]]
+"""A pure function from a sample to numbers, per-unit arrays and small tables by name."""
+
+Renderer = Callable[[Snapshot], Picture]
+"""A pure function from a snapshot to a picture."""
+
+
+class History(Protocol):
+    """The snapshots of a run, in the order of their steps, read from disk one at a time."""
+
+    steps: Sequence[int]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Snapshot: ...
+
+    def __iter__(self) -> Iterator[Snapshot]: ...
+
+
+class Sink(Protocol):
+    """Where samples go. Any object with these two methods will do."""
+
+    def write(self, snapshot: Snapshot, images: Mapping[str, Picture], /) -> None:
+        """Take one sample. `images` draws a picture when it is asked for it, and not before."""
+
+    def close(self, history: History | None, movie: Movie | None, /) -> None:
+        """End the run; `history` and `movie` are None where they could not be made."""

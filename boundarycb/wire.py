@@ -1,0 +1,228 @@
+"""The bytes of a history: the only place that knows them.
+
+A history is a sequence of records. A record is::
+
+    magic     4 bytes   b"BCB1"
+    lengths   12 bytes  little endian: header u32, body u64
+    header    JSON, UTF-8, padded with spaces to a multiple of 8
+    body      the sections, each padded with zeros to a multiple of 8
+    checksum  4 bytes   little endian CRC-32 (zlib's) of header and body
+
+The header has ``kind``, either ``run`` (first record: the slice) or ``frame`` (a snapshot), its small values, and
+``sections``: a list of ``{name, dtype, shape, codec, offset, size}``, offsets from the start of the body. ``codec`` is ``raw``
+or ``zlib``; dtypes are numpy's, little endian. A reader skips names that it does not know, in header and sections, so
+new data needs no new version. JSON has no NaN: numbers that are not finite are written as ``"nan"``, ``"inf"``, ``"-inf"``.
+
+A file that was cut while it was written ends in half a record, which readers ignore.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from boundarycb.types import Array, Boundaries, Capture, Field, Layer, Slice, Snapshot, frozen
+
+MAGIC = b"BCB1"
+_LENGTHS = struct.Struct("<IQ")
+_CHECKSUM = struct.Struct("<I")
+_MAX_HEADER = 64 * 2**20  # a longer one is no header but damage
+
+
+class WireError(ValueError):
+    """The bytes are no boundarycb record."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it was read: its header and its named arrays."""
+
+    header: Mapping[str, Any]
+    sections: Mapping[str, Array]
+
+
+# --------------------------------------------------------------------------------------------------------------- records
+
+
+def pack(header: Mapping[str, Any], sections: Mapping[str, Array]) -> bytes:
+    """Return the bytes of one record."""
+    entries, chunks, offset = [], [], 0
+    for name, array in sections.items():
+        array = np.asarray(array)
+        plain = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).tobytes()
+        packed = zlib.compress(plain, 1)
+        codec, data = ("zlib", packed) if len(packed) < len(plain) else ("raw", plain)
+        entry = {"name": name, "dtype": array.dtype.newbyteorder("<").str, "shape": list(array.shape)}
+        entries.append(entry | {"codec": codec, "offset": offset, "size": len(data)})
+        chunks.append(_padded(data, b"\0"))
+        offset += len(chunks[-1])
+    text = json.dumps({**header, "sections": entries}, default=_plain, allow_nan=False, separators=(",", ":"))
+    content = _padded(text.encode(), b" ")
+    lengths = _LENGTHS.pack(len(content), offset)
+    content += b"".join(chunks)
+    return MAGIC + lengths + content + _CHECKSUM.pack(zlib.crc32(content))
+
+
+def read_record(file: BinaryIO, *, check: bool = True) -> Record | None:
+    """Return the record that starts at the file's position, and move past it; None at the end or where it is cut off.
+
+    Raises:
+        WireError: there is something else than a record.
+    """
+    lengths = _read_lengths(file)
+    if lengths is None:
+        return None
+    content = file.read(sum(lengths))
+    tail = file.read(_CHECKSUM.size)
+    if len(content) < sum(lengths) or len(tail) < _CHECKSUM.size:
+        return None
+    if check and zlib.crc32(content) != _CHECKSUM.unpack(tail)[0]:
+        raise WireError("A record's checksum is wrong: the file is damaged.")
+    header = json.loads(content[: lengths[0]])
+    return Record(header, {entry["name"]: _section(entry, content[lengths[0] :]) for entry in header["sections"]})
+
+
+def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
+    """Yield (start, end, header) of every whole record in a file of `size` bytes, without reading bodies."""
+    while True:
+        start = file.tell()
+        lengths = _read_lengths(file)
+        if lengths is None:
+            return
+        end = start + len(MAGIC) + _LENGTHS.size + sum(lengths) + _CHECKSUM.size
+        if end > size:
+            return
+        yield start, end, json.loads(file.read(lengths[0]))
+        file.seek(end)
+
+
+def _read_lengths(file: BinaryIO) -> tuple[int, int] | None:
+    start = file.read(len(MAGIC) + _LENGTHS.size)
+    if len(start) < len(MAGIC) + _LENGTHS.size:
+        return None
+    if not start.startswith(MAGIC):
+        raise WireError(f"No boundarycb record: it begins with {start[:4]!r}, not {MAGIC!r}.")
+    header, body = _LENGTHS.unpack(start[len(MAGIC) :])
+    if header > _MAX_HEADER:
+        raise WireError("A record's header length is impossible: the file is damaged.")
+    return header, body
+
+
+def _section(entry: Mapping[str, Any], body: bytes) -> Array:
+    data = body[entry["offset"] : entry["offset"] + entry["size"]]
+    if entry["codec"] not in ("raw", "zlib"):
+        raise WireError(f"Section {entry['name']!r} has codec {entry['codec']!r}; this version reads raw and zlib.")
+    plain = zlib.decompress(data) if entry["codec"] == "zlib" else data
+    return frozen(np.frombuffer(plain, dtype=np.dtype(entry["dtype"])).reshape(entry["shape"]))
+
+
+def _padded(data: bytes, filler: bytes) -> bytes:
+    return data + filler * (-len(data) % 8)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"A record's header holds numbers, text, lists and mappings, not {type(value).__name__}.")
+
+
+def _number_out(value: float) -> float | int | str:
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if math.isfinite(value) else str(float(value))
+
+
+def _numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _rows_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: _number_out(cell) if isinstance(cell, (float, np.floating)) else cell for key, cell in row.items()} for row in rows]
+
+
+# ------------------------------------------------------------------------------------------------------------------- run
+
+
+def encode_run(slice: Slice) -> bytes:
+    """Return the first record of a history: what holds for all of its frames."""
+    header = {"kind": "run", "bounds": slice.bounds, "names": slice.names}
+    return pack(header, {"origin": slice.origin, "axes": slice.axes, "anchors": slice.anchors})
+
+
+def decode_run(record: Record) -> Slice:
+    """Return the slice of a history's first record."""
+    if record.header.get("kind") != "run":
+        raise WireError(f"A history begins with a record of kind 'run', got {record.header.get('kind')!r}.")
+    (u0, u1), (v0, v1) = record.header["bounds"]
+    first, second = record.header["names"]
+    part = record.sections
+    return Slice(part["origin"], part["axes"], ((u0, u1), (v0, v1)), part["anchors"], (first, second))
+
+
+# ----------------------------------------------------------------------------------------------------------------- frames
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """Return the record of `snapshot`; its slice is left to the run's record."""
+    capture, lines = snapshot.capture, snapshot.boundaries
+    header = {
+        "kind": "frame",
+        "step": snapshot.step,
+        "time": snapshot.time,
+        "resolution": capture.resolution,
+        "layers": [_layer_out(layer) for layer in capture.layers],
+        "exact": lines.exact,
+        "notes": {"capture": capture.notes, "boundaries": lines.notes},
+        "metrics": {name: _number_out(value) for name, value in snapshot.metrics.items()},
+        "scalars": {name: _number_out(value) for name, value in snapshot.scalars.items()},
+        "tables": {name: _rows_out(rows) for name, rows in snapshot.tables.items()},
+        "field": None if capture.field is None else {"kind": capture.field.kind, "classes": capture.field.classes},
+    }
+    sections = {"on": capture.on, "points": lines.points, "offsets": lines.offsets, "owner": lines.owner}
+    if capture.field is not None:
+        sections["field"] = capture.field.value
+        if capture.field.winner is not None:
+            sections["winner"] = capture.field.winner
+    return pack(header, sections | {f"unit/{name}": array for name, array in snapshot.per_unit.items()})
+
+
+def decode(record: Record, slice: Slice) -> Snapshot:
+    """Return the snapshot of a frame's record, on the `slice` of its run."""
+    head, part = record.header, record.sections
+    layers = tuple(_layer_in(entry) for entry in head["layers"])
+    field = None
+    if head["field"] is not None:
+        field = Field(head["field"]["kind"], part["field"], part.get("winner"), head["field"]["classes"])
+    capture = Capture(layers, head["resolution"], part["on"], field, tuple(head["notes"]["capture"]))
+    notes = tuple(head["notes"]["boundaries"])
+    return Snapshot(
+        step=head["step"],
+        time=head["time"],
+        slice=slice,
+        capture=capture,
+        boundaries=Boundaries(part["points"], part["offsets"], part["owner"], layers, head["exact"], notes),
+        metrics=_numbers_in(head["metrics"]),
+        per_unit={name.removeprefix("unit/"): array for name, array in part.items() if name.startswith("unit/")},
+        tables={name: list(rows) for name, rows in head["tables"].items()},
+        scalars=_numbers_in(head["scalars"]),
+    )
+
+
+def _layer_out(layer: Layer) -> dict[str, Any]:
+    kept: list[int] | None = None if len(layer.kept) == layer.size else list(layer.kept)
+    return {"name": layer.name, "op": layer.op, "shape": list(layer.shape), "kept": kept}
+
+
+def _layer_in(entry: Mapping[str, Any]) -> Layer:
+    shape = tuple(entry["shape"])
+    kept = tuple(range(math.prod(shape))) if entry["kept"] is None else tuple(entry["kept"])
+    if not all(low < high for low, high in pairwise(kept)):
+        raise WireError(f"Layer {entry['name']!r}: `kept` must grow.")
+    return Layer(entry["name"], entry["op"], shape, kept)
