@@ -7,6 +7,6 @@ import pytorch_lightning
 
 from boundarycb.hooks import BoundaryHooks
 
-
-class BoundaryCallback(BoundaryHooks, lightning.pytorch.Callback, pytorch_lightning.Callback):
-    __doc__ = BoundaryHooks.__doc__
+# Made by a call, since a type checker cannot know that the two packages' hooks are the same.
+_bases = (BoundaryHooks, lightning.pytorch.Callback, pytorch_lightning.Callback)
+BoundaryCallback = type("BoundaryCallback", _bases, {"__doc__": BoundaryHooks.__doc__, "__module__": __name__})

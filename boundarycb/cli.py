@@ -64,7 +64,9 @@ def _info(history: History, options: argparse.Namespace) -> str:  # noqa: ARG001
 def _export(history: History, options: argparse.Namespace) -> str:
     if options.output.suffix.lower() != ".gif":
         raise ValueError(f"`--output` must end in .gif, got {options.output}.")
-    movie = make_movie(history, size=options.size, max_frames=options.frames, max_bytes=int(options.max_mb * 2**20), fps=options.fps)
+    movie = make_movie(
+        history, size=options.size, max_frames=options.frames, max_bytes=int(options.max_mb * 2**20), fps=options.fps
+    )
     options.output.write_bytes(movie.gif)
     notes = "".join(f"; {note}" for note in movie.notes)
     return f"{options.output}: {len(movie.steps)} frames, {movie.width} x {movie.height}, {len(movie.gif) / 1e6:.2f} MB{notes}"

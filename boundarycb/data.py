@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -36,7 +37,7 @@ def read_image(path: str | os.PathLike[str], size: int = 200) -> Image:
     """Return an image file as uint8 (size, size) of 0 (darker than middle grey) and 1, top row first."""
     from PIL import Image as Pillow
 
-    pixels = np.asarray(iio.imread(path))
+    pixels = np.asarray(iio.imread(Path(path)))
     if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
         pixels = pixels[..., :3].mean(axis=2)
     if pixels.ndim != 2:

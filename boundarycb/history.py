@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, overload
+from typing import overload
 
 from boundarycb import wire
 from boundarycb.types import Slice, Snapshot
@@ -34,11 +34,14 @@ class HistoryWriter:
         self._last_step: int | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: BinaryIO = self.path.open("xb")
+            # Unbuffered: what was written is the operating system's, and what was not is not tried again.
+            self._file = self.path.open("xb", buffering=0)
         except FileExistsError:
             raise FileExistsError(f"`directory` {self.path.parent} holds a history already; name another one.") from None
         except OSError as error:
-            raise type(error)(error.errno, f"`directory` {self.path.parent} cannot be written to ({error.strerror}); name another one") from error
+            raise type(error)(
+                error.errno, f"`directory` {self.path.parent} cannot be written to ({error.strerror}); name another one"
+            ) from error
         self._write(wire.encode_run(slice))
 
     def append(self, snapshot: Snapshot) -> None:
@@ -58,22 +61,14 @@ class HistoryWriter:
         self._file.close()
 
     def _write(self, record: bytes) -> None:
-        start = self._file.tell()
+        start, left = self._file.tell(), memoryview(record)
         try:
-            self._file.write(record)
-            self._file.flush()
+            while left:
+                left = left[self._file.write(left) :]
         except OSError:
-            self._take_back(start)
-            raise
-
-    def _take_back(self, start: int) -> None:
-        """Cut the file at `start` and open it anew: a buffered file that failed to flush would try the same bytes again."""
-        try:
-            self._file.detach().close()  # type: ignore[attr-defined]
-        finally:
-            os.truncate(self.path, start)
-            self._file = self.path.open("r+b")
+            self._file.truncate(start)
             self._file.seek(start)
+            raise
 
 
 class History:

@@ -154,7 +154,7 @@ def data_box(loader: Any) -> Slice:
     Raises:
         ValueError: the data cannot be read by index, or are not 2-D.
     """
-    dataset = getattr(loader, "dataset", None)
+    dataset: Any = getattr(loader, "dataset", None)
     ask = "give one, such as BoundaryCallback(slice=slices.box((-1, 1), (-1, 1)))"
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise ValueError(f"`slice` is needed, since the training data ({type(dataset).__name__}) cannot be read by index; {ask}.")
@@ -180,8 +180,8 @@ def _logger_directory(trainer: Any) -> str:
         for attribute in ("log_dir", "save_dir"):
             directory = getattr(logger, attribute, None)
             if isinstance(directory, (str, os.PathLike)):
-                return os.fspath(directory)
-    return os.fspath(trainer.default_root_dir)
+                return str(directory)
+    return str(trainer.default_root_dir)
 
 
 def _is_a(thing: Any, class_name: str) -> bool:

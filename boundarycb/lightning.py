@@ -5,10 +5,12 @@ from __future__ import annotations
 try:
     from lightning.pytorch import Callback
 except ModuleNotFoundError as error:
-    raise ModuleNotFoundError('The callback needs Lightning: pip install "lightning"; a plain loop needs boundarycb.watch only.') from error
+    raise ModuleNotFoundError(
+        'The callback needs Lightning: pip install "lightning"; a plain loop needs boundarycb.watch only.'
+    ) from error
 
 from boundarycb.hooks import BoundaryHooks
 
 
-class BoundaryCallback(BoundaryHooks, Callback):
+class BoundaryCallback(BoundaryHooks, Callback):  # noqa: D101 - the docstring is the mixin's, for help() and the Lightning CLI
     __doc__ = BoundaryHooks.__doc__

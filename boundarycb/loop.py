@@ -100,7 +100,9 @@ class Watch:
         first_input: listens for the first input where the slice is to come from it.
     """
 
-    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder, first_input: _FirstInput | None) -> None:
+    def __init__(
+        self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder, first_input: _FirstInput | None
+    ) -> None:
         self._model = model
         self._optimizers = optimizers
         self._recorder = recorder
@@ -174,7 +176,9 @@ class _FirstInput:
     def box(self) -> Slice:
         """Return the box around the input; raise ValueError where it is not 2-D."""
         if self._seen is None:
-            raise ValueError("`slice` cannot be guessed before the model was called; give one, such as slices.box((-1, 1), (-1, 1)).")
+            raise ValueError(
+                "`slice` cannot be guessed before the model was called; give one, such as slices.box((-1, 1), (-1, 1))."
+            )
         shape = tuple(self._seen.shape[1:])
         if self._seen[:1].numel() != 2 or not self._seen.is_floating_point():
             raise ValueError(

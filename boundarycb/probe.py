@@ -44,10 +44,10 @@ _BATCH_POINTS = 4096
 
 # ------------------------------------------------------------------------------------------------ what is an activation
 
-_ACTIVATIONS = (
-    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign sigmoid tanh logsigmoid hardtanh hardsigmoid "
-    "hardswish tanhshrink softshrink hardshrink threshold glu"
-).split()
+_ACTIVATIONS = tuple(
+    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign sigmoid tanh logsigmoid "  # noqa: SIM905
+    "hardtanh hardsigmoid hardswish tanhshrink softshrink hardshrink threshold glu".split()
+)
 _SPELLINGS = {"logsigmoid": ("log_sigmoid",), "threshold": ("_threshold",), "sigmoid": ("expit",)}
 
 
@@ -70,13 +70,9 @@ def _methods(*names: str) -> set[Callable[..., Any]]:
 
 
 ACTIVATIONS = _activation_table()
-_AFFINE: dict[Callable[..., Any], str] = {
-    function: name
-    for name in (
-        "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d bilinear matmul mm addmm bmm baddbmm"
-    ).split()
-    for function in _methods(name)
-} | {torch.Tensor.__matmul__: "matmul"}
+_LAYERS = _methods("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+_PRODUCTS = _methods("matmul", "mm", "__matmul__")
+_ADDED_PRODUCTS = _methods("addmm")
 _FOLDED = _methods("batch_norm")
 _ADDED = _methods("add", "add_", "__add__", "__radd__", "__iadd__")
 _RESHAPED = _methods("flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "dropout", "dropout1d", "dropout2d", "to")
@@ -88,19 +84,19 @@ class Affine:
 
     Args:
         module: path of the module that ran it ("" is the model itself).
-        op: ``linear``, ``conv2d``, ``matmul``, …
-        function: the very function that was called.
-        args: its positional arguments; the first is the layer's input. Alive during one forward pass only.
+        function: the very function that was called: ``linear``, ``conv2d``, ``matmul``, ``addmm``.
+        args: its positional arguments. Alive during one forward pass only.
         kwargs: its keyword arguments.
+        input_at: which of `args` is the layer's input.
         norm: arguments of a batch-norm that followed, or None.
         bias: what was added to it by ``+``, or None.
     """
 
     module: str
-    op: str
     function: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
+    input_at: int = 0
     norm: tuple[Any, ...] | None = None
     bias: Any = None
 
@@ -146,8 +142,9 @@ class _Watch(TorchFunctionMode):
         return result
 
     def _mark_of_result(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Affine | None:
-        if func in _AFFINE:
-            return Affine(self._running[-1], _AFFINE[func], func, args, kwargs)
+        input_at = _input_of_affine(func, args)
+        if input_at is not None:
+            return Affine(self._running[-1], func, args, kwargs, input_at)
         source = self._mark(args[0]) if args else None
         if source is None:
             return None
@@ -155,14 +152,14 @@ class _Watch(TorchFunctionMode):
             return source
         if func in _FOLDED and source.norm is None:
             return replace(source, norm=args[1:])
-        if func in _ADDED and source.bias is None and _constant(args[1]):
+        if func in _ADDED and source.bias is None and len(args) > 1 and _constant(args[1]):
             return replace(source, bias=args[1])
         return None
 
     def _mark(self, tensor: Any) -> Affine | None:
         """Return the affine call that made `tensor`, unless something was written into it since."""
-        entry = self._marks.get(id(tensor))
-        return entry[2] if entry is not None and entry[0]() is tensor and tensor._version == entry[1] else None
+        made, version, affine = self._marks.get(id(tensor), (None, 0, None))
+        return affine if made is not None and made() is tensor and getattr(tensor, "_version", None) == version else None
 
     def _activation(self, op: str, source: Any) -> None:
         if not isinstance(source, torch.Tensor) or not source.is_floating_point():
@@ -187,9 +184,20 @@ class _Watch(TorchFunctionMode):
         return base if count == 1 else f"{base}.call{count}"
 
 
+def _input_of_affine(func: Callable[..., Any], args: tuple[Any, ...]) -> int | None:
+    """Return which argument `func` maps by an affine map, or None. The product of two activations is no such map."""
+    if func in _LAYERS and args:
+        return 0
+    if func in _PRODUCTS and len(args) > 1 and _constant(args[1]):
+        return 0
+    if func in _ADDED_PRODUCTS and len(args) > 2 and _constant(args[2]):
+        return 1
+    return None
+
+
 def _constant(value: Any) -> bool:
-    """Return whether adding `value` keeps a map affine in its input: a parameter or a number, not another activation."""
-    return isinstance(value, (int, float, nn.Parameter))
+    """Return whether `value` is the same for all points: a parameter (or its transpose) or a number, not an activation."""
+    return isinstance(value, (int, float, nn.Parameter)) or isinstance(getattr(value, "_base", None), nn.Parameter)
 
 
 def _per_point(z: torch.Tensor, n: int) -> torch.Tensor | None:
@@ -202,7 +210,7 @@ def _per_point(z: torch.Tensor, n: int) -> torch.Tensor | None:
     if z.ndim > 1 and z.shape[1] == n:
         return z.movedim(1, 0)
     if z.ndim and z.shape[0] and z.shape[0] % n == 0:
-        return z.unflatten(0, (n, z.shape[0] // n))
+        return z.reshape(n, z.shape[0] // n, *z.shape[1:])
     return None
 
 
@@ -335,7 +343,9 @@ def _output(output: Any, n: int) -> Floats | None:
 def _joined(readings: list[Reading]) -> Reading:
     first = readings[0]
     if any(reading.layers != first.layers for reading in readings):
-        raise ValueError("The model takes another path for other inputs, so its units cannot be lined up; give a slice on which it takes one.")
+        raise ValueError(
+            "The model takes another path for other inputs, so its units cannot be lined up; give a slice on which it takes one."
+        )
     outputs = [reading.output for reading in readings if reading.output is not None]
     output = np.concatenate(outputs) if len(outputs) == len(readings) else None
     return Reading(first.layers, np.concatenate([reading.z for reading in readings]), output, first.gaps)

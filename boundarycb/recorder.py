@@ -27,7 +27,7 @@ from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import RESOLUTION, look
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import BoundaryWarning, Capture, History, Metric, Movie, Picture, Sample, Sink, Slice, Snapshot
+from boundarycb.types import BoundaryWarning, Capture, History, Metric, Picture, Sample, Sink, Slice, Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -18,13 +18,13 @@ from torch import nn
 def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
     """Put the random number generators of python, numpy, torch's CPU and the given `devices` back at the end."""
     accelerators = [device for device in devices if device.type != "cpu"]
-    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - the generator that training code uses
     others = [(device, torch.get_device_module(device).get_rng_state(device)) for device in accelerators]
     try:
         yield
     finally:
         random.setstate(python)
-        np.random.set_state(legacy)
+        np.random.set_state(legacy)  # noqa: NPY002
         torch.set_rng_state(cpu)
         for device, state in others:
             torch.get_device_module(device).set_rng_state(state, device)

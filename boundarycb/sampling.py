@@ -69,7 +69,9 @@ def find_boundaries(
         return _ENGINES[engine](forward, slice, resolution=resolution)
 
 
-def overlay(model: nn.Module, slice: Slice, *, resolution: int = RESOLUTION, max_units: int = MAX_UNITS, image_size: int = 512) -> Picture:
+def overlay(
+    model: nn.Module, slice: Slice, *, resolution: int = RESOLUTION, max_units: int = MAX_UNITS, image_size: int = 512
+) -> Picture:
     """Return the picture of `model` on `slice` as it is now; Jupyter shows it, ``.png()`` and ``.rgb()`` give its data.
 
     Args:

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
 
 Schedule = Callable[[int, int], bool]
-ScheduleLike = Literal["log", "ginn"] | Sequence[int] | Schedule
+ScheduleLike = str | Sequence[int] | Schedule
 
 
 def every(n: int) -> Schedule:
-    """Return the schedule n, 2n, 3n, …
+    """Return the schedule n, 2n, 3n and so on.
 
     >>> due = every(100)
     >>> due(99, 100), due(100, 101), due(190, 210)
@@ -88,8 +87,10 @@ def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = No
         return at(GINN_STEPS)
     if callable(schedule):
         return schedule
-    if isinstance(schedule, str) or not isinstance(schedule, Iterable):
-        raise TypeError(f'`schedule` must be "log", "ginn", a list of steps or a callable (previous, step) -> bool, got {schedule!r}.')
+    if isinstance(schedule, str) or not hasattr(schedule, "__iter__"):
+        raise TypeError(
+            f'`schedule` must be "log", "ginn", a list of steps or a callable (previous, step) -> bool, got {schedule!r}.'
+        )
     return at(schedule)
 
 

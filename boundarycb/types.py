@@ -28,7 +28,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,14 +142,19 @@ def checked_bounds(bounds: Bounds) -> Bounds:
 # ---------------------------------------------------------------------------------------------------------------- units
 
 
-class Unit(NamedTuple):
-    """One scalar pre-activation of the network."""
+@dataclass(frozen=True)
+class Unit:
+    """One scalar pre-activation of the network.
+
+    Args:
+        layer: name of its layer.
+        index: its place in the layer's flattened pre-activation.
+        position: the same unflattened: (unit,) for a fully connected layer, (channel, row, column) for a convolution.
+    """
 
     layer: str
     index: int
-    """Position in the layer's flattened pre-activation."""
     position: tuple[int, ...]
-    """The same unflattened: (unit,) for a fully connected layer, (channel, row, column) for a convolution."""
 
 
 @dataclass(frozen=True)
@@ -328,7 +333,7 @@ class Boundaries:
 
     def of(self, layer: str, index: int) -> list[Floats]:
         """Return the lines of the unit with flat `index` in `layer`, each (k, 2)."""
-        return [self.line(s) for s in np.flatnonzero(self.owner == self._column(layer, index))]
+        return [self.line(int(s)) for s in np.flatnonzero(self.owner == self._column(layer, index))]
 
     def lengths(self) -> Floats:
         """Return the length of each line (S,), in slice units."""
@@ -414,7 +419,9 @@ class Picture:
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 2 or self.palette.ndim != 2 or self.palette.shape[1] != 3 or len(self.palette) > 256:
-            raise ValueError(f"A picture is (h, w) indices and (k <= 256, 3) colours, got {self.pixels.shape}, {self.palette.shape}.")
+            raise ValueError(
+                f"A picture is (h, w) indices and (k <= 256, 3) colours, got {self.pixels.shape}, {self.palette.shape}."
+            )
         object.__setattr__(self, "pixels", frozen(self.pixels))
         object.__setattr__(self, "palette", frozen(self.palette))
 
@@ -462,7 +469,9 @@ Renderer = Callable[[Snapshot], Picture]
 class History(Protocol):
     """The snapshots of a run, in the order of their steps, read from disk one at a time."""
 
-    steps: Sequence[int]
+    @property
+    def steps(self) -> Sequence[int]:
+        """The step of each snapshot."""
 
     def __len__(self) -> int: ...
 

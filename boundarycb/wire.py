@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A record's header holds numbers, text, lists and mappings, not {type(value).__name__}.")
 
 
-def _number_out(value: float) -> float | int | str:
+def _number_out(value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     return value if math.isfinite(value) else str(float(value))
 
@@ -144,7 +144,9 @@ def _numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _rows_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: _number_out(cell) if isinstance(cell, (float, np.floating)) else cell for key, cell in row.items()} for row in rows]
+    return [
+        {key: _number_out(cell) if isinstance(cell, (float, np.floating)) else cell for key, cell in row.items()} for row in rows
+    ]
 
 
 # ------------------------------------------------------------------------------------------------------------------- run

@@ -145,7 +145,9 @@ def main() -> None:
     report(model, callback, points, labels, image, time.perf_counter() - start)
 
 
-def report(model: Bottle, callback: BoundaryCallback, points: torch.Tensor, labels: torch.Tensor, image: np.ndarray, seconds: float) -> None:
+def report(
+    model: Bottle, callback: BoundaryCallback, points: torch.Tensor, labels: torch.Tensor, image: np.ndarray, seconds: float
+) -> None:
     """Print accuracy, where the files are, and what to do next."""
     with torch.no_grad():
         right = (model(points).argmax(dim=1) == labels).numpy()
@@ -170,9 +172,9 @@ def enclosed_white(image: np.ndarray) -> np.ndarray:
     def beyond(axis: int, flip: bool) -> np.ndarray:
         turned = np.flip(black, axis) if flip else black
         seen = np.maximum.accumulate(turned, axis=axis)
-        return np.flip(seen, axis) if flip else seen
+        return np.asarray(np.flip(seen, axis) if flip else seen)
 
-    return ~black & beyond(0, False) & beyond(0, True) & beyond(1, False) & beyond(1, True)
+    return np.asarray(~black & beyond(0, False) & beyond(0, True) & beyond(1, False) & beyond(1, True))
 
 
 def quieten() -> None:

@@ -109,7 +109,9 @@ class LineReader:
         kept, offsets, lines = simplify(points / cell, offsets, _TOLERANCE)
         first = np.cumsum(lengths) - lengths
         owners = owner[order][first][lines].astype(np.int32)
-        notes = () if self._stride == 1 else (f"lines of every {self._stride}th unit only: more than {self._max_segments} segments",)
+        notes = (
+            () if self._stride == 1 else (f"lines of every {self._stride}th unit only: more than {self._max_segments} segments",)
+        )
         return Boundaries(points[kept], offsets, owners, self._last.layers, exact=False, notes=notes)
 
     def _thinned(self, part: _Segments) -> _Segments:
@@ -138,14 +140,19 @@ def _segments(z: Floats, us: Floats, vs: Floats, first_row: int) -> _Segments:
         has = np.flatnonzero(_FIRST[case, k] >= 0)
         first, second = _FIRST[case[has], k], _SECOND[case[has], k]
         part = _Segments(units[has], edges[first, has], edges[second, has], crossings[first, has], crossings[second, has])
-        parts.append(part.where(np.isfinite(part.start_point).all(axis=1) & np.isfinite(part.end_point).all(axis=1)))
-    both = [np.concatenate([getattr(part, name) for part in parts]) for name in ("owner", "start", "end", "start_point", "end_point")]
+        parts.append(part.where(_finite(part.start_point) & _finite(part.end_point)))
+    both = [
+        np.concatenate([getattr(part, name) for part in parts]) for name in ("owner", "start", "end", "start_point", "end_point")
+    ]
     return _Segments(*both)
+
+
+def _finite(points: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(points).all(axis=1))
 
 
 def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return cell, unit and case of every (cell, unit) whose four corner states are not all equal; cells row by row."""
-    rows, width, _ = on.shape
     bits = np.packbits(on, axis=2)
     corners = (bits[:-1, :-1], bits[:-1, 1:], bits[1:, 1:], bits[1:, :-1])
     mixed = (corners[0] ^ corners[1]) | (corners[0] ^ corners[2]) | (corners[0] ^ corners[3])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
-from boundarycb.types import Bits, Capture, Field, Floats, frozen
+from boundarycb.types import Capture, Field, Floats, frozen, spans_of
 
 
 class MaskReader:
@@ -19,9 +20,9 @@ class MaskReader:
 
     def __init__(self, resolution: int) -> None:
         self._resolution = resolution
-        self._on: list[Bits] = []
+        self._on: list[NDArray[np.bool_]] = []
         self._output = _OutputReader()
-        self._finite: Bits | None = None
+        self._infinite: set[str] = set()
         self._last: Band | None = None
 
     def __call__(self, band: Band) -> None:
@@ -29,9 +30,9 @@ class MaskReader:
         inner = np.arange(band.start, band.start + len(band.z))
         rows = (inner > 0) & (inner < len(band.vs) - 1)
         z = band.z[rows, 1:-1]
-        finite = np.isfinite(z).all(axis=(0, 1))
-        self._finite = finite if self._finite is None else self._finite & finite
-        self._on.append((z > 0).reshape(-1, z.shape[2]))
+        if not np.isfinite(z).all():
+            self._note_infinite(np.logical_not(np.isfinite(z).all(axis=(0, 1))), band)
+        self._on.append(np.ascontiguousarray((z > 0).reshape(-1, z.shape[2]).T))
         if band.reading.output is None:
             self._output.skip()
         else:
@@ -41,22 +42,22 @@ class MaskReader:
 
     def result(self) -> Capture:
         """Return the capture; call it after the sweep."""
-        if self._last is None or self._finite is None:
+        if self._last is None:
             raise RuntimeError("No band was read; sweep the grid first.")
-        on = np.packbits(np.concatenate(self._on), axis=0)
+        on = np.packbits(np.concatenate(self._on, axis=1), axis=1)
         field = self._output.result(self._resolution)
-        return Capture(self._last.layers, self._resolution, frozen(np.ascontiguousarray(on.T)), field, self._notes(field))
+        return Capture(self._last.layers, self._resolution, frozen(on), field, self._notes(self._last, field))
 
-    def _notes(self, field: Field | None) -> tuple[str, ...]:
-        assert self._last is not None and self._finite is not None
-        notes = list(self._last.reading.gaps)
-        start = 0
-        for layer in self._last.layers:
+    def _note_infinite(self, units: NDArray[np.bool_], band: Band) -> None:
+        self._infinite.update(name for name, span in spans_of(band.layers).items() if units[span].any())
+
+    def _notes(self, band: Band, field: Field | None) -> tuple[str, ...]:
+        notes = list(band.reading.gaps)
+        for layer in band.layers:
             if len(layer.kept) < layer.size:
                 notes.append(f"{layer.name}: {len(layer.kept)} of {layer.size} units watched")
-            if not self._finite[start : start + len(layer.kept)].all():
+            if layer.name in self._infinite:
                 notes.append(f"{layer.name}: values that are not finite")
-            start += len(layer.kept)
         if field is None:
             notes.append("no background: the model's output is no vector a point")
         elif not np.isfinite(field.value).all():

@@ -43,7 +43,7 @@ def chain(start: Ints, end: Ints) -> tuple[Ints, Ints]:
         rank = rank + rank[before]
         before = further
     order = np.lexsort((rank, before))
-    heads, lengths = np.unique(before[order], return_counts=True)
+    _, lengths = np.unique(before[order], return_counts=True)
     return order, lengths
 
 
@@ -75,8 +75,9 @@ def simplify(points: Floats, offsets: Ints, tolerance: float) -> tuple[Ints, Int
     """Return which points to keep, the new offsets, and which lines survive, after Douglas and Peucker (1973).
 
     No dropped point lies further than `tolerance` from the kept line, so gentle curves keep their shape and straight lines
-    become two points. All lines are split at once: each round looks at every open span's furthest point. Lines that shrink to
-    less than `tolerance` are dropped.
+    become two points. All lines are split at once: each round looks at every open span's furthest point. The first round is
+    given away: a point further than `tolerance` from its two neighbours' segment is a bend and kept, which on piecewise-linear
+    networks leaves little to split. Lines that shrink to less than `tolerance` are dropped.
 
     Args:
         points: (N, 2), in units in which `tolerance` means the same along both axes.
@@ -88,8 +89,10 @@ def simplify(points: Floats, offsets: Ints, tolerance: float) -> tuple[Ints, Int
     ([0, 2, 3], [0, 3])
     """
     keep = np.zeros(len(points), dtype=bool)
+    keep[1:-1] = _to_segment(points[1:-1], points[:-2], points[2:]) > tolerance
     keep[offsets[:-1]] = keep[offsets[1:] - 1] = True
-    first, last = offsets[:-1], offsets[1:] - 1
+    kept = np.flatnonzero(keep)
+    first, last = kept[:-1], kept[1:]
     while True:
         open_span = last - first > 1
         first, last = first[open_span], last[open_span]

@@ -32,7 +32,9 @@ _IDENTITY = Affine2D()
 @lru_cache(maxsize=16)
 def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return ImageFont.truetype(str(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size, layout_engine=ImageFont.Layout.BASIC)
+    return ImageFont.truetype(
+        str(folder / ("DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf")), size, layout_engine=ImageFont.Layout.BASIC
+    )
 
 
 class Canvas:
@@ -49,7 +51,9 @@ class Canvas:
         self._renderer = RendererAgg(width, height, 72)  # at 72 dots an inch a point is a pixel
         self.pixels: NDArray[np.uint8] = np.asarray(self._renderer.buffer_rgba())
         """The canvas itself, uint8 (height, width, 4)."""
-        self.pixels[:] = (*rgb(colour), 255)
+        self.packed: NDArray[np.uint32] = self.pixels.view(np.uint32)[..., 0]
+        """The same memory, a number a pixel."""
+        self.packed[:] = np.array([*rgb(colour), 255], dtype=np.uint8).view(np.uint32)
 
     def lines(self, points: Floats, offsets: NDArray[np.int64], colour: str, width: float, clip: Box, alpha: float = 1.0) -> None:
         """Draw the polylines `points` (N, 2), split at `offsets`, in one stroke: where they cross nothing is drawn twice."""
@@ -71,9 +75,11 @@ class Canvas:
     def ring(self, x: float, y: float, radius: float, colour: str, inside: str) -> None:
         """Draw a filled circle with a rim: a marker."""
         circle = Stroke.unit_circle().transformed(Affine2D().scale(radius).translate(x, self.height - y))
-        self._renderer.draw_path(self._context(colour, 1.2, 1.0), circle, _IDENTITY, tuple(part / 255 for part in rgb(inside)))  # type: ignore[arg-type]
+        self._renderer.draw_path(self._context(colour, 1.2, 1.0), circle, _IDENTITY, tuple(part / 255 for part in rgb(inside)))
 
-    def text(self, x: float, baseline: float, words: str, size: float, colour: str, *, bold: bool = False, align: str = "left") -> None:
+    def text(
+        self, x: float, baseline: float, words: str, size: float, colour: str, *, bold: bool = False, align: str = "left"
+    ) -> None:
         """Write `words` in letters of `size` pixels; `x` is their left or right end, as `align` says."""
         if align == "right":
             x -= self.text_width(words, size, bold=bold)

@@ -58,19 +58,17 @@ class Scheme:
     Args:
         layers: colour of each layer.
         palette: (k, 3), at most 256; the background's tones come first.
-        tones: (t, 3), the background's colours.
+        opaque: (t,), the background's tones as a canvas has them: red, green, blue and 255 in the bytes of a uint32.
     """
 
     layers: tuple[str, ...]
     palette: Rgb
-    tones: Rgb
+    opaque: NDArray[np.uint32]
     _table: NDArray[np.uint8]
 
     def to_picture(self, pixels: Rgb, background: NDArray[np.uint8]) -> Picture:
         """Return true-colour `pixels` (h, w, 4) as a picture; where they still equal the tone `background` (h, w), that is kept."""
-        code = pixels.view(np.uint32)[..., 0]
-        opaque = np.concatenate([self.tones, np.full((len(self.tones), 1), 255, np.uint8)], axis=1)
-        touched = np.flatnonzero(code != opaque.view(np.uint32)[:, 0].take(background))
+        touched = np.flatnonzero(pixels.view(np.uint32)[..., 0] != self.opaque.take(background))
         red, green, blue = (pixels[..., k].ravel()[touched].astype(np.uint16) >> 3 for k in range(3))
         indices = background.copy()
         indices.ravel()[touched] = self._table.take(red << 10 | green << 5 | blue)
@@ -85,7 +83,8 @@ def scheme(layer_count: int, kind: str, classes: int) -> Scheme:
     fixed = np.concatenate([tones, np.array([rgb(code) for code in (WHITE, INK, FAINT, ALARM, *lines[:64])], dtype=np.uint8)])
     blends = _blends(lines, tones)
     palette = np.concatenate([fixed, _reduced(blends, 256 - len(fixed))])
-    return Scheme(lines, frozen(palette), frozen(tones), frozen(_nearest(palette)))
+    opaque = np.concatenate([tones, np.full((len(tones), 1), 255, np.uint8)], axis=1).view(np.uint32)[:, 0]
+    return Scheme(lines, frozen(palette), frozen(opaque), frozen(_nearest(palette)))
 
 
 def _tones(kind: str, classes: int) -> Rgb:
@@ -139,8 +138,9 @@ def _reduced(colours: Rgb, count: int) -> Rgb:
 
 def _nearest(palette: Rgb) -> NDArray[np.uint8]:
     """Return the index of the nearest colour for each of 32**3 colours."""
-    side = np.arange(32, dtype=np.float32) * 8 + 4
-    grid = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
-    wide = palette.astype(np.float32)
-    distance = (wide**2).sum(axis=1) - 2 * grid @ wide.T  # the grid's own square is the same for all
-    return distance.argmin(axis=1).astype(np.uint8)
+    side = np.arange(32, dtype=np.uint8) * 8 + 4
+    grid = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(1, -1, 3)
+    image = Image.new("P", (1, 1))
+    image.putpalette(palette.tobytes())
+    mapped = Image.fromarray(grid).quantize(palette=image, dither=Image.Dither.NONE)
+    return np.asarray(mapped, dtype=np.uint8).ravel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +95,7 @@ class _Layout:
 
 
 def checked_size(size: int) -> int:
+    """Return `size`; raise ValueError where it is no whole number of pixels from 64 to 4096."""
     if not isinstance(size, int) or isinstance(size, bool) or not 64 <= size <= 4096:
         raise ValueError(f"`image_size` must be a whole number of pixels, 64 to 4096, got {size!r}.")
     return size
@@ -113,10 +114,10 @@ def _background(canvas: Canvas, plot: Box, field: Field | None, colours: Scheme)
     left, top, right, bottom = plot
     tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
     if field is None:
-        tones[top:bottom, left:right] = len(colours.tones) - 1
+        tones[top:bottom, left:right] = len(colours.opaque) - 1
     else:
         tones[top:bottom, left:right] = _field_tones(field, (right - left, bottom - top))
-    canvas.pixels[top:bottom, left:right, :3] = colours.tones.take(tones[top:bottom, left:right], axis=0)
+    canvas.packed[top:bottom, left:right] = colours.opaque.take(tones[top:bottom, left:right])
     return tones
 
 
@@ -198,33 +199,38 @@ def _step_line(canvas: Canvas, left: float, baseline: float, letter: float, snap
 
 
 def _legend(canvas: Canvas, layout: _Layout, names: Sequence[str], colours: Scheme) -> None:
-    """Write the layers' names behind a swatch of their colour; many layers become a ramp."""
-    x, letter = float(layout.strip // 3), layout.letter
-    baseline = 2 * layout.strip - letter * 0.55
-    swatch = round(letter * 1.3)
-    room = (layout.width - x) / min(len(names), _LEGEND_NAMES) - swatch - 2 * letter * 0.5
-    ramp = len(names) > _LEGEND_NAMES
-    entries = [(f"{len(names)} layers: {names[0]}", [])] if ramp else []
-    entries += [(names[-1], list(colours.layers))] if ramp else [(canvas.fitted(n, letter, room), [c]) for n, c in zip(names, colours.layers, strict=True)]
-    for words, strip in entries:
-        for colour in strip:
-            wide = max(2, round(swatch * (1 if len(strip) == 1 else 6 / len(strip))))
-            middle = baseline - letter * 0.35
-            canvas.swatch((round(x), round(middle - letter * 0.12), round(x) + wide, round(middle + letter * 0.16)), colour)
-            x += wide
-        x += letter * 0.4 if strip else 0
-        canvas.text(x, baseline, canvas.fitted(words, letter, layout.width - x), letter, INK)
-        x += canvas.text_width(words, letter) + letter
+    """Write the layers' names behind a swatch of their colour; many layers become a ramp from the first to the last."""
+    letter = layout.letter
+    x, room = float(layout.strip // 3), layout.width / len(names) - 2.2 * letter
+    if len(names) <= _LEGEND_NAMES:
+        for name, colour in zip(names, colours.layers, strict=True):
+            x = _swatches(canvas, layout, x, [colour], 1.3 * letter)
+            x = _legend_word(canvas, layout, x, canvas.fitted(name, letter, room))
+        return
+    x = _legend_word(canvas, layout, x, f"{len(names)} layers: {names[0]}")
+    x = _swatches(canvas, layout, x, colours.layers, max(8 * letter, 2.0 * len(names)))
+    _legend_word(canvas, layout, x, canvas.fitted(names[-1], letter, layout.width - x))
+
+
+def _swatches(canvas: Canvas, layout: _Layout, x: float, colours: Sequence[str], width: float) -> float:
+    middle = 2 * layout.strip - 0.9 * layout.letter
+    top, bottom = round(middle - 0.12 * layout.letter), round(middle + 0.16 * layout.letter)
+    edges = np.rint(x + np.linspace(0, width, len(colours) + 1)).astype(int)
+    for colour, left, right in zip(colours, edges[:-1], edges[1:], strict=True):
+        canvas.swatch((int(left), top, int(right), bottom), colour)
+    return x + width + 0.4 * layout.letter
+
+
+def _legend_word(canvas: Canvas, layout: _Layout, x: float, words: str) -> float:
+    canvas.text(x, 2 * layout.strip - 0.55 * layout.letter, words, layout.letter, INK)
+    return x + canvas.text_width(words, layout.letter) + 0.9 * layout.letter
 
 
 def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot) -> None:
     left, letter = layout.strip // 3, layout.letter * 0.88
-    baseline = layout.height - layout.strip * 0.32
-    room = layout.width - 2 * left
-    if snapshot.notes:
-        canvas.text(left, baseline, canvas.fitted("; ".join(snapshot.notes), letter, room), letter, ALARM)
-        return
-    canvas.text(left, baseline, canvas.fitted(caption(snapshot), letter, room), letter, FAINT)
+    words = "   ".join([*snapshot.notes, caption(snapshot)])
+    colour = ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
+    canvas.text(left, layout.height - layout.strip * 0.32, canvas.fitted(words, letter, layout.width - 2 * left), letter, colour)
 
 
 def caption(snapshot: Snapshot) -> str:
@@ -253,4 +259,4 @@ def _panel_title(snapshot: Snapshot, number: int) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")

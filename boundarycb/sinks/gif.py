@@ -70,7 +70,16 @@ def _encode(pictures: Iterable[Picture], count: int, fps: float | None) -> tuple
     pause = 1 / fps if fps is not None else min(_LONGEST, max(_SHORTEST, _RUN_TIME / count))
     pauses = [round(100 * pause) * 10] * (count - 1) + [round(1000 * max(pause, _LAST))]
     out = io.BytesIO()
-    first.save(out, "GIF", save_all=True, append_images=images, duration=pauses if count > 1 else pauses[0], loop=0, optimize=False, disposal=1)
+    first.save(
+        out,
+        "GIF",
+        save_all=True,
+        append_images=images,
+        duration=pauses if count > 1 else pauses[0],
+        loop=0,
+        optimize=False,
+        disposal=1,
+    )
     return out.getvalue(), first.size
 
 

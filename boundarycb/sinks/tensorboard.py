@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 ALL_IMAGES = "--samples_per_plugin images=0"
 """TensorBoard's flag that keeps every picture of a tag; its default keeps 10 and drops the first."""
 
+_FLUSH_SECONDS = 2.0
+"""A flush waits for the writer's thread, so dense samples share one; TensorBoard itself reloads every 5 seconds or more."""
+
 _COLOURS = 3  # channels that a reader of the summary shall expect: palette images decode to RGB
 
 _TEXTS = {
@@ -62,13 +65,16 @@ class TensorBoard:
         self._name = name
         self._panels_every = panels_every
         self._count = 0
+        self._flushed = -math.inf
         self._waiting: tuple[Snapshot, Mapping[str, Picture]] | None = None
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
-        """Write one sample and flush it, so that an open TensorBoard shows it at its next reload."""
+        """Write one sample. It is flushed soon, so that an open TensorBoard shows it at one of its next reloads."""
         if self._count == 0:
-            log.info("TensorBoard shows 10 of a run's pictures by default and not the first; start it with %s to keep all.", ALL_IMAGES)
-        values = [self._image("overlay", images["overlay"])] + self._scalars(snapshot.metrics)
+            log.info(
+                "TensorBoard shows 10 of a run's pictures by default and not the first; start it with %s to keep all.", ALL_IMAGES
+            )
+        values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot.metrics)]
         if self._count % self._panels_every == 0:
             values.append(self._image("panels", images["panels"]))
             self._waiting = None
@@ -76,6 +82,9 @@ class TensorBoard:
             self._waiting = (snapshot, images)
         self._writer.add(values, snapshot.step)
         self._count += 1
+        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+            self._writer.flush()
+            self._flushed = time.monotonic()
 
     def close(self, history: History | None, movie: Movie | None) -> None:  # noqa: ARG002 - a sink's signature
         """Write the last sample's panels, if they were not yet, and the movie."""
@@ -117,7 +126,10 @@ class _OwnFile:
         if self._file is None:
             self._file = EventFileWriter(self._directory)
         self._file.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
-        self._file.flush()
+
+    def flush(self) -> None:
+        if self._file is not None:
+            self._file.flush()
 
     def close(self) -> None:
         if self._file is not None:
@@ -130,11 +142,15 @@ class _SharedFile:
     def __init__(self, writer: Any) -> None:
         # The one way to write encoded images through a SummaryWriter. The method is private to torch, and as old as the class.
         if not callable(getattr(writer, "_get_file_writer", None)):
-            raise TypeError(f"`writer` must be a torch.utils.tensorboard.SummaryWriter or a directory, got {type(writer).__name__}.")
+            raise TypeError(
+                f"`writer` must be a torch.utils.tensorboard.SummaryWriter or a directory, got {type(writer).__name__}."
+            )
         self._writer = writer
 
     def add(self, values: list[Summary.Value], step: int) -> None:
         self._writer._get_file_writer().add_summary(Summary(value=values), step)
+
+    def flush(self) -> None:
         self._writer.flush()
 
     def close(self) -> None:
