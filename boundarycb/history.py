@@ -20,6 +20,8 @@ FILE = "history.bcb"
 class HistoryWriter:
     """Appends snapshots to a new ``history.bcb`` in `directory`, which is made where it is missing.
 
+    The file is open only while a snapshot is written, so there is nothing to close.
+
     Args:
         directory: where the file goes; one that holds a history already is refused, since nothing is overwritten.
         slice: the slice of all snapshots.
@@ -34,14 +36,13 @@ class HistoryWriter:
         self._last_step: int | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: what was written is the operating system's, and what was not is not tried again.
-            self._file = self.path.open("xb", buffering=0)
-        except FileExistsError:
+            self.path.touch(exist_ok=False)
+        except FileExistsError as error:
+            if not self.path.exists():
+                raise _unwritable(self.path.parent, error) from error
             raise FileExistsError(f"`directory` {self.path.parent} holds a history already; name another one.") from None
         except OSError as error:
-            raise type(error)(
-                error.errno, f"`directory` {self.path.parent} cannot be written to ({error.strerror}); name another one"
-            ) from error
+            raise _unwritable(self.path.parent, error) from error
         self._write(wire.encode_run(slice))
 
     def append(self, snapshot: Snapshot) -> None:
@@ -56,19 +57,20 @@ class HistoryWriter:
         self._write(wire.encode(snapshot))
         self._last_step = snapshot.step
 
-    def close(self) -> None:
-        """Close the file. Closing twice does nothing."""
-        self._file.close()
-
     def _write(self, record: bytes) -> None:
-        start, left = self._file.tell(), memoryview(record)
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError:
-            self._file.truncate(start)
-            self._file.seek(start)
-            raise
+        # Unbuffered: what was written is the operating system's, and what was not is not tried again.
+        with self.path.open("ab", buffering=0) as file:
+            start, left = file.tell(), memoryview(record)
+            try:
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(start)
+                raise
+
+
+def _unwritable(directory: Path, error: OSError) -> OSError:
+    return type(error)(error.errno, f"`directory` {directory} cannot be written to ({error.strerror}); name another one")
 
 
 class History:

@@ -146,7 +146,7 @@ class Recorder:
             return
         self._closed = True
         start = time.perf_counter()
-        history = self._guarded("the history", self._close_history)
+        history = self._guarded("the history", self._read_back)
         movie = None if history is None else self._guarded("the movie", partial(make_movie, history))
         for sink in self._sinks:
             self._guarded(type(sink).__name__, partial(sink.close, history, movie))
@@ -195,7 +195,6 @@ class Recorder:
             except OSError as error:
                 if not self.steps:
                     raise
-                self._history.close()
                 self._history = None
                 self._warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {_words(error)}")
         images = _Images(snapshot, self._image_size)
@@ -216,9 +215,7 @@ class Recorder:
 
     # ---------------------------------------------------------------------------------------------------------- the end
 
-    def _close_history(self) -> History | None:
-        if self._history is not None:
-            self._history.close()
+    def _read_back(self) -> History | None:
         return load(self.directory / FILE) if self.steps else None
 
     def _guarded(self, what: str, act: Callable[[], Any]) -> Any:

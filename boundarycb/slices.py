@@ -76,10 +76,11 @@ def around(points: Floats, *, margin: float = _MARGIN, shape: tuple[int, ...] = 
     >>> around(np.array([[0.0, 0.0], [1.0, 10.0]])).bounds
     ((-0.1, 1.1), (-1.0, 11.0))
     """
-    points = np.asarray(points, dtype=np.float64).reshape(len(points), -1)
+    given = np.asarray(points, dtype=np.float64)
+    points = given.reshape(len(given), int(np.prod(given.shape[1:])))
     points = points[np.isfinite(points).all(axis=1)]
     if points.shape[1] != 2 or not len(points):
-        raise ValueError(f"`points` must be finite and of shape (n, 2) with n of 1 or more, got {points.shape}.")
+        raise ValueError(f"`points` must be finite and of shape (n, 2) with n of 1 or more, got {given.shape}.")
     low, high = points.min(axis=0), points.max(axis=0)
     # A constant input has no extent of its own: give it the other's, or 1.
     extent = high - low

@@ -286,7 +286,7 @@ class Boundaries:
     Args:
         points: float64 (N, 2), slice coordinates.
         offsets: int64 (S + 1,).
-        owner: int32 (S,), index into `units`.
+        owner: int32 (S,), index into `units`; engines give lines sorted by it.
         layers: the layers that the units belong to.
         exact: True where the lines are exact, False where they were traced on a grid.
         notes: what was left out, in words.

@@ -70,7 +70,12 @@ class _Segments:
     start_point: Floats
     end_point: Floats
 
-    def where(self, keep: NDArray[np.bool_]) -> _Segments:
+    @staticmethod
+    def joined(parts: list[_Segments]) -> _Segments:
+        names = ("owner", "start", "end", "start_point", "end_point")
+        return _Segments(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> _Segments:
         return _Segments(self.owner[keep], self.start[keep], self.end[keep], self.start_point[keep], self.end_point[keep])
 
 
@@ -89,7 +94,7 @@ class LineReader:
         z = band.z if self._above is None else np.concatenate([self._above, band.z])
         first_row = band.start if self._above is None else band.start - 1
         self._parts.append(self._thinned(_segments(z, band.us, band.vs, first_row)))
-        while sum(len(part.owner) for part in self._parts) > self._max_segments:
+        while sum(len(part.owner) for part in self._parts) > self._max_segments and self._stride < z.shape[2]:
             self._stride *= 2
             self._parts = [self._thinned(part) for part in self._parts]
         self._above = band.z[-1:].copy()
@@ -99,16 +104,16 @@ class LineReader:
         """Return the lines; call it after the sweep."""
         if self._last is None:
             raise RuntimeError("No band was read; sweep the grid first.")
-        owner, start, end = (np.concatenate([getattr(part, name) for part in self._parts]) for name in ("owner", "start", "end"))
+        every = _Segments.joined(self._parts)
+        every = every.where(np.argsort(every.owner, kind="stable"))  # so that lines come sorted by owner
         edges = 2 * len(self._last.us) * len(self._last.vs)
-        order, lengths = chain(owner * edges + start, owner * edges + end)
-        start_points = np.concatenate([part.start_point for part in self._parts])[order]
-        end_points = np.concatenate([part.end_point for part in self._parts])[order]
-        points, offsets = _with_last_points(start_points, end_points, lengths)
+        order, lengths = chain(every.owner * edges + every.start, every.owner * edges + every.end)
+        every = every.where(order)
+        points, offsets = _with_last_points(every.start_point, every.end_point, lengths)
         cell = np.array([self._last.us[2] - self._last.us[1], self._last.vs[2] - self._last.vs[1]])
         kept, offsets, lines = simplify(points / cell, offsets, _TOLERANCE)
         first = np.cumsum(lengths) - lengths
-        owners = owner[order][first][lines].astype(np.int32)
+        owners = every.owner[first][lines].astype(np.int32)
         notes = (
             () if self._stride == 1 else (f"lines of every {self._stride}th unit only: more than {self._max_segments} segments",)
         )
@@ -131,8 +136,8 @@ def _segments(z: Floats, us: Floats, vs: Floats, first_row: int) -> _Segments:
     row, column = np.divmod(cells, z.shape[1] - 1)
     corners = [z[row + dy, column + dx, units].astype(np.float64) for dy, dx in ((0, 0), (0, 1), (1, 1), (1, 0))]
     saddle = (case == 5) | (case == 10)
-    case = case + 16 * (saddle & (np.mean(corners, axis=0) > 0))
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # values that are not finite are dropped below
+        case = case + 16 * (saddle & (corners[0] + corners[1] + corners[2] + corners[3] > 0))
         crossings = _crossings(corners, us[column], us[column + 1], vs[first_row + row], vs[first_row + row + 1])
     edges = _edge_ids(first_row + row, column, len(us))
     parts = []
@@ -141,10 +146,7 @@ def _segments(z: Floats, us: Floats, vs: Floats, first_row: int) -> _Segments:
         first, second = _FIRST[case[has], k], _SECOND[case[has], k]
         part = _Segments(units[has], edges[first, has], edges[second, has], crossings[first, has], crossings[second, has])
         parts.append(part.where(_finite(part.start_point) & _finite(part.end_point)))
-    both = [
-        np.concatenate([getattr(part, name) for part in parts]) for name in ("owner", "start", "end", "start_point", "end_point")
-    ]
-    return _Segments(*both)
+    return _Segments.joined(parts)
 
 
 def _finite(points: Floats) -> NDArray[np.bool_]:

@@ -20,9 +20,9 @@ from boundarycb.types import Field, Picture, frozen
 
 Rgb = NDArray[np.uint8]
 
-# Okabe and Ito's colours ("Color Universal Design", 2008), the green and the purple darkened for a light background. Under
-# simulated red-, green- and blue-blindness every pair stays apart (tests/test_render.py).
-_FEW = ("#0072B2", "#D55E00", "#00805A", "#B0508A", "#111111")
+# After Okabe and Ito's colours ("Color Universal Design", 2008), with a blue, a green and a purple that also stand out from the
+# background's greys. Under simulated red-, green- and blue-blindness every pair stays apart (tests/test_render.py).
+_FEW = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111")
 _CLASSES = ("#9ecae9", "#ffbf79", "#98df8a", "#f2a6a5", "#cfb6e6", "#d6b5a6", "#f7c6dd", "#c9c9c9", "#dede8c", "#a6e0e8")
 
 WHITE, INK, FAINT, ALARM = "#ffffff", "#20232a", "#73777f", "#c4161c"

@@ -79,6 +79,7 @@ def _encode(pictures: Iterable[Picture], count: int, fps: float | None) -> tuple
         loop=0,
         optimize=False,
         disposal=1,
+        palette=bytes(first.getpalette() or b""),  # given once, for all frames: without it each frame repeats its own
     )
     return out.getvalue(), first.size
 

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from boundarycb.render import draw_overlay
+from boundarycb.sinks import GifFile, make_movie
+from boundarycb.types import Snapshot
+from snapshots import fan, four_classes, plain, snapshot
+
+
+class Listed:
+    """A history in memory."""
+
+    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+        self.snapshots = snapshots
+        self.steps = [each.step for each in snapshots]
+
+    def __len__(self) -> int:
+        return len(self.snapshots)
+
+    def __getitem__(self, index: int) -> Snapshot:
+        return self.snapshots[index]
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return iter(self.snapshots)
+
+
+def frames(gif: bytes) -> list[Image.Image]:
+    return [frame.convert("RGB").copy() for frame in ImageSequence.Iterator(Image.open(io.BytesIO(gif)))]
+
+
+def test_each_frame_is_its_samples_overlay_in_step_order() -> None:
+    samples = [plain(step) for step in (0, 100, 2000, 5000)]
+    movie = make_movie(Listed(samples), size=128)
+    got = frames(movie.gif)
+    assert movie.steps == (0, 100, 2000, 5000)
+    assert len(got) == 4
+    assert (movie.width, movie.height) == got[0].size
+    for frame, sample in zip(got, samples, strict=True):
+        assert np.array_equal(np.asarray(frame), draw_overlay(sample, 128).rgb())
+
+
+def test_one_palette_for_all_frames_and_an_endless_loop() -> None:
+    movie = make_movie(Listed([plain(step) for step in range(0, 900, 300)]), size=64)
+    assert movie.gif.count(b"NETSCAPE2.0") == 1
+    image = Image.open(io.BytesIO(movie.gif))
+    assert image.info["loop"] == 0
+    palettes = movie.gif.count(bytes(draw_overlay(plain(0), 64).palette.tobytes()[:96]))
+    assert palettes == 1
+
+
+def test_many_samples_are_thinned_with_first_and_last() -> None:
+    movie = make_movie(Listed([plain(step) for step in range(41)]), size=64, max_frames=9)
+    assert movie.steps == (0, 5, 10, 15, 20, 25, 30, 35, 40)
+    assert movie.notes == ("the movie shows 9 of 41 samples",)
+    assert len(frames(movie.gif)) == 9
+
+
+def test_a_movie_is_no_larger_than_allowed() -> None:
+    samples = Listed([plain(step) for step in range(0, 4000, 100)])
+    whole = make_movie(samples, size=128)
+    small = make_movie(samples, size=128, max_bytes=len(whole.gif) // 3)
+    assert len(small.gif) <= len(whole.gif) // 3
+    assert (small.steps[0], small.steps[-1]) == (0, 3900)
+    assert 5 < len(small.steps) < 14
+    assert small.notes == (f"the movie shows {len(small.steps)} of 40 samples",)
+    assert len(make_movie(samples, size=128, max_bytes=1).steps) == 2  # never less than the first and the last
+
+
+def test_layers_that_change_midway_do_not_break_it() -> None:
+    samples = [plain(0), snapshot([fan(4, k) for k in range(7)], four_classes, step=1)]
+    assert len(frames(make_movie(Listed(samples), size=64).gif)) == 2
+
+
+def test_a_single_sample_is_a_movie_too() -> None:
+    assert make_movie(Listed([plain(0)]), size=64).steps == (0,)
+
+
+def test_the_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    sink = GifFile(tmp_path)
+    sink.close(None, None)
+    assert list(tmp_path.iterdir()) == []
+    movie = make_movie(Listed([plain(0), plain(1)]), size=64)
+    sink.close(None, movie)
+    assert [path.name for path in tmp_path.iterdir()] == ["boundaries.gif"]
+    assert (tmp_path / "boundaries.gif").read_bytes() == movie.gif
+
+
+def test_wrong_arguments_are_named() -> None:
+    one = Listed([plain(0)])
+    with pytest.raises(ValueError, match="`history` holds no snapshot"):
+        make_movie(Listed([]))
+    with pytest.raises(ValueError, match="`max_frames` must be 2 or more, got 1"):
+        make_movie(one, max_frames=1)
+    with pytest.raises(ValueError, match="`fps` must lie in"):
+        make_movie(one, fps=0)

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from boundarycb import load
+from boundarycb.history import FILE, HistoryWriter
+from snapshots import SQUARE, plain
+from test_wire import same
+
+
+def written(directory: Path, steps: list[int]) -> Path:
+    writer = HistoryWriter(directory, SQUARE)
+    for step in steps:
+        writer.append(plain(step))
+    return directory
+
+
+def test_a_history_is_the_sequence_of_its_snapshots(tmp_path: Path) -> None:
+    history = load(written(tmp_path / "boundaries", [0, 10, 50]))
+    assert (len(history), history.steps) == (3, (0, 10, 50))
+    assert history.layers == ("layer1", "layer2", "layer3")
+    assert [snapshot.step for snapshot in history] == [0, 10, 50]
+    assert [snapshot.step for snapshot in history[1:]] == [10, 50]
+    same(history[-1], plain(50))
+    assert history.slice.bounds == SQUARE.bounds
+    with pytest.raises(IndexError, match="3 snapshots, got index 3"):
+        history[3]
+
+
+def test_it_is_found_from_the_runs_directory(tmp_path: Path) -> None:
+    written(tmp_path / "run" / "boundaries", [0])
+    for path in (tmp_path, tmp_path / "run", tmp_path / "run" / "boundaries", tmp_path / "run" / "boundaries" / FILE):
+        assert len(load(path)) == 1
+    with pytest.raises(FileNotFoundError, match=f"No {FILE} in .*give the directory of a run"):
+        load(tmp_path / "nowhere")
+    written(tmp_path / "run" / "boundaries-1", [0])
+    with pytest.raises(ValueError, match="2 histories below .*boundaries, .*boundaries-1"):
+        load(tmp_path)
+
+
+def test_every_cut_of_the_file_leaves_the_whole_frames(tmp_path: Path) -> None:
+    """What a killed process leaves: any prefix of the file."""
+    path = written(tmp_path / "a", [0, 1, 2]) / FILE
+    data = path.read_bytes()
+    ends = [len(data)]
+    for count in (2, 1):
+        ends.append(len((written(tmp_path / f"b{count}", list(range(count))) / FILE).read_bytes()))
+    for cut in range(ends[-1], len(data) + 1, 97):
+        path.write_bytes(data[:cut])
+        assert len(load(path)) == sum(cut >= end for end in ends)
+    path.write_bytes(data[:20])
+    with pytest.raises(ValueError, match="cut off before its first record"):
+        load(path)
+
+
+def test_nothing_is_overwritten_and_steps_grow(tmp_path: Path) -> None:
+    written(tmp_path, [5])
+    with pytest.raises(FileExistsError, match="holds a history already; name another one"):
+        HistoryWriter(tmp_path, SQUARE)
+    assert load(tmp_path).steps == (5,)
+    writer = HistoryWriter(tmp_path / "next", SQUARE)
+    writer.append(plain(5))
+    with pytest.raises(ValueError, match="`step` must grow from sample to sample: got 5 after 5"):
+        writer.append(plain(5))
+    assert load(tmp_path / "next").steps == (5,)
+
+
+def test_a_directory_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="`directory` .*file/x cannot be written to .*; name another one"):
+        HistoryWriter(tmp_path / "file" / "x", SQUARE)
+
+
+def test_a_full_disk_costs_the_frame_that_did_not_fit(tmp_path: Path) -> None:
+    """A real process whose files may not grow beyond a limit: the write fails half way, as on a full disk."""
+    script = f"""
+        import resource, sys
+        sys.path[:0] = [{str(Path(__file__).parent)!r}]
+        from boundarycb.history import HistoryWriter
+        from snapshots import SQUARE, plain
+        writer = HistoryWriter({str(tmp_path)!r}, SQUARE)
+        writer.append(plain(0))
+        size = writer.path.stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 1000, size + 10**6))
+        for step in (1, 2):
+            try:
+                writer.append(plain(step))
+            except OSError as error:
+                print("full", writer.path.stat().st_size == size)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10**6, size + 10**6))
+        writer.append(plain(3))
+        """
+    ran = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert ran.stdout.split() == ["full", "True", "full", "True"]
+    assert ran.stderr == ""
+    assert load(tmp_path).steps == (0, 3)

@@ -1,0 +1,197 @@
+"""watch(): a plain loop, unchanged."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from boundarycb import load, slices, watch
+from models import mlp
+
+SQUARE = slices.box((-1, 1), (-1, 1))
+SMALL: dict[str, Any] = {"resolution": 16, "image_size": 64}
+
+
+def loop(model: nn.Module, *optimizers: torch.optim.Optimizer, steps: int = 10, inputs: int = 2) -> None:
+    for _ in range(steps):
+        loss = model(torch.rand(8, inputs)).square().mean()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+
+
+def adam(model: nn.Module) -> torch.optim.Optimizer:
+    return torch.optim.Adam(model.parameters(), lr=0.01)
+
+
+def test_samples_before_the_first_step_on_schedule_and_after_the_last(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    untouched = {name: value.clone() for name, value in model.state_dict().items()}
+    with watch(model, optimizer, slice=SQUARE, every_n_steps=4, directory=tmp_path, **SMALL) as recorder:
+        loop(model, optimizer)
+    assert recorder.steps == [0, 4, 8, 10]
+    history = load(tmp_path)
+    fresh = mlp(2, 4, 2)
+    fresh.load_state_dict(untouched)
+    from boundarycb import capture
+
+    assert np.array_equal(history[0].capture.on, capture(fresh, SQUARE, resolution=16).on)
+    assert np.array_equal(history[-1].capture.on, capture(model, SQUARE, resolution=16).on)
+    assert history[1].scalars == {"lr": 0.01}
+
+
+def test_the_box_is_that_of_the_first_input(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with watch(model, optimizer, directory=tmp_path, **SMALL):
+        for batch in (torch.tensor([[0.0, -10.0], [1.0, 10.0]]), torch.full((2, 2), 99.0)):
+            optimizer.zero_grad()
+            model(batch).sum().backward()
+            optimizer.step()
+    assert np.allclose(load(tmp_path).slice.bounds, ((-0.1, 1.1), (-12, 12)))
+
+
+def test_several_optimizers_count_as_one_step_a_batch(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    first, second = (torch.optim.SGD(model[k].parameters(), lr=0.1 * (k + 1)) for k in (0, 2))
+    with watch(model, [first, second], slice=SQUARE, every_n_steps=3, directory=tmp_path, **SMALL) as recorder:
+        loop(model, first, second, steps=7)
+    assert recorder.steps == [0, 3, 6, 7]
+    assert load(tmp_path)[-1].scalars == {"lr/0": 0.1, "lr/1": pytest.approx(0.3)}
+
+
+def test_without_an_optimizer_only_record_samples(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    with watch(model, slice=SQUARE, directory=tmp_path, **SMALL) as recorder:
+        loop(model, adam(model), steps=3)
+        assert recorder.steps == []
+        recorder.record(model, 3, scalars={"loss": 0.5})
+        recorder.record(model, 7)
+    assert load(tmp_path).steps == (3, 7)
+    assert load(tmp_path)[0].scalars == {"loss": 0.5}
+
+
+def test_logged_numbers_go_with_the_next_sample(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with watch(model, optimizer, slice=SQUARE, every_n_steps=1, directory=tmp_path, **SMALL) as recorder:
+        for value in (1.0, 2.0):
+            loop(model, optimizer, steps=1)
+            recorder.log(loss=torch.tensor(value), temperature=value)
+    assert [snapshot.scalars.get("loss") for snapshot in load(tmp_path)] == [None, None, 1.0]
+
+
+def test_an_error_in_the_loop_is_the_users_and_what_was_sampled_is_kept(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with (
+        pytest.raises(KeyboardInterrupt),
+        watch(model, optimizer, slice=SQUARE, every_n_steps=2, directory=tmp_path, **SMALL) as recorder,
+    ):
+        loop(model, optimizer, steps=5)
+        raise KeyboardInterrupt
+    assert load(tmp_path).steps == (0, 2, 4)
+    assert (recorder.directory / "boundaries.gif").exists()
+
+
+def test_hooks_are_gone_afterwards(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with watch(model, optimizer, directory=tmp_path, **SMALL):
+        pass
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+    assert not model._forward_pre_hooks
+
+
+def test_two_runs_into_one_directory_both_stay(tmp_path: Path) -> None:
+    for _ in range(2):
+        model = mlp(2, 4, 2)
+        optimizer = adam(model)
+        with watch(model, optimizer, slice=SQUARE, directory=tmp_path, **SMALL):
+            loop(model, optimizer, steps=1)
+    assert load(tmp_path / "boundaries").steps == load(tmp_path / "boundaries-1").steps == (0, 1)
+
+
+def test_by_default_runs_go_where_torch_puts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with watch(model, optimizer, slice=SQUARE, **SMALL):
+        loop(model, optimizer, steps=1)
+    (run,) = (tmp_path / "runs").iterdir()
+    assert sorted(path.name.split(".")[0] for path in run.iterdir()) == ["boundaries", "events"]
+
+
+class Noisy(nn.Module):
+    """Dropout, batch-norm, and random numbers of every kind in forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.net(x)
+        return y + 0.01 * torch.randn_like(y) + random.random() + np.random.rand()
+
+
+def run(watched: Path | None) -> dict[str, Any]:
+    for seed in (torch.manual_seed, random.seed, np.random.seed):
+        seed(3)
+    model = Noisy()
+    optimizer = adam(model)
+    if watched is None:
+        loop(model, optimizer, steps=20)
+    else:
+        with watch(model, optimizer, every_n_steps=1, directory=watched, **SMALL):
+            loop(model, optimizer, steps=20)
+    numbers = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.random.get_state()[1].astype(np.int64))}  # type: ignore[index,union-attr]
+    moments = {f"adam{k}/{name}": value for k, state in optimizer.state_dict()["state"].items() for name, value in state.items()}
+    return {**model.state_dict(), **moments, **numbers, "python": random.getstate()}
+
+
+def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
+    bare, watched = run(None), run(tmp_path)
+    assert bare.keys() == watched.keys()
+    for name, value in bare.items():
+        assert torch.equal(value, watched[name]) if isinstance(value, torch.Tensor) else value == watched[name], name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "words"),
+    [
+        ({"model": "net"}, TypeError, "`model` must be a torch.nn.Module, got str"),
+        ({"optimizer": "adam"}, TypeError, "`optimizer` must be a torch optimiser or a list of them, got str"),
+        ({"every_n_steps": 0}, ValueError, "`every_n_steps` must be"),
+        ({"image_size": 3}, ValueError, "`image_size` must be"),
+        ({"resolution": 1}, ValueError, "`resolution` must be"),
+        ({"writer": 5}, TypeError, "`writer` must be"),
+    ],
+)
+def test_wrong_arguments_are_named_at_once(tmp_path: Path, arguments: dict[str, Any], kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        watch(**{"model": mlp(2, 2), "directory": tmp_path, **arguments})
+
+
+def test_a_slice_that_cannot_be_guessed_is_asked_for(tmp_path: Path) -> None:
+    model = mlp(3, 4, 2)
+    optimizer = adam(model)
+    with (
+        pytest.raises(ValueError, match=r"`slice` is needed, since the model's inputs have shape \(3,\) and not \(2,\)"),
+        watch(model, optimizer, directory=tmp_path),
+    ):
+        loop(model, optimizer, inputs=3)
+    with (
+        pytest.raises(ValueError, match="cannot be guessed before the model was called"),
+        watch(model, directory=tmp_path) as recorder,
+    ):
+        recorder.record(model, 0)

@@ -1,0 +1,419 @@
+"""The probe sees every activation call, names it, and leaves the model as it was."""
+
+from __future__ import annotations
+
+import gc
+import random
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from boundarycb.probe import MAX_UNITS, probe
+from boundarycb.types import Reading
+from models import Ginn, WithCalls, mlp
+
+POINTS = np.random.default_rng(0).uniform(-1, 1, (50, 2))
+
+
+def read(model: nn.Module, points: Any = POINTS, **options: Any) -> Reading:
+    with probe(model, **options) as forward:
+        return forward(points)
+
+
+def names(model: nn.Module, points: Any = POINTS) -> list[str]:
+    return [layer.name for layer in read(model, points).layers]
+
+
+class Applies(nn.Module):
+    """A linear layer and one activation, given as a function."""
+
+    def __init__(self, call: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 4)
+        self.call = call
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result = self.call(self.fc(x))
+        return result if isinstance(result, torch.Tensor) else x
+
+
+SPELLINGS: list[tuple[str, Callable[[torch.Tensor], Any]]] = [
+    ("relu", F.relu),
+    ("relu", torch.relu),
+    ("relu", torch.relu_),
+    ("relu", torch.Tensor.relu),
+    ("relu", torch.Tensor.relu_),
+    ("relu", lambda x: F.relu(input=x)),
+    ("relu", lambda x: F.relu(x, inplace=True)),
+    ("relu", nn.ReLU()),
+    ("relu", nn.ReLU(inplace=True)),
+    ("hardtanh", nn.ReLU6()),
+    ("relu6", F.relu6),
+    ("leaky_relu", nn.LeakyReLU()),
+    ("leaky_relu", F.leaky_relu_),
+    ("prelu", nn.PReLU()),
+    ("prelu", lambda x: torch.prelu(x, torch.tensor([0.1]))),
+    ("rrelu", nn.RReLU()),
+    ("elu", nn.ELU()),
+    ("elu", F.elu_),
+    ("selu", nn.SELU()),
+    ("celu", nn.CELU()),
+    ("gelu", nn.GELU()),
+    ("gelu", lambda x: F.gelu(x, approximate="tanh")),
+    ("silu", nn.SiLU()),
+    ("mish", nn.Mish()),
+    ("softplus", nn.Softplus()),
+    ("softsign", nn.Softsign()),
+    ("sigmoid", nn.Sigmoid()),
+    ("sigmoid", torch.Tensor.sigmoid_),
+    ("sigmoid", torch.special.expit),
+    ("tanh", nn.Tanh()),
+    ("tanh", torch.Tensor.tanh),
+    ("logsigmoid", nn.LogSigmoid()),
+    ("hardtanh", nn.Hardtanh()),
+    ("hardsigmoid", nn.Hardsigmoid()),
+    ("hardswish", nn.Hardswish()),
+    ("tanhshrink", nn.Tanhshrink()),
+    ("softshrink", nn.Softshrink()),
+    ("hardshrink", nn.Hardshrink()),
+    ("threshold", nn.Threshold(0.0, 0.0)),
+    ("threshold", torch.threshold_ if hasattr(torch, "threshold_") else lambda x: torch.threshold(x, 0.0, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("op", "call"), [pytest.param(*pair, id=f"{pair[0]}-{k}") for k, pair in enumerate(SPELLINGS)])
+def test_every_spelling_is_seen_once_with_what_went_in(op: str, call: Callable[[torch.Tensor], Any]) -> None:
+    if call is getattr(torch, "threshold_", None):
+        call = lambda x: torch.threshold_(x, 0.0, 0.0)  # noqa: E731
+    model = Applies(call)
+    reading = read(model)
+    assert [(layer.name, layer.op, layer.shape) for layer in reading.layers] == [("fc", op, (4,))]
+    with torch.no_grad():
+        before = model.fc(torch.tensor(POINTS, dtype=torch.float32)).numpy()
+    assert np.array_equal(reading.z, before)  # not what an in-place call left of it
+
+
+def test_glu_units_are_its_gates() -> None:
+    reading = read(Applies(nn.GLU()))
+    assert [(layer.op, layer.shape) for layer in reading.layers] == [("glu", (2,))]
+
+
+def test_ginns_class_gives_its_own_names() -> None:
+    assert names(Ginn()) == ["layer1", "layer2", "layer3"]
+
+
+SHARED = nn.ReLU()
+WAYS = {
+    "modules": (nn.ReLU(), nn.ReLU(), nn.ReLU()),
+    "one shared module": (SHARED, SHARED, SHARED),
+    "in-place modules": (nn.ReLU(inplace=True), nn.ReLU(inplace=True), nn.ReLU(inplace=True)),
+    "methods": (torch.Tensor.relu_, torch.Tensor.relu, torch.relu_),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_layers_are_the_same_however_relu_is_called(way: str) -> None:
+    model, other = Ginn(), WithCalls(WAYS[way])
+    other.load_state_dict(model.state_dict())
+    want, got = read(model), read(other)
+    assert got.layers == want.layers
+    assert np.array_equal(got.z, want.z)
+    assert got.output is not None
+    assert want.output is not None
+    assert np.array_equal(got.output, want.output)
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.conv2, self.bn2 = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.relu = nn.ReLU(inplace=True)
+        self.fc = nn.Linear(3 * 16, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)) + x)
+        scores: torch.Tensor = self.fc(x.flatten(1))
+        return scores
+
+
+def test_a_residual_sum_is_named_after_its_activation() -> None:
+    reading = read(Residual(), np.zeros((2, 1, 4, 4)))
+    assert [(layer.name, layer.shape) for layer in reading.layers] == [("conv1", (3, 4, 4)), ("relu", (3, 4, 4))]
+
+
+class Functional(nn.Module):
+    """No submodules at all: parameters and functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w1, self.b1 = nn.Parameter(torch.randn(2, 5)), nn.Parameter(torch.randn(5))
+        self.w2, self.b2 = nn.Parameter(torch.randn(3, 5)), nn.Parameter(torch.randn(3))
+        self.w3 = nn.Parameter(torch.randn(3, 3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(x @ self.w1 + self.b1)
+        x = torch.relu(F.linear(x, self.w2, self.b2))
+        return torch.tanh(torch.addmm(self.b2, x, self.w3))
+
+
+def test_functional_layers_have_their_affine_call_behind_them() -> None:
+    model = Functional()
+    with probe(model) as forward:
+        reading = forward(POINTS)
+        affine = [call.affine for call in forward.calls]
+        first = affine[0]
+        assert first is not None
+        assert first.args[1] is model.w1
+        assert first.bias is model.b1
+        assert [None if one is None else one.input_at for one in affine] == [0, 0, 1]
+    assert [layer.name for layer in reading.layers] == ["relu", "relu.call2", "tanh"]
+
+
+def test_the_affine_call_is_folded_with_its_batch_norm_and_void_after_a_write() -> None:
+    class Writes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.bn = nn.Linear(2, 3), nn.BatchNorm1d(3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            first = F.relu(self.bn(self.fc(x)))
+            second = self.fc(x)
+            second *= first
+            return F.relu(second)
+
+    with probe(Writes()) as forward:
+        forward(POINTS)
+        first, second = (call.affine for call in forward.calls)
+    assert first is not None
+    assert first.module == "fc"
+    assert first.norm is not None
+    assert second is None
+
+
+def test_products_of_activations_are_no_affine_layer() -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.fc(x).reshape(-1, 2, 2)
+            return F.relu(h @ h)
+
+    assert names(Attends()) == ["relu"]
+
+
+def test_a_reused_module_has_numbered_calls() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.Linear(2, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for _ in range(3):
+                x = torch.tanh(self.cell(x))
+            return x
+
+    assert names(Twice()) == ["cell", "cell.call2", "cell.call3"]
+
+
+def test_batch_axis_is_found_where_it_is_not_the_first() -> None:
+    class Sequences(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.zeros(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            late = F.relu(x.reshape(-1, 2, 1).transpose(0, 1) + 0.0)  # (sequence, batch, feature)
+            folded = F.relu(x.reshape(-1, 1))  # (batch * sequence, feature)
+            F.softplus(self.scale)  # of no point at all
+            return late.sum(dim=(0, 2)) + folded.reshape(-1, 2).sum(1)
+
+    reading = read(Sequences())
+    assert [layer.shape for layer in reading.layers] == [(2, 1), (2, 1)]
+    assert np.allclose(reading.z[:, :2], POINTS)
+    assert np.allclose(reading.z[:, 2:], POINTS)
+    assert reading.gaps == ("softplus: pre-activation of shape (3,) is not one row a point",)
+
+
+def test_wide_layers_are_thinned_evenly() -> None:
+    reading = read(mlp(2, 1000, 1), max_units=4)
+    (layer,) = reading.layers
+    assert (layer.size, layer.kept) == (1000, (0, 333, 666, 999))
+    full = read(mlp(2, 1000, 1), max_units=1000)
+    assert np.array_equal(reading.z, full.z[:, list(layer.kept)])
+    assert MAX_UNITS == 512
+
+
+def test_many_points_run_in_batches_with_the_same_result() -> None:
+    points = np.random.default_rng(1).uniform(-1, 1, (9001, 2))
+    model = mlp(2, 8, 8, 2).double()
+    reading = read(model, points)
+    with torch.no_grad():
+        want = model(torch.tensor(points)).numpy()
+    assert reading.z.shape == (9001, 16)
+    assert reading.output is not None
+    assert np.allclose(reading.output, want, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kept"), [(torch.float32, np.float32), (torch.float64, np.float64), (torch.bfloat16, np.float32)], ids=str
+)
+def test_precision_is_the_models_and_half_is_read_as_single(dtype: torch.dtype, kept: Any) -> None:
+    assert read(mlp(2, 3, 1).to(dtype)).z.dtype == kept
+
+
+# ------------------------------------------------------------------------------------------------------------- no trace
+
+
+def test_modes_are_put_back_one_by_one() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Dropout(0.5))
+    model.train()
+    model[1].eval()  # frozen on purpose
+    seen: list[bool] = []
+    model[3].register_forward_hook(lambda module, *_: seen.append(module.training))
+    read(model)
+    assert seen == [False]
+    assert [module.training for module in model.modules()] == [True, True, False, True, True]
+
+
+class Restless(nn.Module):
+    """Moves every generator and its buffers in forward, whatever its mode."""
+
+    count: torch.Tensor
+    ema: torch.Tensor
+
+    def __init__(self, fails: bool = False) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 3)
+        self.fails = fails
+        self.register_buffer("count", torch.zeros(()))
+        self.register_buffer("ema", torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.count += 1  # written into
+        x = F.relu(self.fc(x))
+        self.ema = 0.9 * self.ema + 0.1 * x.mean(0)  # bound anew
+        if self.fails:
+            raise RuntimeError("out of luck")
+        return F.dropout(x) + torch.randn(()) + random.random() + np.random.rand()
+
+
+def state(model: Restless) -> tuple[Any, ...]:
+    return (
+        model.count.item(),
+        model.ema.tolist(),
+        torch.get_rng_state().tolist(),
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+    )  # type: ignore[index,union-attr]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_buffers_and_random_numbers_are_put_back(fails: bool) -> None:
+    model = Restless(fails)
+    count, ema, before = model.count, model.ema, state(model)
+    if fails:
+        with pytest.raises(ValueError, match=r"Restless failed after fc .*RuntimeError: out of luck"):
+            read(model)
+    else:
+        read(model)
+    assert state(model) == before
+    assert model.count is count
+    assert model.ema is ema
+
+
+def test_hooks_gradients_and_activations_are_gone_afterwards() -> None:
+    model = mlp(2, 4, 1)
+    model(torch.zeros(1, 2)).sum().backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    with probe(model) as forward:
+        reading = forward(POINTS)
+        alive = weakref.ref(forward.calls[0].z)
+        assert not any(call.z.requires_grad for call in forward.calls)
+    assert torch.is_grad_enabled()
+    assert all(parameter.grad is old for parameter, old in zip(model.parameters(), gradients, strict=True))
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    gc.collect()
+    assert alive() is None
+    assert reading.z.shape == (50, 4)
+
+
+def test_training_outside_the_scope_is_not_watched() -> None:
+    model = mlp(2, 4, 1)
+    with probe(model) as forward:
+        forward(POINTS)
+        calls = forward.calls
+        model(torch.zeros(7, 2))
+        assert forward.calls is calls
+
+
+# --------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_a_model_without_activations_is_refused_in_one_sentence() -> None:
+    with pytest.raises(ValueError, match=r"^Sequential called no activation function .* known are relu, .*\.$") as raised:
+        read(nn.Sequential(nn.Linear(2, 2)))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_wrong_input_size_is_told_with_the_way_out() -> None:
+    with pytest.raises(
+        ValueError, match=r"Sequential failed before its first activation on inputs of shape \(50, 2\).*give a `slice`"
+    ):
+        read(mlp(3, 4, 1))
+
+
+def test_a_path_that_depends_on_the_input_is_refused() -> None:
+    class Branches(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.relu(x) if x[0, 0] > 0 else F.relu(F.relu(x))
+
+    points = np.concatenate([np.full((4096, 2), 1.0), np.full((4096, 2), -1.0)])
+    with pytest.raises(ValueError, match="takes another path"):
+        read(Branches(), points)
+
+
+def test_wrong_arguments_are_named() -> None:
+    with pytest.raises(TypeError, match="`model` must be a torch.nn.Module, got str"), probe("model"):  # type: ignore[arg-type]
+        pass
+    with pytest.raises(ValueError, match="`max_units` must be 1 or more, got 0"), probe(mlp(2, 2), max_units=0):
+        pass
+
+
+class Gives(nn.Module):
+    def __init__(self, make: Callable[[torch.Tensor], Any]) -> None:
+        super().__init__()
+        self.make = make
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.make(F.relu(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda x: x, (50, 2)),
+        (lambda x: x[:, 0], (50, 1)),
+        (lambda x: (x, None), (50, 2)),
+        (lambda x: [[x[:, :1]]], (50, 1)),
+        (lambda x: {"loss": x.sum(), "logits": x}, (50, 2)),
+        (lambda x: {"scores": x}, (50, 2)),
+        (lambda x: x[:, :, None, None].expand(-1, -1, 3, 3), None),
+        (lambda x: x.sum(), None),
+        (lambda x: "text", None),
+        (lambda x: x > 0, None),
+    ],
+    ids=["tensor", "vector", "tuple", "nested", "logits", "mapping", "maps", "scalar", "text", "bool"],
+)
+def test_outputs_of_all_kinds_are_read_or_left(make: Any, shape: tuple[int, int] | None) -> None:
+    output = read(Gives(make)).output
+    assert (None if output is None else output.shape) == shape

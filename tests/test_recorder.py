@@ -1,0 +1,263 @@
+"""The conductor: when it samples, what it keeps, and what happens when a part fails."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from boundarycb import BoundaryWarning, Recorder, load, slices
+from boundarycb.recorder import free_directory
+from boundarycb.types import Capture, History, Movie, Picture, Sample, Snapshot
+from models import mlp
+
+SQUARE = slices.box((-1, 1), (-1, 1))
+
+
+class Keeps:
+    """A sink that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.closed: list[tuple[History | None, Movie | None]] = []
+        self.images: Mapping[str, Picture] = {}
+
+    def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
+        self.steps.append(snapshot.step)
+        self.images = images
+
+    def close(self, history: History | None, movie: Movie | None) -> None:
+        self.closed.append((history, movie))
+
+
+def make(directory: Path, **options: Any) -> Recorder:
+    return Recorder(directory / "boundaries", SQUARE, **{"resolution": 16, "image_size": 64, **options})
+
+
+def test_samples_are_kept_as_they_are_made(tmp_path: Path) -> None:
+    sink, model = Keeps(), mlp(2, 4, 2)
+    recorder = make(tmp_path, sinks=[sink])
+    for step in (0, 3, 9):
+        recorder.log(loss=torch.tensor(0.5, requires_grad=True) * step)
+        recorder.record(model, step, {"lr": 0.1})
+        assert load(tmp_path).steps[-1] == step  # on disk already
+    assert sink.steps == recorder.steps == [0, 3, 9]
+    assert load(tmp_path)[-1].scalars == {"loss": 4.5, "lr": 0.1}
+    assert list(load(tmp_path)[0].metrics) == ["on/share/0"]
+    assert load(tmp_path)[0].per_unit["on/share_per_unit/0"].shape == (4,)
+    recorder.close()
+    recorder.close()
+    ((history, movie),) = sink.closed
+    assert history is not None
+    assert movie is not None
+    assert movie.steps == (0, 3, 9)
+    assert recorder.seconds > 0
+
+
+def test_pictures_are_drawn_when_asked_for_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    monkeypatch.setattr("boundarycb.recorder.draw_overlay", lambda snapshot, size: drawn.append(snapshot.step))
+    sink = Keeps()
+    recorder = make(tmp_path, sinks=[sink])
+    recorder.record(mlp(2, 4, 2), 0)
+    assert drawn == []
+    assert list(sink.images) == ["overlay", "panels"]
+    assert sink.images["overlay"] is sink.images["overlay"]
+    assert drawn == [0]
+
+
+def test_metrics_see_this_sample_the_last_and_the_first(tmp_path: Path) -> None:
+    seen: list[Sample] = []
+
+    def metric(sample: Sample) -> dict[str, Any]:
+        seen.append(sample)
+        return {"n": len(seen), "per": np.arange(4), "rows": [{"a": 1}], "zero": np.float32(0.5)}
+
+    recorder, model = make(tmp_path, metrics=[metric]), mlp(2, 4, 2)
+    for step in range(3):
+        recorder.record(model, step)
+    assert seen[0].before is None
+    assert seen[0].first is seen[0].now
+    assert seen[2].before is seen[1].now
+    assert seen[2].first is seen[0].now
+    snapshot = load(tmp_path)[1]
+    assert (dict(snapshot.metrics), snapshot.per_unit["per"].tolist(), snapshot.tables) == (
+        {"n": 2, "zero": 0.5},
+        [0, 1, 2, 3],
+        {"rows": [{"a": 1}]},
+    )
+
+
+def test_advance_follows_the_schedule_and_finish_adds_the_last_step(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path, every_n_steps=4), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    for step in (1, 3, 5, 6, 9, 13, 14):
+        recorder.advance(model, step)
+    recorder.finish(model, 14)
+    recorder.finish(model, 14)
+    assert recorder.steps == [0, 5, 9, 13, 14]
+
+
+# ------------------------------------------------------------------------------------------------------------- failures
+
+
+class Fails:
+    def __init__(self, after: int) -> None:
+        self.after = after
+        self.closed = 0
+
+    def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
+        if snapshot.step >= self.after:
+            raise OSError(28, "No space left on device")
+
+    def close(self, history: History | None, movie: Movie | None) -> None:
+        self.closed += 1
+        raise RuntimeError("cannot close")
+
+
+def test_a_failing_sink_is_dropped_with_one_warning(tmp_path: Path) -> None:
+    bad, good, model = Fails(after=2), Keeps(), mlp(2, 4, 2)
+    recorder = make(tmp_path, sinks=[bad, good])
+    recorder.record(model, 1)
+    with pytest.warns(
+        BoundaryWarning, match=r"Fails failed and is dropped; training and other outputs go on. \(OSError: .*No space"
+    ) as caught:
+        recorder.record(model, 2)
+    assert len(caught) == 1
+    recorder.record(model, 3)
+    recorder.close()
+    assert good.steps == [1, 2, 3]
+    assert len(good.closed) == 1
+    assert bad.closed == 0
+
+
+def test_a_sink_that_cannot_close_stops_nobody(tmp_path: Path) -> None:
+    bad, good = Fails(after=99), Keeps()
+    recorder = make(tmp_path, sinks=[bad, good])
+    recorder.record(mlp(2, 4, 2), 0)
+    with pytest.warns(BoundaryWarning, match="Fails could not be finished"):
+        recorder.close()
+    assert len(good.closed) == 1
+
+
+def test_a_failing_metric_is_dropped_and_named(tmp_path: Path) -> None:
+    def shaky(sample: Sample) -> dict[str, Any]:
+        return {"x": 1 / (0 if sample.before else 1)}
+
+    recorder, model = make(tmp_path, metrics=[shaky]), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    with pytest.warns(BoundaryWarning, match="shaky failed and is dropped.*ZeroDivisionError"):
+        recorder.record(model, 1)
+    recorder.record(model, 2)
+    assert [dict(snapshot.metrics) for snapshot in load(tmp_path)] == [{"x": 1.0}, {}, {}]
+
+
+def test_a_full_disk_ends_the_history_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink, model = Keeps(), mlp(2, 4, 2)
+    recorder = make(tmp_path, sinks=[sink])
+    recorder.record(model, 0)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("boundarycb.history.HistoryWriter.append", full)
+        with pytest.warns(BoundaryWarning, match="step 1: the history ends here; .*No space left"):
+            recorder.record(model, 1)
+    recorder.record(model, 2)
+    recorder.close()
+    assert sink.steps == [0, 1, 2]
+    assert load(tmp_path).steps == (0,)
+
+
+def test_a_model_that_breaks_later_ends_sampling_and_not_training(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    recorder = make(tmp_path)
+    recorder.record(model, 0)
+    broken = mlp(3, 4, 2)
+    with pytest.warns(BoundaryWarning, match="step 5: sampling failed and is off from here; training goes on"):
+        recorder.record(broken, 5)
+    recorder.record(model, 6)
+    recorder.advance(model, 700)
+    recorder.finish(model, 701)
+    recorder.close()
+    assert load(tmp_path).steps == (0,)
+
+
+def test_before_the_first_sample_errors_are_the_users(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="called no activation function"):
+        make(tmp_path).record(torch.nn.Linear(2, 2), 0)
+    with pytest.raises(ValueError, match="give a `slice` whose points are inputs of the model"):
+        make(tmp_path).record(mlp(3, 4, 2), 0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="cannot be written to"):
+        make(tmp_path / "file").record(mlp(2, 4, 2), 0)
+    assert not (tmp_path / "boundaries").exists()
+
+
+def test_weights_that_are_not_finite_are_warned_of_once_and_marked(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    with torch.no_grad():
+        model[0].weight[1].fill_(float("nan"))
+    with pytest.warns(BoundaryWarning) as caught:
+        recorder.record(model, 1)
+    assert sorted(str(warning.message) for warning in caught) == [
+        "step 1: 0: values that are not finite.",
+        "step 1: output: values that are not finite.",
+    ]
+    recorder.record(model, 2)  # said already
+    recorder.close()
+    assert load(tmp_path)[2].notes == ("0: values that are not finite", "output: values that are not finite")
+
+
+def test_warnings_made_errors_do_not_end_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recorder, model = make(tmp_path), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recorder.record(mlp(3, 4, 2), 1)
+    assert "sampling failed" in caplog.text
+
+
+def test_misuse_is_named(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path), mlp(2, 4, 2)
+    recorder.record(model, 5)
+    with pytest.raises(ValueError, match="`step` must grow from sample to sample: got 5 after 5"):
+        recorder.record(model, 5)
+    recorder.close()
+    with pytest.raises(RuntimeError, match="The recorder is closed"):
+        recorder.record(model, 6)
+
+
+def test_a_free_directory_is_found(tmp_path: Path) -> None:
+    assert free_directory(tmp_path / "b") == tmp_path / "b"
+    for name in ("b", "b-1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "history.bcb").touch()
+    assert free_directory(tmp_path / "b") == tmp_path / "b-2"
+
+
+def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path, sinks=[Keeps()]), mlp(2, 16, 16, 2)
+
+    def record(steps: range) -> int:
+        for step in steps:
+            recorder.record(model, step)
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        early, late = record(range(30)), record(range(30, 330))
+    finally:
+        tracemalloc.stop()
+    assert late - early < 100_000  # 300 samples of 20 kB each would be 6 MB
+    assert sum(type(thing) is Capture for thing in gc.get_objects()) <= 3

@@ -1,0 +1,168 @@
+"""Pictures: golden ones, and what must hold of every one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+
+from boundarycb import slices
+from boundarycb.render import draw_overlay, draw_panels
+from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
+from boundarycb.render.pictures import caption
+from boundarycb.types import Picture, Snapshot
+from golden import compare
+from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_classes
+
+
+def many_layers() -> Snapshot:
+    return snapshot([fan(5, 0.4 * k) for k in range(9)], one_value, step=77)
+
+
+def broken() -> Snapshot:
+    def torn(u: Any, v: Any) -> Any:
+        return np.where(u > 0.3, np.nan, two_classes(u, v).T).T
+
+    return snapshot([fan(5, 0.2), [lambda u, v: np.where(v > 0.5, np.nan, u)]], torn, step=3, scalars={"loss": float("nan")})
+
+
+def on_a_plane() -> Snapshot:
+    plane = slices.through(np.zeros(5), 2 * np.eye(5)[0], np.eye(5)[0] + 1.5 * np.eye(5)[3])
+    return snapshot([fan(4, 0.2), rings(3, (1.0, 0.5))], four_classes, plane=plane)
+
+
+def wide() -> Snapshot:
+    return snapshot([fan(4, 0.2)], two_classes, plane=slices.box((-3, 3), (-1, 1)))
+
+
+SNAPSHOTS = {"plain": plain, "many_layers": many_layers, "broken": broken, "plane": on_a_plane, "wide": wide}
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_overlay(name: str, request: pytest.FixtureRequest) -> None:
+    compare(draw_overlay(SNAPSHOTS[name](), 320), f"overlay_{name}", request)
+
+
+@pytest.mark.parametrize("name", ["plain", "many_layers"])
+def test_panels(name: str, request: pytest.FixtureRequest) -> None:
+    compare(draw_panels(SNAPSHOTS[name](), 320), f"panels_{name}", request)
+
+
+def near(picture: Picture, colour: str) -> int:
+    """Return how many pixels have nearly this colour."""
+    return int((np.abs(picture.rgb().astype(int) - rgb(colour)).max(axis=2) < 24).sum())
+
+
+def plot(picture: Picture, size: int) -> Picture:
+    """Return the plot alone, without header and footer."""
+    strip = (picture.pixels.shape[0] - size) // 3
+    return Picture(picture.pixels[2 * strip : 2 * strip + size], picture.palette)
+
+
+def test_lines_have_their_layers_colour_where_the_line_is() -> None:
+    sample = snapshot([[lambda u, v: u], [lambda u, v: v - 0.5]])
+    pixels = plot(draw_overlay(sample, 256), 256).rgb().astype(int)
+    first, second = (np.abs(pixels - rgb(colour)).sum(axis=2) for colour in layer_colours(2))
+    columns, rows = (
+        np.unravel_index(np.argsort(first, axis=None)[:200], first.shape)[1],
+        np.unravel_index(np.argsort(second, axis=None)[:200], second.shape)[0],
+    )
+    assert np.abs(columns - 127.5).max() <= 1  # u = 0 is the middle column
+    assert np.abs(rows - 63.5).max() <= 1  # v = 0.5 is a quarter from the top: v grows upwards
+
+
+def test_background_stands_the_right_way_up() -> None:
+    def upper_right(u: Any, v: Any) -> Any:
+        return np.stack([0 * u, 100 * np.minimum(u, v)], axis=1)
+
+    pixels = plot(draw_overlay(snapshot([[lambda u, v: 1 + 0 * u]], upper_right), 128), 128).rgb()[..., 0].astype(int)
+    assert pixels[20, 100] > pixels[20, 20] + 50
+    assert pixels[20, 100] > pixels[100, 100] + 50
+
+
+def test_dead_units_leave_the_background_alone() -> None:
+    """GINN's figure with all units dead: no coloured pixel."""
+    sample = snapshot([[lambda u, v: -1 + 0 * u], [lambda u, v: 1 + 0 * u]], two_classes)
+    pixels = plot(draw_overlay(sample, 128), 128).rgb().astype(int)
+    assert (pixels.max(axis=2) == pixels.min(axis=2)).all()
+
+
+def test_a_frame_that_is_not_finite_is_marked() -> None:
+    sample = broken()
+    assert "output: values that are not finite" in sample.notes
+    picture = draw_overlay(sample, 256)
+    assert near(picture, "#f6c9cb") > 0.2 * 256**2
+    assert near(picture, "#c4161c") > 20
+
+
+@pytest.mark.parametrize("size", [64, 200, 512, 900])
+def test_sizes_are_as_asked(size: int) -> None:
+    assert draw_overlay(plain(), size).pixels.shape[1] == size
+    assert draw_panels(plain(), size).pixels.shape[1] > 1.4 * size
+
+
+@pytest.mark.parametrize("size", [0, 63, 5000, 10.5, True])
+def test_wrong_sizes_are_named(size: Any) -> None:
+    with pytest.raises(ValueError, match="`image_size` must be a whole number of pixels, 64 to 4096"):
+        draw_overlay(plain(), size)
+
+
+def test_all_frames_of_a_run_share_one_palette() -> None:
+    first, last = draw_overlay(plain(0)), draw_overlay(plain(5000))
+    assert np.array_equal(first.palette, last.palette)
+    assert len(first.palette) <= 256
+    assert not np.array_equal(first.pixels, last.pixels)
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("probability", 2), ("value", 1), ("classes", 10), ("classes", 1000), ("none", 1)])
+@pytest.mark.parametrize("layers", [1, 3, 5, 6, 50, 200])
+def test_palettes_fit(kind: str, classes: int, layers: int) -> None:
+    colours = scheme(layers, kind, classes)
+    assert len(colours.layers) == layers
+    assert len(colours.palette) <= 256
+
+
+def test_mapping_to_the_palette_costs_little_colour() -> None:
+    """The indexed picture is near the true-colour one: no channel of a line or a blend is far off."""
+    sample = plain()
+    colours = scheme(3, "probability", 2)
+    wanted = np.array([rgb(code) for code in colours.layers])
+    table = colours.palette.astype(int)
+    assert np.abs(table[:, None] - wanted[None]).max(axis=2).min(axis=0).max() == 0  # pure layer colours are exact
+    rendered = draw_overlay(sample)
+    assert near(rendered, colours.layers[0]) > 300
+
+
+# Brettel-type projections for dichromats in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1.0).
+BLINDNESS = {
+    "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def lab(colour: str, blindness: str) -> Any:
+    """Return CIE L*a*b* (D65) of a colour as a colour-blind person sees it."""
+    value = np.array(rgb(colour)) / 255
+    linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.array(BLINDNESS[blindness]) @ linear, 0, 1)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ linear / [0.9505, 1.0, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> None:
+    seen = [lab(colour, blindness) for colour in (*_FEW, "#8e8e8e", "#fcfcfc")]  # among them the ends of the background
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 18
+
+
+def test_the_caption_says_what_is_drawn() -> None:
+    assert caption(plain()) == "x1 −1 … 1   x2 −1 … 1   p(class 1) 0 dark … 1 light   lines from a 64² grid"  # noqa: RUF001
+    assert "background: winner of 4 classes" in caption(on_a_plane())
+    assert "output −5 dark … 5 light" in caption(snapshot([fan(2, 0)], one_value)).replace("−4.84", "−5").replace("4.84", "5")  # noqa: RUF001
+    assert "no background" in caption(snapshot([fan(2, 0)]))
+    assert "exact lines" in caption(replace(plain(), boundaries=replace(plain().boundaries, exact=True)))

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from boundarycb.types import Boundaries, Capture, Layer, Picture, spans_of, units_of
+
+FC = Layer("fc", "relu", (3,), (0, 1, 2))
+CONV = Layer("conv", "relu", (2, 2, 2), (1, 6))
+
+
+def test_units_know_their_place() -> None:
+    units = units_of((FC, CONV))
+    assert [unit.index for unit in units] == [0, 1, 2, 1, 6]
+    assert [unit.position for unit in units[3:]] == [(0, 0, 1), (1, 1, 0)]
+    assert spans_of((FC, CONV)) == {"fc": slice(0, 3), "conv": slice(3, 5)}
+    assert CONV.size == 8
+
+
+def test_a_capture_unpacks_its_masks() -> None:
+    states = np.random.default_rng(0).integers(0, 2, (5, 9)).astype(np.uint8)
+    capture = Capture((FC, CONV), 3, np.packbits(states, axis=1))
+    assert np.array_equal(capture.mask("conv").reshape(2, 9), states[3:].astype(bool))
+    with pytest.raises(KeyError, match="`layer` must be one of fc, conv, got 'x'"):
+        capture.mask("x")
+    with pytest.raises(ValueError, match=r"`on` must be uint8 of shape \(3, 2\), got uint8 \(5, 2\)"):
+        Capture((FC,), 3, capture.on)
+
+
+def test_lengths_do_not_run_over_from_line_to_line() -> None:
+    points = np.array([[0.0, 0], [3, 4], [100, 100], [100, 101], [100, 103], [7, 7], [7, 7]])
+    lines = Boundaries(points, np.array([0, 2, 5, 7]), np.array([0, 0, 2]), (FC,))
+    assert lines.lengths().tolist() == [5, 3, 0]
+    assert Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), (FC,)).lengths().tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("offsets", "owner", "words"),
+    [([0, 2], [0], "`offsets` must run"), ([0, 1, 3], [0, 0], "two points or more"), ([0, 3], [3], "`owner` must index the 3")],
+)
+def test_wrong_boundaries_are_refused(offsets: Any, owner: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Boundaries(np.zeros((3, 2)), np.array(offsets), np.array(owner), (FC,))
+
+
+def test_a_picture_is_its_png() -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    palette = np.random.default_rng(0).integers(0, 256, (12, 3)).astype(np.uint8)
+    picture = Picture(pixels, palette)
+    image = Image.open(io.BytesIO(picture.png()))
+    assert image.mode == "P"
+    assert np.array_equal(np.asarray(image.convert("RGB")), picture.rgb())
+    with pytest.raises(ValueError, match="A picture is"):
+        Picture(pixels[0], palette)
