@@ -74,7 +74,7 @@ def _callback_class() -> type:
     That is the one imported already; where both are, a class that is a callback of both; where none is, the one installed.
     """
     packages = {"lightning": "lightning.pytorch", "pytorch_lightning": "pytorch_lightning"}
-    used = [ours for ours, theirs in packages.items() if theirs in sys.modules]
+    used = [ours for ours, theirs in packages.items() if sys.modules.get(theirs) is not None]
     installed = [ours for ours in packages if importlib.util.find_spec(ours) is not None]
     home = "both_lightnings" if len(used) == 2 else (used or installed or ["lightning"])[0]
     module = importlib.import_module(f"boundarycb.{home}")

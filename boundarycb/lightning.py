@@ -6,7 +6,7 @@ try:
     from lightning.pytorch import Callback
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        'The callback needs Lightning: pip install "lightning"; a plain loop needs boundarycb.watch only.'
+        'The callback needs Lightning: pip install "boundarycb[lightning]"; a plain loop needs boundarycb.watch only.'
     ) from error
 
 from boundarycb.hooks import BoundaryHooks

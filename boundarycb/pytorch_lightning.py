@@ -6,7 +6,7 @@ try:
     from pytorch_lightning import Callback
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        'The callback needs Lightning: pip install "pytorch-lightning"; a plain loop needs boundarycb.watch only.'
+        "The callback needs Lightning: pip install pytorch-lightning; a plain loop needs boundarycb.watch only."
     ) from error
 
 from boundarycb.hooks import BoundaryHooks

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +35,7 @@ class Ginn(nn.Module):
 class WithCalls(Ginn):
     """The same network, with its three activations called in another way."""
 
-    def __init__(self, calls: Sequence[Callable[[torch.Tensor], torch.Tensor]]) -> None:
+    def __init__(self, calls: Sequence[Any]) -> None:
         super().__init__()
         self.calls = calls
         for number, call in enumerate(calls):
@@ -46,11 +48,11 @@ class WithCalls(Ginn):
         return self.out(x), []
 
 
-def mlp(*widths: int, seed: int = 0, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
+def mlp(*widths: int, seed: int = 0, act: type[nn.Module] = nn.ReLU) -> Any:
     """Return a network of these widths with He weights and biases that put boundaries inside [-1, 1] squared."""
     generator = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+    for fan_in, fan_out in pairwise(widths):
         linear = nn.Linear(fan_in, fan_out)
         with torch.no_grad():
             linear.weight.copy_(torch.randn(fan_out, fan_in, generator=generator) * (2 / fan_in) ** 0.5)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 
 from boundarycb.types import Floats
 
 
-def distance_to_lines(points: Floats, lines: list[Floats]) -> Floats:
+def distance_to_lines(points: Floats, lines: Sequence[Floats]) -> Floats:
     """Return the distance of each point to the nearest of the polylines."""
     best = np.full(len(points), np.inf)
     for line in lines:
-        for a, b in zip(line[:-1], line[1:], strict=True):
+        for a, b in pairwise(line):
             length = float(((b - a) ** 2).sum())
             for index, point in enumerate(points):
                 share = 0.0 if length == 0 else min(1.0, max(0.0, float(((point - a) * (b - a)).sum()) / length))

@@ -19,11 +19,20 @@ SQUARE = slices.box((-1, 1), (-1, 1))
 def fan(count: int, turn: float) -> list[Function]:
     """Return `count` lines that turn around the middle."""
     angles = [turn + np.pi * k / count for k in range(count)]
-    return [lambda x, y, a=a, k=k: np.cos(a) * x + np.sin(a) * y - 0.2 + 0.07 * k for k, a in enumerate(angles)]
+
+    def line(k: int, angle: float) -> Function:
+        return lambda x, y: np.cos(angle) * x + np.sin(angle) * y - 0.2 + 0.07 * k
+
+    return [line(k, angle) for k, angle in enumerate(angles)]
 
 
 def rings(count: int, middle: tuple[float, float]) -> list[Function]:
-    return [lambda x, y, r=0.2 + 0.15 * k: r - np.maximum(abs(x - middle[0]), abs(y - middle[1])) for k in range(count)]
+    """Return `count` squares around `middle`, one inside the other."""
+
+    def ring(radius: float) -> Function:
+        return lambda x, y: radius - np.maximum(abs(x - middle[0]), abs(y - middle[1]))
+
+    return [ring(0.2 + 0.15 * k) for k in range(count)]
 
 
 def layers_of(counts: list[int]) -> tuple[Layer, ...]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from snapshots import fan, four_classes, plain, snapshot
 
 from boundarycb.render import draw_overlay
 from boundarycb.sinks import GifFile, make_movie
 from boundarycb.types import Snapshot
-from snapshots import fan, four_classes, plain, snapshot
 
 
 class Listed:

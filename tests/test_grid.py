@@ -12,15 +12,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from models import Ginn, WithCalls, by_hand, linear_units, mlp
+from oracles import distance_to_lines, edge_crossings
+from test_probe import WAYS
 from torch import nn
 
 from boundarycb import find_boundaries, slices
 from boundarycb.engines import grid
 from boundarycb.engines.bands import sweep
 from boundarycb.types import Boundaries, Floats, Slice
-from models import Ginn, WithCalls, by_hand, linear_units, mlp
-from oracles import distance_to_lines, edge_crossings
-from test_probe import WAYS
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -46,9 +46,9 @@ def test_on_is_on_the_left() -> None:
     assert line.tolist() == [[0, 1], [0, -1]]  # downwards: x > 0 is on its left
 
 
-def layer_two_bend() -> nn.Sequential:
+def layer_two_bend() -> Any:
     """Return z1 = (x, y), z2 = relu(x) + relu(y) - 1: its boundary is x = 1 (y < 0), x + y = 1, y = 1 (x < 0)."""
-    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1), nn.ReLU())
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1), nn.ReLU())
     with torch.no_grad():
         model[0].weight.copy_(torch.eye(2))
         model[0].bias.zero_()
@@ -82,7 +82,7 @@ def test_a_strip_one_pixel_wide_is_seen() -> None:
     assert (np.gradient(mask, axis=1)[0] != 0).tolist() == [False] * 3 + [True, False, True] + [False] * 4
 
     def strip(x: Floats, _: Floats) -> Floats:  # on for 4 < x < 5: one column of pixel centres
-        return 0.5 - np.abs(x - 4.5)
+        return np.asarray(0.5 - np.abs(x - 4.5))
 
     lines = grid.find_boundaries(by_hand(strip), plane, resolution=10)
     assert [ends(line) for line in lines.of("hand", 0)] == [[[5, 0], [5, 10]], [[4, 0], [4, 10]]] or [
@@ -156,7 +156,7 @@ def test_lines_are_contourpys(seed: int) -> None:
     with torch.no_grad():
         z = model[:3](torch.tensor(np.stack([u.ravel(), v.ravel()], axis=1))).numpy()
     for index in range(12):
-        theirs = contourpy.contour_generator(us, vs, z[:, index].reshape(u.shape)).lines(0.0)
+        theirs: Any = contourpy.contour_generator(us, vs, z[:, index].reshape(u.shape)).lines(0.0)
         ours = lines.of("2", index)
         assert len(ours) == len(theirs)
         assert sum(np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in ours) == pytest.approx(
@@ -201,7 +201,6 @@ def test_any_values_give_whole_lines(z: Floats) -> None:
 
 def test_a_saddle_is_decided_by_its_centre() -> None:
     plane = slices.box((0, 2), (0, 2))
-    us, vs = plane.nodes(2)
     checker = np.fromfunction(lambda i, j: np.where((i + j) % 2 == 0, 1.0, -1.0), (4, 4))
     for push, joined in ((0.5, True), (-0.5, False)):
         lines = swept((checker + push)[:, :, None], plane, 2)
@@ -247,7 +246,7 @@ def test_too_many_segments_thin_units_and_say_so() -> None:
 
 def test_lines_follow_the_slice_and_not_the_input() -> None:
     """A plane in a space of images: the line lies where the hand says, in slice coordinates."""
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 1), nn.ReLU())
+    model: Any = nn.Sequential(nn.Flatten(), nn.Linear(12, 1), nn.ReLU())
     with torch.no_grad():
         model[1].weight.zero_()
         model[1].weight[0, 0] = 1.0

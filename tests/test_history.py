@@ -7,11 +7,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from snapshots import SQUARE, plain
+from test_wire import same
 
 from boundarycb import load
 from boundarycb.history import FILE, HistoryWriter
-from snapshots import SQUARE, plain
-from test_wire import same
 
 
 def written(directory: Path, steps: list[int]) -> Path:

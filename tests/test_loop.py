@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import mlp
 from torch import nn
 
 from boundarycb import load, slices, watch
-from models import mlp
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 SMALL: dict[str, Any] = {"resolution": 16, "image_size": 64}
@@ -144,6 +144,11 @@ class Noisy(nn.Module):
         return y + 0.01 * torch.randn_like(y) + random.random() + np.random.rand()
 
 
+def numpy_state() -> tuple[bytes, int]:
+    state = np.random.get_state(legacy=False)["state"]
+    return state["key"].tobytes(), state["pos"]
+
+
 def run(watched: Path | None) -> dict[str, Any]:
     for seed in (torch.manual_seed, random.seed, np.random.seed):
         seed(3)
@@ -154,7 +159,7 @@ def run(watched: Path | None) -> dict[str, Any]:
     else:
         with watch(model, optimizer, every_n_steps=1, directory=watched, **SMALL):
             loop(model, optimizer, steps=20)
-    numbers = {"torch": torch.get_rng_state(), "numpy": torch.from_numpy(np.random.get_state()[1].astype(np.int64))}  # type: ignore[index,union-attr]
+    numbers = {"torch": torch.get_rng_state(), "numpy": numpy_state()}
     moments = {f"adam{k}/{name}": value for k, state in optimizer.state_dict()["state"].items() for name, value in state.items()}
     return {**model.state_dict(), **moments, **numbers, "python": random.getstate()}
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles import distance_to_lines
 
 from boundarycb.engines.polylines import chain, simplify
-from oracles import distance_to_lines
 
 
 def by_walking(start: list[int], end: list[int]) -> list[list[int]]:

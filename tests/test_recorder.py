@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import mlp
 
 from boundarycb import BoundaryWarning, Recorder, load, slices
 from boundarycb.recorder import free_directory
 from boundarycb.types import Capture, History, Movie, Picture, Sample, Snapshot
-from models import mlp
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 

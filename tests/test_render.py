@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden import compare
+from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 from boundarycb import slices
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.pictures import caption
 from boundarycb.types import Picture, Snapshot
-from golden import compare
-from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 
 def many_layers() -> Snapshot:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import Ginn, mlp
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -17,7 +18,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 from boundarycb import slices, watch
 from boundarycb.sinks import TensorBoard
-from models import Ginn, mlp
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -59,7 +59,7 @@ def test_everything_is_there_when_read_back(tmp_path: Path) -> None:
 
 def test_every_tag_carries_a_description(tmp_path: Path) -> None:
     train(mlp(2, 4, 2), 2, every_n_steps=1, directory=tmp_path)
-    texts = {}
+    texts: dict[str, str] = {}
     for path in tmp_path.glob("events*"):
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
@@ -84,9 +84,7 @@ def test_the_users_writer_is_shared_and_stays_open(tmp_path: Path) -> None:
 def test_the_advice_on_images_is_given_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="boundarycb"):
         train(mlp(2, 4, 2), 4, every_n_steps=1, directory=tmp_path)
-    assert [record.message for record in caplog.records].count(
-        "TensorBoard shows 10 of a run's pictures by default and not the first; start it with --samples_per_plugin images=0 to keep all."
-    ) == 1
+    assert len([record for record in caplog.records if "--samples_per_plugin images=0 to keep all" in record.message]) == 1
 
 
 def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:

@@ -1,0 +1,87 @@
+"""A real TensorBoard in a real Chromium: the tags are there, the pictures show, and the movie plays."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from models import Ginn
+from torch import nn
+
+from boundarycb import slices, watch
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with 15 samples whose pictures differ visibly."""
+    torch.manual_seed(0)
+    directory: Path = tmp_path_factory.mktemp("logs")
+    model = Ginn()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    with watch(model, optimizer, slice=slices.box((-1, 1), (-1, 1)), every_n_steps=10, directory=directory / "run", resolution=32):
+        for _ in range(140):
+            x = torch.rand(256, 2) * 2 - 1
+            loss = nn.functional.cross_entropy(model(x)[0], (x.square().sum(1) < 0.5).long())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def address(run: Path) -> Iterator[str]:
+    """The address of a TensorBoard that shows the run."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(run), "--port", "0", "--host", "127.0.0.1"]
+    with subprocess.Popen([*command, "--samples_per_plugin", "images=0"], stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        deadline, found = time.monotonic() + 60, None
+        while found is None and time.monotonic() < deadline:
+            found = re.search(r"(http://\S+)", server.stderr.readline())
+        try:
+            assert found is not None, "TensorBoard did not start"
+            yield found[1]
+        finally:
+            server.terminate()
+
+
+def opened(browser: Any, address: str, tab: str, ready: str) -> Any:
+    page = browser.new_page(viewport={"width": 1400, "height": 1300})
+    page.goto(f"{address}#{tab}")
+    page.wait_for_selector(ready, timeout=60_000)
+    return page
+
+
+def test_images_show_overlay_panels_and_a_movie_that_plays(browser: Any, address: str, tmp_path: Path) -> None:
+    page = opened(browser, address, "images", "tf-image-loader img")
+    page.wait_for_timeout(1500)
+    assert {"boundaries/overlay", "boundaries/panels", "boundaries/movie"} <= set(
+        page.locator("tf-image-loader h3").all_inner_texts()
+    )
+    page.screenshot(path=tmp_path / "images.png")
+    movie = page.locator("tf-image-loader", has_text="boundaries/movie").locator("img").first
+    movie.scroll_into_view_if_needed()
+    shown = set()
+    for _ in range(4):
+        page.wait_for_timeout(350)
+        shown.add(movie.screenshot())
+    assert len(shown) >= 3
+    slider = page.locator("tf-image-loader", has_text="boundaries/overlay").locator("paper-slider").first
+    assert int(slider.get_attribute("max")) == 14  # 15 samples, none dropped with the flag
+    page.close()
+
+
+def test_scalars_show_every_layer(browser: Any, address: str, tmp_path: Path) -> None:
+    page = opened(browser, address, "timeseries", "scalar-card")
+    page.wait_for_timeout(1500)
+    titles = " ".join(page.locator("scalar-card").all_inner_texts())
+    page.screenshot(path=tmp_path / "scalars.png")
+    for layer in ("layer1", "layer2", "layer3"):
+        assert f"boundaries/on/share/{layer}" in titles
+    page.close()

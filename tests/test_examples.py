@@ -1,0 +1,86 @@
+"""The examples run as a user runs them, cut short; their full length is a slow test."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boundarycb import load
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(name: str, *arguments: str, cwd: Path) -> str:
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    ran = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, env=environment)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_the_bottle_runs_and_reports(tmp_path: Path) -> None:
+    text = run("ginn_bottle.py", "--steps", "60", "--seed", "3", "--out", "here", cwd=tmp_path)
+    run_directory = tmp_path / "here" / "ginn_bottle" / "version_0"
+    history = load(run_directory)
+    assert history.steps[:4] == (0, 1, 2, 3)
+    assert history.steps[-1] == 60
+    assert history.layers == ("layer1", "layer2", "layer3")
+    assert re.search(r"accuracy +\d+\.\d+% of 40,000 pixels", text)
+    assert "tensorboard --samples_per_plugin images=0 --logdir here/ginn_bottle" in text
+    assert (run_directory / "boundaries" / "boundaries.gif").exists()
+
+
+@pytest.mark.parametrize(("init", "together"), [("random", False), ("zero", True)])
+def test_step_zero_is_no_star_unless_asked_for(tmp_path: Path, init: str, together: bool) -> None:
+    run("ginn_bottle.py", "--steps", "1", "--init", init, cwd=tmp_path)
+    first = load(tmp_path)[0]
+    lines = [first.boundaries.of("layer1", index) for index in range(16)]
+    through_middle = [
+        bool(line) and abs(float(np.cross([*(line[0][-1] - line[0][0]), 0], [*line[0][0], 0])[2])) < 1e-3 for line in lines
+    ]
+    assert all(through_middle) == together
+    assert sum(map(bool, lines)) == 16  # every line of layer 1 crosses the picture
+
+
+def test_every_flag_does_what_it_says(tmp_path: Path) -> None:
+    import imageio.v3 as iio
+
+    iio.imwrite(tmp_path / "x.png", np.tile(np.repeat([0, 255], 20).astype(np.uint8), (40, 1)))
+    text = run("ginn_bottle.py", "--steps", "12", "--every", "5", "--image", "x.png", cwd=tmp_path)
+    assert list(load(tmp_path).steps) == [0, 5, 10, 12]
+    assert "diamond" not in text
+    run("ginn_bottle.py", "--recipe", "paper", "--steps", "60", "--out", "paper", cwd=tmp_path)
+    paper = load(tmp_path / "paper")
+    assert list(paper.steps) == [*range(50), 50, 52, 54, 56, 58, 60]
+    assert paper.slice.bounds == ((0, 1), (0, 1))
+    assert paper[0].scalars["lr"] == pytest.approx(1e-3)
+
+
+def test_the_plain_loop_is_short() -> None:
+    assert len((EXAMPLES / "plain_pytorch.py").read_text().splitlines()) < 40
+
+
+@pytest.mark.slow
+def test_the_plain_loop_learns_the_bottle(tmp_path: Path) -> None:
+    text = run("plain_pytorch.py", cwd=tmp_path)
+    assert float(re.findall(r"accuracy +(\d+\.\d+)%", text)[0]) > 98
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_bottle_is_learned(tmp_path: Path, seed: int) -> None:
+    text = run("ginn_bottle.py", "--seed", str(seed), cwd=tmp_path)
+    assert float(re.findall(r"accuracy +(\d+\.\d+)%", text)[0]) >= 99.5
+    assert len(load(tmp_path)) == 58
+
+
+@pytest.mark.slow
+def test_the_failure_is_reproducible(tmp_path: Path) -> None:
+    text = run("ginn_bottle.py", "--recipe", "failure", cwd=tmp_path)
+    assert "it is missed" in text

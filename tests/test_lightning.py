@@ -1,0 +1,384 @@
+"""BoundaryCallback under real Trainers of both Lightning packages."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import pickle
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from models import Ginn, mlp
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from boundarycb import load, slices
+
+PACKAGES = {"lightning.pytorch": "boundarycb.lightning", "pytorch_lightning": "boundarycb.pytorch_lightning"}
+SMALL: dict[str, Any] = {"resolution": 16, "image_size": 64}
+SQUARE = slices.box((-1, 1), (-1, 1))
+
+
+@pytest.fixture(params=PACKAGES)
+def pl(request: pytest.FixtureRequest) -> Any:
+    return importlib.import_module(request.param)
+
+
+def callback_of(pl: Any, **options: Any) -> Any:
+    return importlib.import_module(PACKAGES[pl.__name__]).BoundaryCallback(**{**SMALL, **options})
+
+
+def module_of(pl: Any, net: nn.Module | None = None, **attributes: Any) -> Any:
+    class Module(pl.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 8, 8, 2) if net is None else net
+            self.drop = nn.Dropout(0.2)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            y = self.net(x)
+            return self.drop(y[0] if isinstance(y, tuple) else y)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    module = Module()
+    for name, value in attributes.items():
+        setattr(module, name, value.__get__(module) if callable(value) else value)
+    return module
+
+
+def data(items: int = 64, inputs: int = 2) -> TensorDataset:
+    generator = torch.Generator().manual_seed(1)
+    return TensorDataset(torch.rand(items, inputs, generator=generator) * 2 - 1, torch.randint(0, 2, (items,), generator=generator))
+
+
+def trainer_of(pl: Any, directory: Path, *callbacks: Any, **options: Any) -> Any:
+    loggers = importlib.import_module(f"{pl.__name__}.loggers")
+    settings: dict[str, Any] = {
+        "max_epochs": 3,
+        "logger": loggers.TensorBoardLogger(str(directory)),
+        "accelerator": "cpu",
+        "callbacks": list(callbacks),
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "log_every_n_steps": 1,
+        "default_root_dir": str(directory),
+    }
+    return pl.Trainer(**{**settings, **options})
+
+
+def fit(pl: Any, directory: Path, callback: Any, module: Any = None, loader: Any = None, **options: Any) -> Any:
+    trainer = trainer_of(pl, directory, callback, **options)
+    trainer.fit(module_of(pl) if module is None else module, DataLoader(data(), batch_size=16) if loader is None else loader)
+    return trainer
+
+
+def test_no_arguments_are_needed(pl: Any, tmp_path: Path) -> None:
+    callback = importlib.import_module(PACKAGES[pl.__name__]).BoundaryCallback()
+    fit(pl, tmp_path, callback, max_epochs=1)
+    (run,) = (tmp_path / "lightning_logs").iterdir()
+    history = load(run)
+    assert history.steps == (0, 4)
+    assert history.path == run / "boundaries" / "history.bcb"
+    assert (run / "boundaries" / "boundaries.gif").exists()
+    points = data().tensors[0].numpy()
+    low, high = points.min(axis=0), points.max(axis=0)
+    margin = 0.1 * (high - low)
+    assert np.allclose(history.slice.bounds, np.stack([low - margin, high + margin], axis=1))
+    assert history.layers == ("net.0", "net.2")
+
+
+def test_samples_carry_loss_and_learning_rate(pl: Any, tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
+        losses.append(float(loss.detach()))
+        return {"loss": loss}
+
+    fit(pl, tmp_path, callback_of(pl, every_n_steps=5), module_of(pl, training_step=training_step))
+    history = load(tmp_path)
+    assert history.steps == (0, 5, 10, 12)
+    assert history[0].scalars == {"lr": 0.01}
+    for snapshot in history[1:]:
+        assert snapshot.scalars == {"lr": 0.01, "loss": pytest.approx(losses[snapshot.step - 1])}
+
+
+def test_steps_are_crossings_under_gradient_accumulation(pl: Any, tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
+        losses.append(float(loss.detach()))
+        return loss
+
+    fit(pl, tmp_path, callback_of(pl, every_n_steps=2), module_of(pl, training_step=training_step), accumulate_grad_batches=3)
+    history = load(tmp_path)
+    assert history.steps == (0, 2, 4, 6)  # four batches an epoch: one step after three, one after the last
+    assert history[1].scalars["loss"] == pytest.approx(losses[3])
+
+
+def test_two_optimizers_count_as_one_step_a_batch(pl: Any, tmp_path: Path) -> None:
+    def configure_optimizers(self: Any) -> Any:
+        return [torch.optim.SGD(self.net[k].parameters(), lr=0.1) for k in (0, 2)], []
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> None:
+        loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+        self.manual_backward(loss)
+        for optimizer in self.optimizers():
+            optimizer.step()
+
+    module = module_of(pl, configure_optimizers=configure_optimizers, training_step=training_step)
+    module.automatic_optimization = False
+    trainer = fit(pl, tmp_path, callback_of(pl, every_n_steps=5), module)
+    assert trainer.global_step == 24
+    assert load(tmp_path).steps == (0, 5, 10, 12)
+    assert set(load(tmp_path)[1].scalars) == {"lr/0", "lr/1"}
+
+
+def everything(trainer: Any, module: Any) -> dict[str, torch.Tensor]:
+    moments = {
+        f"{k}/{name}": value for k, state in trainer.optimizers[0].state_dict()["state"].items() for name, value in state.items()
+    }
+    return {**module.state_dict(), **moments, "rng": torch.get_rng_state()}
+
+
+def test_training_is_the_same_bit_for_bit(pl: Any, tmp_path: Path) -> None:
+    results = []
+    for watched in (False, True):
+        pl.seed_everything(7, verbose=False)
+        module = module_of(pl, nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)))
+        callbacks = [callback_of(pl, every_n_steps=1)] if watched else []
+        trainer = trainer_of(pl, tmp_path, *callbacks)
+        trainer.fit(module, DataLoader(data(), batch_size=16, shuffle=True))
+        results.append(everything(trainer, module))
+    bare, probed = results
+    assert bare.keys() == probed.keys()
+    assert all(torch.equal(bare[name], probed[name]) for name in bare)
+    assert load(tmp_path).steps == tuple(range(13))
+
+
+def test_an_exception_keeps_the_users_error_and_makes_the_movie(pl: Any, tmp_path: Path) -> None:
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 7:
+            raise ZeroDivisionError("the user's own")
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    with pytest.raises(ZeroDivisionError, match="the user's own"):
+        fit(pl, tmp_path, callback_of(pl, every_n_steps=3), module_of(pl, training_step=training_step))
+    assert load(tmp_path).steps == (0, 3, 6)
+    assert load(tmp_path).path.with_name("boundaries.gif").exists()
+
+
+def test_a_fast_dev_run_writes_nothing(pl: Any, tmp_path: Path) -> None:
+    callback = callback_of(pl)
+    fit(pl, tmp_path, callback, fast_dev_run=True)
+    assert callback.recorder is None
+    assert not list(tmp_path.rglob("*.bcb"))
+
+
+def test_without_a_logger_files_go_to_the_root_directory(pl: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", logger="boundarycb"):
+        for _ in range(2):
+            fit(pl, tmp_path, callback_of(pl), logger=False, max_epochs=1)
+    assert load(tmp_path / "boundaries").steps == load(tmp_path / "boundaries-1").steps == (0, 4)
+    assert f"No TensorBoard logger: boundaries go to {tmp_path / 'boundaries'} only." in caplog.text
+
+
+def test_fit_twice_gives_two_whole_histories(pl: Any, tmp_path: Path) -> None:
+    callback, module = callback_of(pl), module_of(pl)
+    trainer = trainer_of(pl, tmp_path, callback, max_epochs=1)
+    loader = DataLoader(data(), batch_size=16)
+    trainer.fit(module, loader)
+    trainer.fit_loop.max_epochs = 2
+    trainer.fit(module, loader)
+    (run,) = (tmp_path / "lightning_logs").iterdir()
+    assert load(run / "boundaries").steps == (0, 4)
+    assert load(run / "boundaries-1").steps == (4, 8)
+
+
+def test_two_callbacks_with_two_names_live_side_by_side(pl: Any, tmp_path: Path) -> None:
+    near = callback_of(pl, name="near", slice=slices.box((-0.1, 0.1), (-0.1, 0.1)))
+    wide = callback_of(pl, name="wide", slice=slices.box((-9, 9), (-9, 9)))
+    trainer = trainer_of(pl, tmp_path, near, wide, max_epochs=1)
+    trainer.fit(module_of(pl), DataLoader(data(), batch_size=16))
+    (run,) = (tmp_path / "lightning_logs").iterdir()
+    assert load(run / "near").slice.bounds == ((-0.1, 0.1), (-0.1, 0.1))
+    assert load(run / "wide").slice.bounds == ((-9, 9), (-9, 9))
+
+
+def test_a_checkpoint_keeps_the_count_of_steps_and_nothing_more(pl: Any, tmp_path: Path) -> None:
+    first = callback_of(pl)
+    trainer = fit(pl, tmp_path, first, max_epochs=1)
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    assert torch.load(tmp_path / "x.ckpt", weights_only=True)["callbacks"] == {"BoundaryCallback[boundaries]": {"step": 4}}
+    again = trainer_of(pl, tmp_path / "resumed", callback_of(pl), max_epochs=2)
+    again.fit(module_of(pl), DataLoader(data(), batch_size=16), ckpt_path=tmp_path / "x.ckpt")
+    assert load(tmp_path / "resumed").steps == (4, 8)
+
+
+def test_a_callback_can_be_pickled_and_copied(pl: Any, tmp_path: Path) -> None:
+    callback = callback_of(pl, every_n_steps=2, slice=SQUARE)
+    for copied in (pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback)):
+        fit(pl, tmp_path / str(id(copied)), copied, max_epochs=1)
+        assert load(tmp_path / str(id(copied))).steps == (0, 2, 4)
+
+
+# ------------------------------------------------------------------------------------------------------------ the slice
+
+
+class Images(Dataset[Any]):
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.rand(3, 4, 4), 0
+
+
+class Stream(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter(data())
+
+
+class Augmented(Dataset[Any]):
+    """Draws random numbers for every item and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __len__(self) -> int:
+        return 100_000
+
+    def __getitem__(self, index: int) -> Any:
+        self.asked += 1
+        return {"x": np.array([index / 100_000, torch.rand(()).item()]), "y": 0}
+
+
+def test_data_that_give_no_slice_ask_for_one_in_a_sentence(pl: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"^`slice` is needed, since the training inputs have shape \(3, 4, 4\) .* slices.through\(a, b, c\).*"
+    ):
+        fit(pl, tmp_path, callback_of(pl), loader=DataLoader(Images()))
+    with pytest.raises(
+        ValueError, match=r"^`slice` is needed, since the training data \(Stream\) cannot be read by index; give one, .*"
+    ):
+        fit(pl, tmp_path, callback_of(pl), loader=DataLoader(Stream(), batch_size=16))
+    fit(pl, tmp_path, callback_of(pl, slice=SQUARE), loader=DataLoader(Stream(), batch_size=16), max_epochs=1)
+    assert len(load(tmp_path)) == 2
+
+
+def test_reading_the_data_is_bounded_and_moves_no_random_number() -> None:
+    from boundarycb.hooks import data_box
+
+    dataset = Augmented()
+    before = torch.get_rng_state()
+    plane = data_box(DataLoader(dataset))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert dataset.asked == 4096
+    assert plane.bounds[0] == pytest.approx((-0.1, 1.1), abs=1e-4)
+
+
+def test_a_sampler_of_whole_batches_is_no_matter(pl: Any, tmp_path: Path) -> None:
+    sampler = torch.utils.data.BatchSampler(torch.utils.data.RandomSampler(data()), 16, drop_last=False)
+    fit(pl, tmp_path, callback_of(pl), loader=DataLoader(data(), sampler=sampler, batch_size=None), max_epochs=1)
+    assert load(tmp_path).steps == (0, 4)
+
+
+# --------------------------------------------------------------------------------------------------------------- errors
+
+
+def test_mistakes_end_the_run_before_training_in_one_sentence(pl: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="`every_n_steps` must be a whole number of optimiser steps, 1 or more, got 0"):
+        callback_of(pl, every_n_steps=0)
+    with pytest.raises(ValueError, match="not both"):
+        callback_of(pl, every_n_steps=5, schedule="log")
+    with pytest.raises(ValueError, match="called no activation function in its forward pass"):
+        fit(pl, tmp_path / "a", callback_of(pl), module_of(pl, nn.Linear(2, 2)))
+    with pytest.raises(ValueError, match=r"inputs of shape \(\d+, 3\)"):
+        fit(pl, tmp_path / "b", callback_of(pl, slice=slices.through([0, 0, 0], [1, 0, 0], [0, 1, 0])))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="`directory` .* cannot be written to .*; name another one"):
+        fit(pl, tmp_path / "c", callback_of(pl, directory=tmp_path / "file"))
+
+
+def test_ginns_module_has_its_own_names(pl: Any, tmp_path: Path) -> None:
+    fit(pl, tmp_path, callback_of(pl, slice=SQUARE), module_of(pl, Ginn()), max_epochs=1)
+    assert load(tmp_path).layers == ("net.layer1", "net.layer2", "net.layer3")
+
+
+# ------------------------------------------------------------------------------------------------------- which Lightning
+
+
+def run_python(code: str) -> str:
+    ran = subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+def test_the_callback_is_of_the_package_that_the_program_uses() -> None:
+    choose = """
+        import {0}
+        from boundarycb import BoundaryCallback as B
+        print(B.__module__, *(base.__module__ for base in B.__mro__ if base.__name__ == "Callback"))
+    """
+    theirs = {
+        "lightning.pytorch": "lightning.pytorch.callbacks.callback",
+        "pytorch_lightning": "pytorch_lightning.callbacks.callback",
+    }
+    for package, ours in PACKAGES.items():
+        assert run_python(choose.format(package)) == f"{ours} {theirs[package]}"
+    both = run_python(choose.format("lightning.pytorch, pytorch_lightning"))
+    assert both == f"boundarycb.both_lightnings {' '.join(theirs.values())}"
+
+
+def test_both_packages_in_one_program_share_a_callback(tmp_path: Path) -> None:
+    code = f"""
+        import sys, logging
+        sys.path[:0] = [{str(Path(__file__).parent)!r}]
+        import lightning.pytorch, pytorch_lightning
+        from boundarycb import BoundaryCallback, load
+        from pathlib import Path
+        from test_lightning import *
+        for number, pl in enumerate((lightning.pytorch, pytorch_lightning)):
+            directory = Path({str(tmp_path)!r}) / str(number)
+            fit(pl, directory, BoundaryCallback(**SMALL), max_epochs=1)
+            print(load(directory).steps)
+    """
+    assert run_python(code).splitlines()[-2:] == ["(0, 4)", "(0, 4)"]
+
+
+def test_without_lightning_the_message_says_what_to_install() -> None:
+    code = """
+        import sys
+        sys.modules["lightning"] = sys.modules["pytorch_lightning"] = None
+        import boundarycb
+        boundarycb.watch, boundarycb.slices, boundarycb.Recorder
+        try:
+            boundarycb.BoundaryCallback
+        except ModuleNotFoundError as error:
+            print(error)
+    """
+    assert (
+        run_python(code)
+        == 'The callback needs Lightning: pip install "boundarycb[lightning]"; a plain loop needs boundarycb.watch only.'
+    )
+
+
+def test_plain_use_imports_no_lightning_and_bare_use_no_torch() -> None:
+    loaded = "print([name for name in ('torch', 'lightning', 'pytorch_lightning') if name in sys.modules])"
+    assert run_python(f"import sys, boundarycb\n{loaded}") == "[]"
+    assert run_python(f"import sys, boundarycb.cli, boundarycb.sinks, boundarycb.history\n{loaded}") == "[]"
+    assert run_python(f"import sys, boundarycb\nboundarycb.watch\n{loaded}") == "['torch']"
