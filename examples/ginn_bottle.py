@@ -162,7 +162,7 @@ def report(
     print(f"time       {seconds:.1f} s, of which {recorder.seconds:.1f} s ({recorder.seconds / seconds:.0%}) went into watching")
     print(f"movie      {recorder.directory / 'boundaries.gif'}")
     print(f"history    {recorder.directory / 'history.bcb'}   (boundarycb info {run})")
-    print(f"\nsee it     tensorboard --samples_per_plugin images=0 --logdir {run.parent}")
+    print(f"\nsee it     tensorboard --samples_per_plugin images=1000 --logdir {run.parent}")
 
 
 def enclosed_white(image: np.ndarray) -> np.ndarray:

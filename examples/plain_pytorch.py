@@ -29,4 +29,4 @@ with boundarycb.watch(model, optimizer, schedule="log") as recorder:
 
 print(f"accuracy  {(model(points).argmax(dim=1) == labels).float().mean():.2%}")
 print(f"movie     {recorder.directory / 'boundaries.gif'}")
-print("see it    tensorboard --samples_per_plugin images=0 --logdir runs")
+print("see it    tensorboard --samples_per_plugin images=1000 --logdir runs")

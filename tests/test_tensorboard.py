@@ -66,7 +66,7 @@ def test_every_tag_carries_a_description(tmp_path: Path) -> None:
                 texts.setdefault(value.tag, value.metadata.summary_description)
     assert set(texts) == {"boundaries/overlay", "boundaries/panels", "boundaries/movie", "boundaries/on/share/0"}
     assert all(len(text) > 20 for text in texts.values())
-    assert "--samples_per_plugin images=0" in texts["boundaries/overlay"]
+    assert "--samples_per_plugin images=1000" in texts["boundaries/overlay"]
 
 
 def test_the_users_writer_is_shared_and_stays_open(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_users_writer_is_shared_and_stays_open(tmp_path: Path) -> None:
 def test_the_advice_on_images_is_given_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", logger="boundarycb"):
         train(mlp(2, 4, 2), 4, every_n_steps=1, directory=tmp_path)
-    assert len([record for record in caplog.records if "--samples_per_plugin images=0 to keep all" in record.message]) == 1
+    assert len([record for record in caplog.records if "--samples_per_plugin images=1000 to keep all" in record.message]) == 1
 
 
 def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:

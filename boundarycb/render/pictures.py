@@ -48,22 +48,21 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
         size: as of the overlay; each panel's longer side is half of it.
     """
     colours = _scheme(snapshot)
-    layout = _Layout.of(snapshot.slice, checked_size(size) // 2)
     count = len(snapshot.layers)
     shown = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MAX_PANELS))})
-    columns = min(len(shown), 3)
-    rows = -(-len(shown) // columns)
-    title, gap = layout.strip, layout.strip // 3
-    cell_w, cell_h = layout.plot[2] + gap, layout.plot[3] - layout.plot[1] + title + gap
-    canvas = Canvas(columns * cell_w + gap, title + rows * cell_h + gap, WHITE)
+    columns = next(c for c in (1, 2, 3, 4) if c * c >= len(shown) or c == 4)
+    layout = _Layout.of(snapshot.slice, checked_size(size) // 2, letters=columns * size / 2)
+    plot_w, plot_h, title, gap = layout.width, layout.plot[3] - layout.plot[1], layout.strip, layout.strip // 3
+    cell_w, cell_h = plot_w + gap, plot_h + title + gap
+    canvas = Canvas(columns * cell_w + gap, title + -(-len(shown) // columns) * cell_h + gap, WHITE)
     tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
     _step_line(canvas, gap, title, layout.letter, snapshot, canvas.width - gap)
     for place, number in enumerate(shown):
         left, top = gap + place % columns * cell_w, title + place // columns * cell_h + title
-        plot = (left, top, left + layout.plot[2], top + layout.plot[3] - layout.plot[1])
+        plot = (left, top, left + plot_w, top + plot_h)
         tones |= _background(canvas, plot, snapshot.field, colours)
         _draw_layer(canvas, plot, snapshot, number, colours)
-        caption = canvas.fitted(_panel_title(snapshot, number), layout.letter, plot[2] - plot[0])
+        caption = canvas.fitted(_panel_title(snapshot, number), layout.letter, plot_w)
         canvas.text(left, top - title * 0.3, caption, layout.letter, colours.layers[number])
     return colours.to_picture(canvas.pixels, tones)
 
@@ -82,14 +81,15 @@ class _Layout:
     letter: float  # size of the letters
 
     @staticmethod
-    def of(slice: Slice, size: int) -> _Layout:
+    def of(slice: Slice, size: int, letters: float | None = None) -> _Layout:
+        """Return the layout for a plot of `size` pixels, with letters as for a picture that is `letters` wide."""
         (u0, u1), (v0, v1) = slice.bounds
         lengths = [math.sqrt(float((axis**2).sum())) for axis in slice.axes]
         ratio = (u1 - u0) * lengths[0] / ((v1 - v0) * lengths[1])
         if not 1 / _WIDEST <= ratio <= _WIDEST:
             ratio = 1.0
         width, height = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
-        letter = max(9.0, size * 0.0235)
+        letter = max(9.0, (letters or size) * 0.0235)
         strip = round(letter * 1.75)
         return _Layout(width, height + 3 * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
 
@@ -255,7 +255,7 @@ def _panel_title(snapshot: Snapshot, number: int) -> str:
     span = list(spans_of(snapshot.layers).values())[number]
     owners = np.unique(snapshot.boundaries.owner)
     live = int(((owners >= span.start) & (owners < span.stop)).sum())
-    return f"{layer.name}: {live} of {len(layer.kept)} units switch here"
+    return f"{layer.name}: {live} of {len(layer.kept)} switch here"
 
 
 def _short(value: float) -> str:

@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, DATA_CLASS_SCALAR, Summary, SummaryMetadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from boundarycb.types import History, Movie, Picture, Snapshot
 
 log = logging.getLogger(__name__)
 
-ALL_IMAGES = "--samples_per_plugin images=0"
+ALL_IMAGES = "--samples_per_plugin images=1000"
 """TensorBoard's flag that keeps every picture of a tag; its default keeps 10 and drops the first."""
 
 _FLUSH_SECONDS = 2.0
@@ -111,8 +111,15 @@ class TensorBoard:
         ]
 
     def _value(self, tag: str, text: str, **content: Any) -> Summary.Value:
-        full = f"{self._name}/{tag}"
-        return Summary.Value(tag=full, metadata=SummaryMetadata(display_name=full, summary_description=text), **content)
+        plugin, kind = ("images", DATA_CLASS_BLOB_SEQUENCE) if "image" in content else ("scalars", DATA_CLASS_SCALAR)
+        # Without plugin and data class TensorBoard's fast loader makes up metadata of its own, and drops the text.
+        metadata = SummaryMetadata(
+            display_name=f"{self._name}/{tag}",
+            summary_description=text,
+            data_class=kind,
+            plugin_data=SummaryMetadata.PluginData(plugin_name=plugin),
+        )
+        return Summary.Value(tag=f"{self._name}/{tag}", metadata=metadata, **content)
 
 
 class _OwnFile:
