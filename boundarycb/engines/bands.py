@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boundarycb.types import Floats, Forward, Layer, Reading, Slice
 
@@ -33,6 +35,11 @@ class Band:
     vs: Floats
     z: Floats
     reading: Reading
+
+    @cached_property
+    def on(self) -> NDArray[np.bool_]:
+        """The units' states, bool (rows, W, U): pre-activation > 0."""
+        return self.z > 0
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -91,9 +91,10 @@ class LineReader:
 
     def __call__(self, band: Band) -> None:
         """Take one band."""
-        z = band.z if self._above is None else np.concatenate([self._above, band.z])
-        first_row = band.start if self._above is None else band.start - 1
-        self._parts.append(self._thinned(_segments(z, band.us, band.vs, first_row)))
+        z, on, first_row = band.z, band.on, band.start
+        if self._above is not None:
+            z, on, first_row = np.concatenate([self._above, z]), np.concatenate([self._above > 0, on]), first_row - 1
+        self._parts.append(self._thinned(_segments(z, on, band.us, band.vs, first_row)))
         while sum(len(part.owner) for part in self._parts) > self._max_segments and self._stride < z.shape[2]:
             self._stride *= 2
             self._parts = [self._thinned(part) for part in self._parts]
@@ -130,9 +131,9 @@ def _with_last_points(starts: Floats, ends: Floats, lengths: NDArray[np.int64]) 
     return points, np.concatenate([[0], np.cumsum(lengths + 1)])
 
 
-def _segments(z: Floats, us: Floats, vs: Floats, first_row: int) -> _Segments:
-    """Return the segments in the cells between the rows of `z` (rows, W, U)."""
-    cells, units, case = _active(z > 0)
+def _segments(z: Floats, on: NDArray[np.bool_], us: Floats, vs: Floats, first_row: int) -> _Segments:
+    """Return the segments in the cells between the rows of `z` and their states `on`, both (rows, W, U)."""
+    cells, units, case = _active(on)
     row, column = np.divmod(cells, z.shape[1] - 1)
     corners = [z[row + dy, column + dx, units].astype(np.float64) for dy, dx in ((0, 0), (0, 1), (1, 1), (1, 0))]
     saddle = (case == 5) | (case == 10)

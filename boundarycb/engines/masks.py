@@ -29,10 +29,12 @@ class MaskReader:
         """Take one band."""
         inner = np.arange(band.start, band.start + len(band.z))
         rows = (inner > 0) & (inner < len(band.vs) - 1)
-        z = band.z[rows, 1:-1]
-        if not np.isfinite(z).all():
-            self._note_infinite(np.logical_not(np.isfinite(z).all(axis=(0, 1))), band)
-        self._on.append(np.ascontiguousarray((z > 0).reshape(-1, z.shape[2]).T))
+        on = band.on[rows, 1:-1]
+        self._on.append(np.ascontiguousarray(on.reshape(-1, on.shape[2]).T))
+        with np.errstate(over="ignore", invalid="ignore"):
+            every_finite = bool(np.isfinite(band.z.sum()))  # a value that is not makes the sum so; a sum may overflow by itself
+        if not every_finite:
+            self._note_infinite(np.logical_not(np.isfinite(band.z).all(axis=(0, 1))), band)
         if band.reading.output is None:
             self._output.skip()
         else:

@@ -1,0 +1,108 @@
+"""What a sample costs, in ratios to a bare forward pass over the same points and to contourpy, in one run.
+
+    python benchmarks/sampling.py [--repeats 15]
+
+CPU time of this process, one thread, medians; the order of the contestants is shuffled in every repetition.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+
+import contourpy
+import numpy as np
+import torch
+from torch import nn
+
+from boundarycb import slices
+from boundarycb.render import draw_overlay
+from boundarycb.sampling import look
+from boundarycb.types import Snapshot
+
+SQUARE = slices.box((-1, 1), (-1, 1))
+NETS = {"3 x 16": (16, 3), "3 x 64": (64, 3), "8 x 32": (32, 8), "3 x 256": (256, 3)}
+
+
+def net(width: int, depth: int) -> nn.Sequential:
+    """Return a ReLU network with He weights and biases that put boundaries into the slice."""
+    layers: list[nn.Module] = []
+    for number in range(depth):
+        linear = nn.Linear(width if number else 2, width)
+        nn.init.kaiming_normal_(linear.weight)
+        nn.init.uniform_(linear.bias, -0.5, 0.5)
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(width, 2))
+
+
+def grid_points(resolution: int) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """Return the nodes and the points of the grid."""
+    us, vs = SQUARE.nodes(resolution)
+    u, v = np.meshgrid(us, vs)
+    return us, vs, torch.tensor(np.stack([u.ravel(), v.ravel()], axis=1), dtype=torch.float32)
+
+
+@torch.no_grad()
+def bare(model: nn.Sequential, points: torch.Tensor) -> None:
+    """Run the model over the grid, as it is."""
+    for batch in points.split(2048):
+        model(batch)
+
+
+@torch.no_grad()
+def by_contourpy(model: nn.Sequential, points: torch.Tensor, us: np.ndarray, vs: np.ndarray) -> None:
+    """Find the same lines with one contour call a unit."""
+    for layer in model:
+        if isinstance(layer, nn.ReLU):
+            z = np.ascontiguousarray(points.numpy().T).reshape(-1, len(vs), len(us))
+            for field in z:
+                contourpy.contour_generator(us, vs, field).lines(0.0)
+        points = layer(points)
+
+
+def medians(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the median CPU seconds of each contestant, their order shuffled in every repetition."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for run in contestants.values():
+        run()
+    for _ in range(repeats):
+        for name in random.sample(list(contestants), len(contestants)):
+            start = time.process_time()
+            contestants[name]()
+            times[name].append(time.process_time() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--resolution", type=int, default=128)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    us, vs, points = grid_points(options.resolution)
+    print("net        bare ms  sample ms   / bare  contourpy ms  / sample  overlay ms   lines")
+    for name, (width, depth) in NETS.items():
+        model = net(width, depth)
+        states, lines = look(model, SQUARE, resolution=options.resolution)
+        snapshot = Snapshot(0, 0.0, SQUARE, states, lines)
+        contestants: dict[str, Callable[[], object]] = {
+            "bare": partial(bare, model, points),
+            "look": partial(look, model, SQUARE, resolution=options.resolution),
+            "contourpy": partial(by_contourpy, model, points, us, vs),
+            "overlay": partial(draw_overlay, snapshot),
+        }
+        ms = {key: 1000 * value for key, value in medians(contestants, options.repeats).items()}
+        print(
+            f"{name:10} {ms['bare']:8.1f} {ms['look']:10.1f} {ms['look'] / ms['bare']:7.1f} {ms['contourpy']:13.1f} "
+            f"{ms['contourpy'] / ms['look']:9.1f} {ms['overlay']:11.1f} {len(lines):7}"
+        )
+
+
+if __name__ == "__main__":
+    main()
