@@ -17,17 +17,27 @@ from torch import nn
 @contextmanager
 def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
     """Put the random number generators of python, numpy, torch's CPU and the given `devices` back at the end."""
-    accelerators = [device for device in devices if device.type != "cpu"]
-    python, legacy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - the generator that training code uses
-    others = [(device, torch.get_device_module(device).get_rng_state(device)) for device in accelerators]
+    python, cpu = random.getstate(), torch.get_rng_state()
+    legacy = np.random.get_state()  # noqa: NPY002 - the generator that training code uses
+    others = [(generator, generator.get_state()) for generator in map(_generator, devices) if generator is not None]
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(legacy)  # noqa: NPY002
         torch.set_rng_state(cpu)
-        for device, state in others:
-            torch.get_device_module(device).set_rng_state(state, device)
+        for generator, state in others:
+            generator.set_state(state)
+
+
+def _generator(device: torch.device) -> torch.Generator | None:
+    """Return the default generator of an accelerator, or None where torch has none for it."""
+    if device.type == "mps":
+        return torch.mps._get_default_mps_generator()
+    module = getattr(torch, device.type, None)
+    generators = getattr(module, "default_generators", ())
+    index = device.index if device.index is not None else 0
+    return generators[index] if device.type != "cpu" and index < len(generators) else None
 
 
 @contextmanager
