@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from boundarycb.engines.bands import checked_resolution
 from boundarycb.loop import learning_rates
-from boundarycb.recorder import Recorder, free_directory
+from boundarycb.probe import checked_max_units
+from boundarycb.recorder import Recorder, checked_name, checked_slice, free_directory
+from boundarycb.render.pictures import checked_size
 from boundarycb.restore import random_state_kept
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks import GifFile, TensorBoard
@@ -68,10 +71,14 @@ class BoundaryHooks:
         image_size: int = 512,
         max_units: int = 512,
     ) -> None:
-        resolve(every_n_steps, schedule)  # an error belongs here, where the user wrote the argument
-        self._slice = slice
+        # Errors belong here, where the user wrote the argument.
+        resolve(every_n_steps, schedule)
+        checked_resolution(resolution)
+        checked_size(image_size)
+        checked_max_units(max_units)
+        self._slice = None if slice is None else checked_slice(slice)
         self._directory = directory
-        self._name = name
+        self._name = checked_name(name)
         self._sinks = list(sinks)
         self._options: dict[str, Any] = {
             "every_n_steps": every_n_steps,
@@ -104,6 +111,8 @@ class BoundaryHooks:
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Take the first sample, before any step of this fit."""
         self.recorder = None
+        if trainer.global_step == 0:
+            self._step = 0  # a fresh fit, maybe of another model than the last
         self._global_step = trainer.global_step
         # Other ranks hold the same weights; a fast_dev_run and a barebones Trainer write nothing.
         if not trainer.is_global_zero or trainer.fast_dev_run or getattr(trainer, "barebones", False):
@@ -156,22 +165,29 @@ def data_box(loader: Any) -> Slice:
     """
     dataset: Any = getattr(loader, "dataset", None)
     ask = "give one, such as BoundaryCallback(slice=slices.box((-1, 1), (-1, 1)))"
+    through = "give one, such as slices.through(a, b, c) with three inputs"
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise ValueError(f"`slice` is needed, since the training data ({type(dataset).__name__}) cannot be read by index; {ask}.")
     points, shape = [], (2,)
     with random_state_kept():
         for index in spread(len(dataset), _ITEMS):
-            item = dataset[index]
-            value = next(iter(item.values())) if isinstance(item, Mapping) else item[0] if isinstance(item, (tuple, list)) else item
-            point = np.asarray(value, dtype=np.float64)
+            point = np.asarray(_first_of(dataset[index]))
+            if point.dtype.kind != "f":
+                raise ValueError(f"`slice` is needed, since the first part of a training item is of type {point.dtype}; {through}.")
             if point.size != 2:
                 raise ValueError(
-                    f"`slice` is needed, since the training inputs have shape {point.shape} and not (2,); "
-                    "give one, such as slices.through(a, b, c) with three inputs."
+                    f"`slice` is needed, since the first part of a training item has shape {point.shape}, not (2,); {through}."
                 )
             points.append(point.ravel())
             shape = point.shape
     return around(np.stack(points), shape=shape)
+
+
+def _first_of(item: Any) -> Any:
+    """Return the part of a data set's item that is taken for the input: the first."""
+    if isinstance(item, Mapping):
+        return next(iter(item.values()), None)
+    return item[0] if isinstance(item, (tuple, list)) and item else item
 
 
 def _logger_directory(trainer: Any) -> str:

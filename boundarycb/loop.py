@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -14,11 +15,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from boundarycb.recorder import Recorder, free_directory
+from boundarycb.recorder import Recorder, checked_name, free_directory
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.slices import around
-from boundarycb.types import Metric, Sink, Slice
+from boundarycb.types import BoundaryWarning, Metric, Sink, Slice
 
 
 def watch(
@@ -67,11 +68,12 @@ def watch(
                 loss = criterion(model(x), y)
                 optimizer.zero_grad()
                 loss.backward()
+                recorder.log(loss=loss)  # optional; before the step that it belongs to
                 optimizer.step()
-                recorder.log(loss=loss)  # optional
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
+    checked_name(name)
     root = _root(directory, writer)
     folder = free_directory(root / name)
     board = TensorBoard(root if writer is None else writer, name=name)
@@ -108,11 +110,12 @@ class Watch:
         self._recorder = recorder
         self._first_input = first_input
         self._counts = [0] * len(optimizers)
+        self._stepping = False
         self._removals: list[Callable[[], None]] = []
 
     def __enter__(self) -> Recorder:
         if self._first_input is not None:
-            self._removals.append(self._first_input.listen())
+            self._removals.append(self._first_input.listen(self._first_call))
         for number, optimizer in enumerate(self._optimizers):
             before = optimizer.register_step_pre_hook(lambda *_: self._before_step())
             after = optimizer.register_step_post_hook(lambda *_, number=number: self._after_step(number))
@@ -126,15 +129,30 @@ class Watch:
         try:
             if kind is None and self._step:
                 self._recorder.finish(self._model, self._step, self._rates())
+            if kind is None and not self._recorder.steps:
+                warnings.warn(self._why_nothing(), BoundaryWarning, stacklevel=2)
         finally:
             self._recorder.close()
+
+    def _why_nothing(self) -> str:
+        if not self._optimizers:
+            return "No sample was taken: without an `optimizer` only recorder.record(model, step) takes one."
+        return "No sample was taken: the `optimizer` that `watch` was given made no step; one made inside the block is not seen."
 
     @property
     def _step(self) -> int:
         return max(self._counts, default=0)
 
     def _before_step(self) -> None:
-        if not self._step and not self._recorder.steps:
+        if self._step or self._recorder.steps:
+            return
+        # An optimiser with a closure (LBFGS) calls the model for the first time inside its step: then that call is awaited.
+        self._stepping = True
+        if self._first_input is None or self._first_input.seen:
+            self._recorder.record(self._model, 0, self._rates())
+
+    def _first_call(self) -> None:
+        if self._stepping and not self._recorder.steps:
             self._recorder.record(self._model, 0, self._rates())
 
     def _after_step(self, number: int) -> None:
@@ -158,33 +176,43 @@ class _FirstInput:
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._seen: torch.Tensor | None = None
+        self._called = False
+        self._seen: Any = None
 
-    def listen(self) -> Callable[[], None]:
-        """Listen until the first call; return what stops listening earlier."""
+    @property
+    def seen(self) -> bool:
+        """Whether the model was called."""
+        return self._called
+
+    def listen(self, then: Callable[[], None]) -> Callable[[], None]:
+        """Listen for the first call and call `then` before it runs; return what stops listening earlier."""
 
         def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            for value in (*args, *kwargs.values()):
-                if isinstance(value, torch.Tensor):
-                    self._seen = value.detach().clone()
-                    break
             handle.remove()
+            self._called = True
+            first = next(iter((*args, *kwargs.values())), None)
+            self._seen = first.detach().clone() if isinstance(first, torch.Tensor) else first
+            then()
 
         handle = self._model.register_forward_pre_hook(keep, with_kwargs=True)
         return handle.remove
 
     def box(self) -> Slice:
         """Return the box around the input; raise ValueError where it is not 2-D."""
-        if self._seen is None:
+        if not self._called:
             raise ValueError(
                 "`slice` cannot be guessed before the model was called; give one, such as slices.box((-1, 1), (-1, 1))."
             )
+        ask = "give one, such as slices.through(a, b, c) with three inputs"
+        if not isinstance(self._seen, torch.Tensor):
+            raise TypeError(f"`slice` is needed, since the model's first argument is a {type(self._seen).__name__}; {ask}.")
         shape = tuple(self._seen.shape[1:])
-        if self._seen[:1].numel() != 2 or not self._seen.is_floating_point():
+        if not self._seen.is_floating_point():
             raise ValueError(
-                f"`slice` is needed, since the model's inputs have shape {shape} and not (2,); "
-                "give one, such as slices.through(a, b, c) with three inputs."
+                f"`slice` is needed, since the model's inputs are of type {self._seen.dtype} and not real numbers; {ask}."
             )
+        if self._seen[:1].numel() != 2:
+            raise ValueError(f"`slice` is needed, since the model's inputs have shape {shape} and not (2,); {ask}.")
         return around(self._seen.double().cpu().numpy(), shape=shape)
 
 

@@ -20,9 +20,10 @@ after the module whose weights made it, however the activation was called.
 from __future__ import annotations
 
 import re
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -179,7 +180,8 @@ class _Watch(TorchFunctionMode):
 
     def _name(self, op: str, affine: Affine | None) -> str:
         path = affine.module if affine is not None else self._running[-1]
-        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", path) or op
+        path = path.replace("_orig_mod.", "").removesuffix("_orig_mod")  # torch.compile's wrapper is no module of the user's
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", path).strip(".") or op
         count = self._seen[base] = self._seen.get(base, 0) + 1
         return base if count == 1 else f"{base}.call{count}"
 
@@ -281,17 +283,24 @@ def probe(model: nn.Module, *, max_units: int = MAX_UNITS) -> Iterator[Prober]:
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
-    if max_units < 1:
-        raise ValueError(f"`max_units` must be 1 or more, got {max_units!r}.")
+    checked_max_units(max_units)
     with ExitStack() as scope:
         scope.enter_context(random_state_kept({parameter.device for parameter in model.parameters()}))
         scope.enter_context(buffers_kept(model))
         scope.enter_context(eval_mode(model))
         scope.enter_context(torch.no_grad())
+        scope.enter_context(_eager())
         running = scope.enter_context(_running_module(model))
         prober = Prober(model, running, max_units)
         yield prober
         prober.calls = ()
+
+
+def checked_max_units(max_units: int) -> int:
+    """Return `max_units`; raise ValueError where it is no whole number of 1 or more."""
+    if not isinstance(max_units, int) or isinstance(max_units, bool) or max_units < 1:
+        raise ValueError(f"`max_units` must be a whole number of units, 1 or more, got {max_units!r}.")
+    return max_units
 
 
 @contextmanager
@@ -352,18 +361,33 @@ def _joined(readings: list[Reading]) -> Reading:
 
 
 def _failure(model: nn.Module, inputs: Floats, watch: _Watch, error: Exception) -> str:
+    if isinstance(error, NotImplementedError) and not watch.calls:
+        return (
+            f"{type(model).__name__} has no forward pass that can be called with inputs alone ({_words(error)}); define `forward`."
+        )
     reached = f"after {watch.calls[-1].layer.name}" if watch.calls else "before its first activation"
-    detail = " ".join(str(error).split())
     return (
         f"{type(model).__name__} failed {reached} on inputs of shape {inputs.shape} taken from the slice "
-        f"({type(error).__name__}: {detail}); give a `slice` whose points are inputs of the model."
+        f"({type(error).__name__}: {_words(error)}); give a `slice` whose points are inputs of the model."
     )
+
+
+def _eager() -> AbstractContextManager[Any]:
+    """Return a context in which compiled modules run uncompiled: nothing is hidden in a graph, and none is compiled for us."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _nothing_seen(model: nn.Module, watch: _Watch) -> str:
     if watch.gaps:
         return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(watch.gaps)}."
     return (
-        f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw; "
-        f"known are {', '.join(_ACTIVATIONS)}."
+        f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw: "
+        f"{', '.join(_ACTIVATIONS)} are seen; clamp, maximum, your own formulas and the inside of a fused LSTM or GRU are not."
     )
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())

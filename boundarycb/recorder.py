@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from torch import nn
 from boundarycb import metrics as metrics_module
 from boundarycb.engines.bands import checked_resolution
 from boundarycb.history import FILE, HistoryWriter, load
-from boundarycb.probe import MAX_UNITS
+from boundarycb.probe import MAX_UNITS, checked_max_units
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import RESOLUTION, look
@@ -73,13 +74,13 @@ class Recorder:
         self.directory = Path(directory)
         self.steps: list[int] = []
         self.seconds = 0.0
-        self._slice = slice
+        self._slice = checked_slice(slice)
         self._due = resolve(every_n_steps, schedule)
         self._metrics: list[Metric] = list(metrics_module.default() if metrics is None else metrics)
         self._sinks: list[Sink] = list(sinks)
         self._resolution = checked_resolution(resolution)
         self._image_size = checked_size(image_size)
-        self._max_units = max_units
+        self._max_units = checked_max_units(max_units)
         self._history: HistoryWriter | None = None
         self._first: Capture | None = None
         self._before: Capture | None = None
@@ -102,7 +103,16 @@ class Recorder:
     def advance(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
         """Say that training has reached `step`; take a sample if the schedule asks for one."""
         previous, self._asked = self._asked, max(step, self._asked)
-        if not self._stopped and step > previous and self._due(previous, step):
+        if self._stopped or step <= previous:
+            return
+        try:
+            due = self._due(previous, step)
+        except Exception as error:
+            if not self.steps:
+                raise
+            self._stop(f"step {step}: `schedule`", error)
+            return
+        if due:
             self.record(model, step, scalars)
 
     def finish(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
@@ -135,8 +145,7 @@ class Recorder:
         except Exception as error:
             if not self.steps:
                 raise
-            self._stopped = True
-            self._warn(f"step {step}: sampling failed and is off from here; training goes on. {_words(error)}")
+            self._stop(f"step {step}: sampling", error)
         finally:
             self.seconds += time.perf_counter() - start
 
@@ -166,7 +175,7 @@ class Recorder:
             slice=self._slice,
             capture=capture,
             boundaries=boundaries,
-            scalars={name: float(value) for name, value in scalars.items()},
+            scalars=self._numbers(scalars),
             **self._measured(Sample(capture, boundaries, self._before, first)),
         )
         self._keep(snapshot)
@@ -174,6 +183,18 @@ class Recorder:
         self._asked = max(step, self._asked)
         self._first, self._before = first, capture
         self._say_notes(snapshot)
+
+    def _numbers(self, scalars: Mapping[str, Any]) -> dict[str, float]:
+        """Return what the loop logged as numbers; what is none is left out and said once."""
+        numbers = {}
+        for name, value in scalars.items():
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError, RuntimeError):
+                self._say(
+                    f"`{name}` was logged as {type(value).__name__}, which is no number or one-element tensor; it is left out."
+                )
+        return numbers
 
     def _measured(self, sample: Sample) -> dict[str, dict[str, Any]]:
         """Return the metrics' values, sorted by kind."""
@@ -229,9 +250,17 @@ class Recorder:
 
     def _say_notes(self, snapshot: Snapshot) -> None:
         for note in snapshot.notes:
-            if note not in self._said:
-                self._said.add(note)
-                self._warn(f"step {snapshot.step}: {note}.")
+            self._say(note, f"step {snapshot.step}: {note}.")
+
+    def _say(self, what: str, words: str | None = None) -> None:
+        """Warn of `what`, once a run."""
+        if what not in self._said:
+            self._said.add(what)
+            self._warn(words or what)
+
+    def _stop(self, what: str, error: Exception) -> None:
+        self._stopped = True
+        self._warn(f"{what} failed; no further sample is taken, training goes on. {_words(error)}")
 
     def _warn(self, words: str) -> None:
         try:
@@ -264,6 +293,22 @@ class _Images(Mapping[str, Picture]):
 
 def _words(error: BaseException) -> str:
     return f"({type(error).__name__}: {' '.join(str(error).split())})"
+
+
+def checked_slice(slice: Slice | Callable[[], Slice]) -> Slice | Callable[[], Slice]:
+    """Return `slice`; raise TypeError where it is none."""
+    if not isinstance(slice, Slice) and not callable(slice):
+        raise TypeError(
+            f"`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), got {type(slice).__name__}."
+        )
+    return slice
+
+
+def checked_name(name: str) -> str:
+    """Return `name`, which becomes tags and a folder; raise ValueError where it cannot be both."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+        raise ValueError(f"`name` must be made of letters, digits, `_`, `-` and `.`, got {name!r}.")
+    return name
 
 
 def free_directory(directory: Path) -> Path:

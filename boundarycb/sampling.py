@@ -82,4 +82,4 @@ def overlay(
         image_size: the plot's longer side in pixels, 64 to 4096.
     """
     states, lines = look(model, slice, resolution=resolution, max_units=max_units)
-    return draw_overlay(Snapshot(0, time.time(), slice, states, lines), image_size)
+    return draw_overlay(Snapshot(0, time.time(), slice, states, lines), image_size, title=type(model).__name__)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from operator import index
+from typing import SupportsIndex
 
 Schedule = Callable[[int, int], bool]
 ScheduleLike = str | Sequence[int] | Schedule
@@ -81,10 +83,8 @@ def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = No
         raise ValueError("Give `every_n_steps` or `schedule`, not both.")
     if schedule is None:
         return every(100 if every_n_steps is None else every_n_steps)
-    if schedule == "log":
-        return log_spaced()
-    if schedule == "ginn":
-        return at(GINN_STEPS)
+    if isinstance(schedule, str) and schedule in ("log", "ginn"):
+        return log_spaced() if schedule == "log" else at(GINN_STEPS)
     if callable(schedule):
         return schedule
     if isinstance(schedule, str) or not hasattr(schedule, "__iter__"):
@@ -94,7 +94,7 @@ def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = No
     return at(schedule)
 
 
-def _step(value: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+def _step(value: SupportsIndex) -> int:
+    if not hasattr(value, "__index__") or isinstance(value, bool) or index(value) < 0:
         raise ValueError(f"`schedule` must list optimiser steps, whole numbers of 0 or more, got {value!r}.")
-    return value
+    return index(value)

@@ -26,7 +26,8 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
 from typing import Any, Literal, Protocol
 
@@ -55,7 +56,7 @@ def frozen(array: Array) -> Array:
 # ---------------------------------------------------------------------------------------------------------------- slice
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Slice:
     """A 2-D affine piece of input space: all inputs ``origin + u * axes[0] + v * axes[1]`` with (u, v) in `bounds`.
 
@@ -72,7 +73,7 @@ class Slice:
     origin: Floats
     axes: Floats
     bounds: Bounds
-    anchors: Floats = field(default_factory=lambda: np.empty((0, 2)))
+    anchors: Floats = dataclass_field(default_factory=lambda: np.empty((0, 2)))
     names: tuple[str, str] = ("u", "v")
 
     def __post_init__(self) -> None:
@@ -89,6 +90,10 @@ class Slice:
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "anchors", anchors)
         object.__setattr__(self, "bounds", checked_bounds(self.bounds))
+
+    def __repr__(self) -> str:
+        (u0, u1), (v0, v1) = self.bounds
+        return f"<Slice of inputs {self.input_shape}: {self.names[0]} {u0:g} to {u1:g}, {self.names[1]} {v0:g} to {v1:g}>"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -225,7 +230,7 @@ class Field:
 
     Args:
         kind: ``value`` (one output), ``probability`` (of class 1 of two) or ``classes`` (more than two).
-        value: float16 (H, W): the output, the probability of class 1, or the probability of the winning class.
+        value: float32 (H, W): the output; float16: the probability of class 1, or the probability of the winning class.
         winner: uint16 (H, W), the winning class; only for ``classes``.
         classes: number of outputs, C.
     """
@@ -241,7 +246,7 @@ class Field:
             object.__setattr__(self, "winner", frozen(self.winner))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Capture:
     """On/off states of the kept units and the output at the P grid points.
 
@@ -251,6 +256,7 @@ class Capture:
         on: packed bits, uint8 (U, ceil(P / 8)), most significant bit first: pre-activation > 0 at each grid point.
         field: the output, or None where the model's output is no vector per point.
         notes: what was left out or is not finite, in words.
+        undefined: indices (k,) of the units, among all U, that were NaN or infinite somewhere; their states mean nothing.
     """
 
     layers: tuple[Layer, ...]
@@ -258,6 +264,7 @@ class Capture:
     on: Bits
     field: Field | None = None
     notes: tuple[str, ...] = ()
+    undefined: NDArray[np.int64] = dataclass_field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
         units = sum(len(layer.kept) for layer in self.layers)
@@ -265,6 +272,11 @@ class Capture:
         if self.on.shape != want or self.on.dtype != np.uint8:
             raise ValueError(f"`on` must be uint8 of shape {want}, got {self.on.dtype} {self.on.shape}.")
         object.__setattr__(self, "on", frozen(self.on))
+        object.__setattr__(self, "undefined", frozen(self.undefined))
+
+    def __repr__(self) -> str:
+        names = ", ".join(layer.name for layer in self.layers)
+        return f"<Capture of {len(self.on)} units of {names} on {self.resolution} x {self.resolution} points>"
 
     def mask(self, layer: str) -> NDArray[np.bool_]:
         """Return the on/off states of `layer`'s kept units, bool (units, H, W)."""
@@ -276,7 +288,7 @@ class Capture:
         return bits.reshape(-1, side, side).astype(bool)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Boundaries:
     """Lines where units switch, in ONE format for every engine: S polylines with the owner of each.
 
@@ -321,6 +333,10 @@ class Boundaries:
 
     def __len__(self) -> int:
         return len(self.owner)
+
+    def __repr__(self) -> str:
+        kind = "exact" if self.exact else "traced on a grid"
+        return f"<Boundaries: {len(self)} lines of {len(np.unique(self.owner))} units, {len(self.points)} points, {kind}>"
 
     @property
     def units(self) -> tuple[Unit, ...]:
@@ -367,7 +383,7 @@ Value = float | int | Array | list[dict[str, Any]]
 """What a metric gives for one name: a number, a per-unit array, or a small table (one dict a row)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Snapshot:
     """All that is kept of one sampled step.
 
@@ -389,10 +405,13 @@ class Snapshot:
     slice: Slice
     capture: Capture
     boundaries: Boundaries
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    per_unit: Mapping[str, Array] = field(default_factory=dict)
-    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
-    scalars: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = dataclass_field(default_factory=dict)
+    per_unit: Mapping[str, Array] = dataclass_field(default_factory=dict)
+    tables: Mapping[str, list[dict[str, Any]]] = dataclass_field(default_factory=dict)
+    scalars: Mapping[str, float] = dataclass_field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<Snapshot of step {self.step}: {self.capture!r}, {self.boundaries!r}>"
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -410,7 +429,7 @@ class Snapshot:
         return (*self.capture.notes, *self.boundaries.notes)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Picture:
     """A palette image: colour indices uint8 (h, w), top row first, and the palette, uint8 (k, 3) with k <= 256."""
 
@@ -424,6 +443,10 @@ class Picture:
             )
         object.__setattr__(self, "pixels", frozen(self.pixels))
         object.__setattr__(self, "palette", frozen(self.palette))
+
+    def __repr__(self) -> str:
+        height, width = self.pixels.shape
+        return f"<Picture of {width} x {height} pixels>"
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the picture in true colour, uint8 (h, w, 3)."""

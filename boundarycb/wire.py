@@ -187,7 +187,13 @@ def encode(snapshot: Snapshot) -> bytes:
         "tables": {name: _rows_out(rows) for name, rows in snapshot.tables.items()},
         "field": None if capture.field is None else {"kind": capture.field.kind, "classes": capture.field.classes},
     }
-    sections = {"on": capture.on, "points": lines.points, "offsets": lines.offsets, "owner": lines.owner}
+    sections: dict[str, Array] = {
+        "on": capture.on,
+        "undefined": capture.undefined,
+        "points": lines.points,
+        "offsets": lines.offsets,
+        "owner": lines.owner,
+    }
     if capture.field is not None:
         sections["field"] = capture.field.value
         if capture.field.winner is not None:
@@ -202,7 +208,7 @@ def decode(record: Record, slice: Slice) -> Snapshot:
     field = None
     if head["field"] is not None:
         field = Field(head["field"]["kind"], part["field"], part.get("winner"), head["field"]["classes"])
-    capture = Capture(layers, head["resolution"], part["on"], field, tuple(head["notes"]["capture"]))
+    capture = Capture(layers, head["resolution"], part["on"], field, tuple(head["notes"]["capture"]), part["undefined"])
     notes = tuple(head["notes"]["boundaries"])
     return Snapshot(
         step=head["step"],

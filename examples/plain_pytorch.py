@@ -24,9 +24,9 @@ with boundarycb.watch(model, optimizer, schedule="log") as recorder:
         loss = nn.functional.cross_entropy(model(points[batch]), labels[batch])
         optimizer.zero_grad()
         loss.backward()
+        recorder.log(loss=loss)
         optimizer.step()
         scheduler.step()
-        recorder.log(loss=loss)
 
 print(f"accuracy  {(model(points).argmax(dim=1) == labels).float().mean():.2%}")
 print(f"movie     {recorder.directory / 'boundaries.gif'}")

@@ -210,6 +210,29 @@ def test_fit_twice_gives_two_whole_histories(pl: Any, tmp_path: Path) -> None:
     assert load(run / "boundaries-1").steps == (4, 8)
 
 
+def test_a_callback_used_for_another_model_starts_at_step_zero(pl: Any, tmp_path: Path) -> None:
+    callback = callback_of(pl)
+    for name in ("first", "second"):
+        fit(pl, tmp_path / name, callback, max_epochs=1)
+        assert load(tmp_path / name).steps == (0, 4)
+
+
+def test_a_module_without_forward_is_told_to_define_one(pl: Any, tmp_path: Path) -> None:
+    class NoForward(pl.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    with pytest.raises(ValueError, match="NoForward has no forward pass that can be called with inputs alone .*; define `forward`"):
+        fit(pl, tmp_path, callback_of(pl), NoForward())
+
+
 def test_two_callbacks_with_two_names_live_side_by_side(pl: Any, tmp_path: Path) -> None:
     near = callback_of(pl, name="near", slice=slices.box((-0.1, 0.1), (-0.1, 0.1)))
     wide = callback_of(pl, name="wide", slice=slices.box((-9, 9), (-9, 9)))
@@ -269,7 +292,8 @@ class Augmented(Dataset[Any]):
 
 def test_data_that_give_no_slice_ask_for_one_in_a_sentence(pl: Any, tmp_path: Path) -> None:
     with pytest.raises(
-        ValueError, match=r"^`slice` is needed, since the training inputs have shape \(3, 4, 4\) .* slices.through\(a, b, c\).*"
+        ValueError,
+        match=r"^`slice` is needed, since the first part of a training item has shape \(3, 4, 4\), not \(2,\); .*\(a, b, c\)",
     ):
         fit(pl, tmp_path, callback_of(pl), loader=DataLoader(Images()))
     with pytest.raises(
@@ -303,6 +327,11 @@ def test_a_sampler_of_whole_batches_is_no_matter(pl: Any, tmp_path: Path) -> Non
 def test_mistakes_end_the_run_before_training_in_one_sentence(pl: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`every_n_steps` must be a whole number of optimiser steps, 1 or more, got 0"):
         callback_of(pl, every_n_steps=0)
+    for wrong in ({"resolution": 1}, {"image_size": 1}, {"max_units": 0}, {"name": "a/b"}):
+        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be"):
+            callback_of(pl, **wrong)
+    with pytest.raises(TypeError, match="`slice` must be made by boundarycb.slices"):
+        callback_of(pl, slice=[[-1, 1], [-1, 1]])
     with pytest.raises(ValueError, match="not both"):
         callback_of(pl, every_n_steps=5, schedule="log")
     with pytest.raises(ValueError, match="called no activation function in its forward pass"):

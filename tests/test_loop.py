@@ -12,7 +12,7 @@ import torch
 from models import mlp
 from torch import nn
 
-from boundarycb import load, slices, watch
+from boundarycb import BoundaryWarning, capture, load, slices, watch
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 SMALL: dict[str, Any] = {"resolution": 16, "image_size": 64}
@@ -42,8 +42,6 @@ def test_samples_before_the_first_step_on_schedule_and_after_the_last(tmp_path: 
     history = load(tmp_path)
     fresh = mlp(2, 4, 2)
     fresh.load_state_dict(untouched)
-    from boundarycb import capture
-
     assert np.array_equal(history[0].capture.on, capture(fresh, SQUARE, resolution=16).on)
     assert np.array_equal(history[-1].capture.on, capture(model, SQUARE, resolution=16).on)
     assert history[1].scalars == {"lr": 0.01}
@@ -90,6 +88,50 @@ def test_logged_numbers_go_with_the_next_sample(tmp_path: Path) -> None:
     assert [snapshot.scalars.get("loss") for snapshot in load(tmp_path)] == [None, None, 1.0]
 
 
+def test_an_optimizer_with_a_closure_is_sampled_before_its_first_step(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = torch.optim.LBFGS(model.parameters(), max_iter=3)
+    data = torch.rand(8, 2)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss: torch.Tensor = model(data).square().mean()
+        loss.backward()
+        return loss
+
+    untouched = {name: value.clone() for name, value in model.state_dict().items()}
+    with watch(model, optimizer, every_n_steps=1, directory=tmp_path, **SMALL) as recorder:
+        optimizer.step(closure)
+        optimizer.step(closure)
+    assert recorder.steps == [0, 1, 2]
+    fresh = mlp(2, 4, 2)
+    fresh.load_state_dict(untouched)
+    history = load(tmp_path)
+    assert np.array_equal(history[0].capture.on, capture(fresh, history.slice, resolution=16).on)
+
+
+def test_a_run_without_samples_says_why(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    with (
+        pytest.warns(BoundaryWarning, match=r"No sample was taken: without an `optimizer` only recorder.record"),
+        watch(model, directory=tmp_path),
+    ):
+        pass
+    made_no_step = "No sample was taken: the `optimizer` that `watch` was given made no step"
+    with pytest.warns(BoundaryWarning, match=made_no_step), watch(model, adam(model), directory=tmp_path):
+        loop(model, adam(model), steps=2)
+
+
+def test_a_compiled_models_layers_have_their_own_names(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    compiled = torch.compile(model, backend="eager")
+    assert isinstance(compiled, nn.Module)
+    compiled(torch.rand(8, 2))
+    with watch(compiled, slice=SQUARE, directory=tmp_path, **SMALL) as recorder:
+        recorder.record(compiled, 0)
+    assert load(tmp_path).layers == ("0",)
+
+
 def test_an_error_in_the_loop_is_the_users_and_what_was_sampled_is_kept(tmp_path: Path) -> None:
     model = mlp(2, 4, 2)
     optimizer = adam(model)
@@ -106,7 +148,7 @@ def test_an_error_in_the_loop_is_the_users_and_what_was_sampled_is_kept(tmp_path
 def test_hooks_are_gone_afterwards(tmp_path: Path) -> None:
     model = mlp(2, 4, 2)
     optimizer = adam(model)
-    with watch(model, optimizer, directory=tmp_path, **SMALL):
+    with pytest.warns(BoundaryWarning, match="No sample"), watch(model, optimizer, directory=tmp_path, **SMALL):
         pass
     assert not optimizer._optimizer_step_pre_hooks
     assert not optimizer._optimizer_step_post_hooks
@@ -180,6 +222,8 @@ def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
         ({"image_size": 3}, ValueError, "`image_size` must be"),
         ({"resolution": 1}, ValueError, "`resolution` must be"),
         ({"writer": 5}, TypeError, "`writer` must be"),
+        ({"name": "../up"}, ValueError, "`name` must be made of letters"),
+        ({"slice": ((-1, 1), (-1, 1))}, TypeError, "`slice` must be made by boundarycb.slices"),
     ],
 )
 def test_wrong_arguments_are_named_at_once(tmp_path: Path, arguments: dict[str, Any], kind: type[Exception], words: str) -> None:

@@ -360,7 +360,7 @@ def test_training_outside_the_scope_is_not_watched() -> None:
 
 
 def test_a_model_without_activations_is_refused_in_one_sentence() -> None:
-    with pytest.raises(ValueError, match=r"^Sequential called no activation function .* known are relu, .*\.$") as raised:
+    with pytest.raises(ValueError, match=r"^Sequential called no activation function .* to draw: relu, .* are not\.$") as raised:
         read(nn.Sequential(nn.Linear(2, 2)))
     assert "\n" not in str(raised.value)
 
@@ -385,7 +385,10 @@ def test_a_path_that_depends_on_the_input_is_refused() -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(TypeError, match="`model` must be a torch.nn.Module, got str"), probe("model"):  # type: ignore[arg-type]
         pass
-    with pytest.raises(ValueError, match="`max_units` must be 1 or more, got 0"), probe(mlp(2, 2), max_units=0):
+    with (
+        pytest.raises(ValueError, match="`max_units` must be a whole number of units, 1 or more, got 0"),
+        probe(mlp(2, 2), max_units=0),
+    ):
         pass
 
 

@@ -182,7 +182,7 @@ def test_a_model_that_breaks_later_ends_sampling_and_not_training(tmp_path: Path
     recorder = make(tmp_path)
     recorder.record(model, 0)
     broken = mlp(3, 4, 2)
-    with pytest.warns(BoundaryWarning, match="step 5: sampling failed and is off from here; training goes on"):
+    with pytest.warns(BoundaryWarning, match="step 5: sampling failed; no further sample is taken, training goes on"):
         recorder.record(broken, 5)
     recorder.record(model, 6)
     recorder.advance(model, 700)
@@ -210,12 +210,15 @@ def test_weights_that_are_not_finite_are_warned_of_once_and_marked(tmp_path: Pat
     with pytest.warns(BoundaryWarning) as caught:
         recorder.record(model, 1)
     assert sorted(str(warning.message) for warning in caught) == [
-        "step 1: 0: values that are not finite.",
-        "step 1: output: values that are not finite.",
+        "step 1: 0: 1 of 4 units not finite.",
+        "step 1: output not finite.",
     ]
     recorder.record(model, 2)  # said already
     recorder.close()
-    assert load(tmp_path)[2].notes == ("0: values that are not finite", "output: values that are not finite")
+    last = load(tmp_path)[2]
+    assert last.notes == ("0: 1 of 4 units not finite", "output not finite")
+    assert np.isnan(last.per_unit["on/share_per_unit/0"]).tolist() == [False, True, False, False]
+    assert np.isfinite(last.metrics["on/share/0"])  # of the units that have one
 
 
 def test_warnings_made_errors_do_not_end_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -225,6 +228,36 @@ def test_warnings_made_errors_do_not_end_training(tmp_path: Path, caplog: pytest
         warnings.simplefilter("error")
         recorder.record(mlp(3, 4, 2), 1)
     assert "sampling failed" in caplog.text
+
+
+def test_what_is_no_number_is_left_out_and_said_once(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path), mlp(2, 4, 2)
+    recorder.log(phase="warm-up", loss=torch.ones(3), good=torch.tensor([2.0]))
+    with pytest.warns(BoundaryWarning) as caught:
+        recorder.record(model, 0)
+    assert sorted(str(warning.message).split(" was")[0] for warning in caught) == ["`loss`", "`phase`"]
+    recorder.record(model, 1)
+    assert load(tmp_path)[1].scalars == {"good": 2.0}
+
+
+def test_a_schedule_that_raises_later_ends_sampling_and_not_training(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path, schedule=lambda previous, step: 1 // (3 - step) == 0), mlp(2, 4, 2)
+    with pytest.raises(ZeroDivisionError):
+        recorder.advance(model, 3)  # before the first sample it is the user's to see
+    recorder = make(tmp_path / "b", schedule=lambda previous, step: 1 // (3 - step) == 0)
+    recorder.record(model, 0)
+    with pytest.warns(BoundaryWarning, match="step 3: `schedule` failed; no further sample is taken"):
+        recorder.advance(model, 3)
+    recorder.advance(model, 4)
+    assert recorder.steps == [0]
+
+
+def test_wrong_arguments_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="`slice` must be made by boundarycb.slices, .* got tuple"):
+        Recorder(tmp_path, ((-1, 1), (-1, 1)))  # type: ignore[arg-type]
+    for options in ({"max_units": 0}, {"resolution": 1}, {"image_size": 1}, {"every_n_steps": 0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+            make(tmp_path, **options)
 
 
 def test_misuse_is_named(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_
 
 from boundarycb import slices
 from boundarycb.render import draw_overlay, draw_panels
+from boundarycb.render.canvas import Canvas
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
-from boundarycb.render.pictures import caption
+from boundarycb.render.pictures import axes_caption, background_caption
 from boundarycb.types import Picture, Snapshot
 
 
@@ -58,7 +59,7 @@ def near(picture: Picture, colour: str) -> int:
 
 def plot(picture: Picture, size: int) -> Picture:
     """Return the plot alone, without header and footer."""
-    strip = (picture.pixels.shape[0] - size) // 3
+    strip = (picture.pixels.shape[0] - size) // 4
     return Picture(picture.pixels[2 * strip : 2 * strip + size], picture.palette)
 
 
@@ -92,7 +93,7 @@ def test_dead_units_leave_the_background_alone() -> None:
 
 def test_a_frame_that_is_not_finite_is_marked() -> None:
     sample = broken()
-    assert "output: values that are not finite" in sample.notes
+    assert "output not finite" in sample.notes
     picture = draw_overlay(sample, 256)
     assert near(picture, "#f6c9cb") > 0.2 * 256**2
     assert near(picture, "#c4161c") > 20
@@ -160,9 +161,48 @@ def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> Non
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 18
 
 
-def test_the_caption_says_what_is_drawn() -> None:
-    assert caption(plain()) == "x1 −1 … 1   x2 −1 … 1   p(class 1) 0 dark … 1 light   lines from a 64² grid"  # noqa: RUF001
-    assert "background: winner of 4 classes" in caption(on_a_plane())
-    assert "output −5 dark … 5 light" in caption(snapshot([fan(2, 0)], one_value)).replace("−4.84", "−5").replace("4.84", "5")  # noqa: RUF001
-    assert "no background" in caption(snapshot([fan(2, 0)]))
-    assert "exact lines" in caption(replace(plain(), boundaries=replace(plain().boundaries, exact=True)))
+def test_the_captions_say_what_is_drawn() -> None:
+    assert axes_caption(plain().slice) == "x1 −1 … 1   x2 −1 … 1"
+    assert axes_caption(slices.box((0, 100), (0, 1))) == "x1 0 … 100   x2 0 … 1   (not to scale)"
+    assert background_caption(plain()) == "lines from a 64² grid   p(class 1) by softmax: dark 0 … light 1"
+    assert background_caption(on_a_plane()).endswith("winner of 4 classes")
+    assert background_caption(snapshot([fan(2, 0)])).endswith("no background")
+    assert background_caption(replace(plain(), boundaries=replace(plain().boundaries, exact=True))).startswith("exact lines")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-1, 3, "dark −3 … light 3"),
+        (2, 3, "dark 2 … light 3"),
+        (0.25, 0.75, "dark 0 … light 1"),
+        (-1e9, 1e9, "dark −1e+09 … light 1e+09"),
+    ],
+)
+def test_a_single_outputs_greys_have_zero_in_the_middle(low: float, high: float, words: str) -> None:
+    sample = snapshot([fan(2, 0)], lambda u, v: (low + (high - low) * (u > 0))[:, None])
+    assert background_caption(sample).endswith(f"output: {words}")
+    assert not any("finite" in note for note in sample.notes)
+
+
+def test_letters_stay_on_the_canvas_wherever_anchors_lie() -> None:
+    for corner in ([1.0, 1.0], [0.0, 1.0], [0.5, 1.0]):
+        plane = slices.through([0.0, 0.0], [1.0, 0.0], corner, margin=0)
+        draw_overlay(snapshot([fan(2, 0.1)], plane=plane), 100)
+
+
+@pytest.mark.parametrize("count", [1, 5, 7, 40])
+def test_long_names_keep_their_ends(count: int) -> None:
+    canvas = Canvas(100, 50, "#ffffff")
+    short = canvas.fitted("encoder.layers.11.self_attention.linear1", 10, 120)
+    assert short.startswith("enc")
+    assert short.endswith("ear1")
+    assert "…" in short
+    assert canvas.text_width(short, 10) <= 120
+    assert canvas.fitted("encoder", 10, 3) == ""
+    sample = snapshot([fan(2, 0.1 * k) for k in range(count)])
+    layers = tuple(replace(layer, name="feature_extractor.block." * 3 + layer.name) for layer in sample.layers)
+    long = replace(sample, capture=replace(sample.capture, layers=layers), boundaries=replace(sample.boundaries, layers=layers))
+    for size in (64, 300):
+        draw_overlay(long, size)
+        draw_panels(long, size)

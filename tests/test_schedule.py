@@ -3,6 +3,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,7 @@ def test_resolve_understands_every_kind() -> None:
     assert sampled(resolve(7), list(range(15))) == [7, 14]
     assert sampled(resolve(schedule=[3, 1]), list(range(5))) == [1, 3]
     assert sampled(resolve(schedule=range(0, 9, 4)), list(range(9))) == [4, 8]
+    assert sampled(resolve(schedule=np.array([2, 4])), list(range(9))) == [2, 4]  # type: ignore[arg-type]
     assert sampled(resolve(schedule="ginn"), [0, 1, 51, 52]) == [1, 51, 52]
     assert sampled(resolve(schedule="log"), [0, 1, 2]) == [1, 2]
     assert sampled(resolve(schedule=lambda previous, step: step == 2), [0, 1, 2, 3]) == [2]

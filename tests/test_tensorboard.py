@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from boundarycb import slices, watch
+from boundarycb import BoundaryWarning, slices, watch
 from boundarycb.sinks import TensorBoard
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -111,7 +111,8 @@ def test_wrong_arguments_are_named() -> None:
 
 def test_a_run_without_samples_leaves_no_file(tmp_path: Path) -> None:
     model = mlp(2, 4, 2)
-    with watch(model, torch.optim.SGD(model.parameters(), lr=0.1), directory=tmp_path / "run"):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with pytest.warns(BoundaryWarning, match="No sample"), watch(model, optimizer, directory=tmp_path / "run"):
         pass
     assert not (tmp_path / "run").exists()
 

@@ -22,7 +22,7 @@ class MaskReader:
         self._resolution = resolution
         self._on: list[NDArray[np.bool_]] = []
         self._output = _OutputReader()
-        self._infinite: set[str] = set()
+        self._undefined: NDArray[np.bool_] | None = None
         self._last: Band | None = None
 
     def __call__(self, band: Band) -> None:
@@ -34,7 +34,8 @@ class MaskReader:
         with np.errstate(over="ignore", invalid="ignore"):
             every_finite = bool(np.isfinite(band.z.sum()))  # a value that is not makes the sum so; a sum may overflow by itself
         if not every_finite:
-            self._note_infinite(np.logical_not(np.isfinite(band.z).all(axis=(0, 1))), band)
+            undefined = np.logical_not(np.asarray(np.isfinite(band.z).all(axis=(0, 1))))
+            self._undefined = undefined if self._undefined is None else self._undefined | undefined
         if band.reading.output is None:
             self._output.skip()
         else:
@@ -48,23 +49,23 @@ class MaskReader:
             raise RuntimeError("No band was read; sweep the grid first.")
         on = np.packbits(np.concatenate(self._on, axis=1), axis=1)
         field = self._output.result(self._resolution)
-        return Capture(self._last.layers, self._resolution, frozen(on), field, self._notes(self._last, field))
+        undefined = np.empty(0, np.int64) if self._undefined is None else np.flatnonzero(self._undefined)
+        return Capture(self._last.layers, self._resolution, frozen(on), field, _notes(self._last, field, undefined), undefined)
 
-    def _note_infinite(self, units: NDArray[np.bool_], band: Band) -> None:
-        self._infinite.update(name for name, span in spans_of(band.layers).items() if units[span].any())
 
-    def _notes(self, band: Band, field: Field | None) -> tuple[str, ...]:
-        notes = list(band.reading.gaps)
-        for layer in band.layers:
-            if len(layer.kept) < layer.size:
-                notes.append(f"{layer.name}: {len(layer.kept)} of {layer.size} units watched")
-            if layer.name in self._infinite:
-                notes.append(f"{layer.name}: values that are not finite")
-        if field is None:
-            notes.append("no background: the model's output is no vector a point")
-        elif not np.isfinite(field.value).all():
-            notes.append("output: values that are not finite")
-        return tuple(notes)
+def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tuple[str, ...]:
+    notes = list(band.reading.gaps)
+    for layer, span in zip(band.layers, spans_of(band.layers).values(), strict=True):
+        if len(layer.kept) < layer.size:
+            notes.append(f"{layer.name}: {len(layer.kept)} of {layer.size} units watched")
+        count = int(((undefined >= span.start) & (undefined < span.stop)).sum())
+        if count:
+            notes.append(f"{layer.name}: {count} of {len(layer.kept)} units not finite")
+    if field is None:
+        notes.append("no background: the model's output is no vector a point")
+    elif not np.isfinite(field.value).all():
+        notes.append("output not finite")
+    return tuple(notes)
 
 
 class _OutputReader:
@@ -99,8 +100,9 @@ class _OutputReader:
     def result(self, side: int) -> Field | None:
         if not self._complete or self._kind is None:
             return None
-        with np.errstate(over="ignore"):  # beyond half precision's range a background is saturated anyway
-            value = np.concatenate(self._values).astype(np.float16).reshape(side, side)
+        # A chance needs no more than half precision; an output may be any number.
+        joined = np.concatenate(self._values).reshape(side, side)
+        value: Floats = joined.astype(np.float32) if self._kind == "value" else joined.astype(np.float16)
         winner = np.concatenate(self._winners).reshape(side, side) if self._winners else None
         return Field(self._kind, value, winner, self._classes)
 

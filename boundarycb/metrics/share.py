@@ -14,7 +14,8 @@ def on_share(sample: Sample) -> dict[str, Value]:
     .. math:: \mathrm{share}_u = \frac{1}{P} \sum_p [z_u(p) > 0]
 
     with the pre-activation z of unit u at grid point p. Range 0 (never on) to 1 (always on); a line through the middle of the
-    slice gives 0.5. A layer without watched units gives NaN. Cost: one table look-up a byte of the packed masks.
+    slice gives 0.5. A unit that is not finite somewhere has NaN and is left out of the mean; a layer without any other has NaN.
+    Cost: one table look-up a byte of the packed masks.
 
     >>> from boundarycb.types import Boundaries, Capture, Layer
     >>> layer = Layer("fc", "relu", (2,), (0, 1))
@@ -26,9 +27,11 @@ def on_share(sample: Sample) -> dict[str, Value]:
     """
     capture = sample.now
     shares = count_ones(capture.on) / capture.resolution**2
+    shares[capture.undefined] = np.nan
     values: dict[str, Value] = {}
     for name, span in spans_of(capture.layers).items():
-        values[f"on/share/{name}"] = float(shares[span].mean()) if span.stop > span.start else float("nan")
+        defined = shares[span][~np.isnan(shares[span])]
+        values[f"on/share/{name}"] = float(defined.mean()) if len(defined) else float("nan")
         values[f"on/share_per_unit/{name}"] = shares[span].astype(np.float32)
     return values
 

@@ -87,8 +87,11 @@ class Canvas:
         width, height = mask.size
         left, top = round(x) + int(dx), round(baseline) + int(dy)
         cover = np.asarray(mask, dtype=np.uint8).reshape(height, width)
-        cover = cover[max(0, -top) : self.height - top, max(0, -left) : self.width - left]
-        under = self.pixels[max(0, top) : top + height, max(0, left) : left + width, :3]
+        box = (max(0, left), max(0, top), min(self.width, left + width), min(self.height, top + height))
+        if box[0] >= box[2] or box[1] >= box[3]:
+            return  # nothing of it lies on the canvas
+        cover = cover[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
+        under = self.pixels[box[1] : box[3], box[0] : box[2], :3]
         share = (cover / np.float32(255))[..., None]
         under[:] = np.rint(share * rgb(colour) + (1 - share) * under)
 
@@ -97,12 +100,17 @@ class Canvas:
         return float(_font(size, bold).getlength(words))
 
     def fitted(self, words: str, size: float, room: float) -> str:
-        """Return `words`, shortened with an ellipsis until they fit into `room` pixels."""
+        """Return `words`, with an ellipsis for their middle where they do not fit into `room` pixels.
+
+        Names of layers tell most at their ends: ``encoder.layers.11.linear1``.
+        """
         if self.text_width(words, size) <= room:
             return words
-        while words and self.text_width(words + "…", size) > room:
-            words = words[:-1]
-        return words + "…" if words else ""
+        for kept in range(len(words) - 1, 1, -1):
+            shorter = f"{words[: kept // 2]}…{words[len(words) - (kept - kept // 2) :]}"
+            if self.text_width(shorter, size) <= room:
+                return shorter
+        return ""
 
     def _context(self, colour: str, width: float, alpha: float) -> GraphicsContextBase:
         gc = self._renderer.new_gc()

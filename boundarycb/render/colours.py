@@ -25,6 +25,8 @@ Rgb = NDArray[np.uint8]
 _FEW = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111")
 _CLASSES = ("#9ecae9", "#ffbf79", "#98df8a", "#f2a6a5", "#cfb6e6", "#d6b5a6", "#f7c6dd", "#c9c9c9", "#dede8c", "#a6e0e8")
 
+CLASS_HUES = len(_CLASSES)
+
 WHITE, INK, FAINT, ALARM = "#ffffff", "#20232a", "#73777f", "#c4161c"
 UNDEFINED = "#f6c9cb"  # background where the output is not finite
 _DARK, _LIGHT = 142, 252  # ends of the background's greys: every line colour is darker than the darkest of them
@@ -47,7 +49,7 @@ def layer_colours(count: int) -> tuple[str, ...]:
         return _FEW[:count]
     from matplotlib import colormaps
 
-    ramp = colormaps["plasma"](np.linspace(0, 0.8, count))
+    ramp = colormaps["plasma"](np.linspace(0, 0.66, count))
     return tuple("#" + "".join(f"{round(255 * part):02x}" for part in colour[:3]) for colour in ramp)
 
 
@@ -58,10 +60,12 @@ class Scheme:
     Args:
         layers: colour of each layer.
         palette: (k, 3), at most 256; the background's tones come first.
+        class_hues: colour of each class, for a background of classes; at most ten, which then repeat.
         opaque: (t,), the background's tones as a canvas has them: red, green, blue and 255 in the bytes of a uint32.
     """
 
     layers: tuple[str, ...]
+    class_hues: tuple[str, ...]
     palette: Rgb
     opaque: NDArray[np.uint32]
     _table: NDArray[np.uint8]
@@ -84,7 +88,8 @@ def scheme(layer_count: int, kind: str, classes: int) -> Scheme:
     blends = _blends(lines, tones)
     palette = np.concatenate([fixed, _reduced(blends, 256 - len(fixed))])
     opaque = np.concatenate([tones, np.full((len(tones), 1), 255, np.uint8)], axis=1).view(np.uint32)[:, 0]
-    return Scheme(lines, frozen(palette), frozen(opaque), frozen(_nearest(palette)))
+    hues = _CLASSES[:classes] if kind == "classes" else ()
+    return Scheme(lines, hues, frozen(palette), frozen(opaque), frozen(_nearest(palette)))
 
 
 def _tones(kind: str, classes: int) -> Rgb:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.render.canvas import Box, Canvas
-from boundarycb.render.colours import ALARM, FAINT, INK, WHITE, Scheme, scheme, tone_indices
+from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, Scheme, scheme, tone_indices
 from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Slice, Snapshot, spans_of
 
 SIZE = 512
@@ -20,12 +20,13 @@ _LEGEND_NAMES = 6  # more layers than this are shown as a ramp from first to las
 _WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
 
 
-def draw_overlay(snapshot: Snapshot, size: int = SIZE) -> Picture:
+def draw_overlay(snapshot: Snapshot, size: int = SIZE, *, title: str | None = None) -> Picture:
     """Return the overlay: every unit's boundary, coloured by layer, over the network's output.
 
     Args:
         snapshot: what to draw.
-        size: length of the plot's longer side in pixels, 64 or more; a header and a footer are added to its height.
+        size: length of the plot's longer side in pixels, 64 to 4096; a header and a footer are added to its height.
+        title: what stands at the top; by default the step.
     """
     layout = _Layout.of(snapshot.slice, checked_size(size))
     colours = _scheme(snapshot)
@@ -35,8 +36,8 @@ def draw_overlay(snapshot: Snapshot, size: int = SIZE) -> Picture:
     for number in range(len(snapshot.layers)):
         _draw_layer(canvas, plot, snapshot, number, colours)
     _draw_anchors(canvas, plot, snapshot.slice, layout.letter)
-    _header(canvas, layout, snapshot, colours)
-    _footer(canvas, layout, snapshot)
+    _header(canvas, layout, snapshot, colours, title or _step(snapshot))
+    _footer(canvas, layout, snapshot, colours)
     return colours.to_picture(canvas.pixels, tones)
 
 
@@ -51,19 +52,20 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
     count = len(snapshot.layers)
     shown = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MAX_PANELS))})
     columns = next(c for c in (1, 2, 3, 4) if c * c >= len(shown) or c == 4)
-    layout = _Layout.of(snapshot.slice, checked_size(size) // 2, letters=columns * size / 2)
+    layout = _Layout.of(snapshot.slice, checked_size(size) // 2, letters=min(columns, 2) * size / 2)
     plot_w, plot_h, title, gap = layout.width, layout.plot[3] - layout.plot[1], layout.strip, layout.strip // 3
     cell_w, cell_h = plot_w + gap, plot_h + title + gap
     canvas = Canvas(columns * cell_w + gap, title + -(-len(shown) // columns) * cell_h + gap, WHITE)
     tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
-    _step_line(canvas, gap, title, layout.letter, snapshot, canvas.width - gap)
+    _title_line(canvas, (gap, canvas.width - gap), title, layout.letter, _step(snapshot), snapshot)
     for place, number in enumerate(shown):
         left, top = gap + place % columns * cell_w, title + place // columns * cell_h + title
         plot = (left, top, left + plot_w, top + plot_h)
         tones |= _background(canvas, plot, snapshot.field, colours)
         _draw_layer(canvas, plot, snapshot, number, colours)
-        caption = canvas.fitted(_panel_title(snapshot, number), layout.letter, plot_w)
-        canvas.text(left, top - title * 0.3, caption, layout.letter, colours.layers[number])
+        name, count_words = _panel_title(snapshot, number)
+        name = canvas.fitted(name, layout.letter, plot_w - canvas.text_width(count_words, layout.letter))
+        canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
     return colours.to_picture(canvas.pixels, tones)
 
 
@@ -83,15 +85,20 @@ class _Layout:
     @staticmethod
     def of(slice: Slice, size: int, letters: float | None = None) -> _Layout:
         """Return the layout for a plot of `size` pixels, with letters as for a picture that is `letters` wide."""
-        (u0, u1), (v0, v1) = slice.bounds
-        lengths = [math.sqrt(float((axis**2).sum())) for axis in slice.axes]
-        ratio = (u1 - u0) * lengths[0] / ((v1 - v0) * lengths[1])
+        ratio = _aspect(slice)
         if not 1 / _WIDEST <= ratio <= _WIDEST:
             ratio = 1.0
         width, height = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
         letter = max(9.0, (letters or size) * 0.0235)
         strip = round(letter * 1.75)
-        return _Layout(width, height + 3 * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
+        return _Layout(width, height + 4 * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
+
+
+def _aspect(slice: Slice) -> float:
+    """Return the slice's width by its height, as lengths in input space."""
+    (u0, u1), (v0, v1) = slice.bounds
+    across, up = (math.sqrt(float((axis**2).sum())) for axis in slice.axes)
+    return (u1 - u0) * across / ((v1 - v0) * up)
 
 
 def checked_size(size: int) -> int:
@@ -138,13 +145,19 @@ def _resized(values: Array, shape: tuple[int, int], how: Image.Resampling) -> Ar
 
 
 def field_span(field: Field) -> tuple[float, float]:
-    """Return the values of the darkest and the lightest tone: 0 to 1 for probabilities, else the finite range on the slice."""
+    """Return the values of the darkest and the lightest tone.
+
+    Probabilities run from 0 to 1. Other values have their finite range on the slice; where they change sign, one that has 0 in its
+    middle, so that the middle grey is where a logit decides.
+    """
     finite = field.value[np.isfinite(field.value)].astype(np.float64)
     if field.kind == "classes":
         return 1 / field.classes, 1.0
     if not finite.size or field.kind == "probability" or (finite.min() >= 0 and finite.max() <= 1):
         return 0.0, 1.0
-    return float(finite.min()), float(finite.max())
+    low, high = float(finite.min()), float(finite.max())
+    most = max(-low, high)
+    return (-most, most) if low < 0 < high else (low, high)
 
 
 def _draw_layer(canvas: Canvas, plot: Box, snapshot: Snapshot, number: int, colours: Scheme) -> None:
@@ -176,40 +189,58 @@ def _to_pixels(points: Floats, slice: Slice, plot: Box) -> Floats:
 
 
 def _draw_anchors(canvas: Canvas, plot: Box, slice: Slice, letter: float) -> None:
+    """Mark the points that defined the slice; their letters stand on white, to the side where there is room."""
     for name, (x, y) in zip("abcdefghij", _to_pixels(slice.anchors, slice, plot), strict=False):
         canvas.ring(x, y, letter * 0.3, INK, WHITE)
-        canvas.text(x + letter * 0.5, y - letter * 0.35, name, letter, INK, bold=True)
+        wide = canvas.text_width(name, letter, bold=True)
+        left = x + letter * 0.5 if x + letter * 0.6 + wide < plot[2] else x - letter * 0.5 - wide
+        baseline = max(y - letter * 0.35, plot[1] + letter)
+        canvas.swatch(
+            (round(left) - 1, round(baseline - letter * 0.85), round(left + wide) + 1, round(baseline + letter * 0.15)), WHITE
+        )
+        canvas.text(left, baseline, name, letter, INK, bold=True)
 
 
 # ----------------------------------------------------------------------------------------------------------------- words
 
 
-def _header(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme) -> None:
-    _step_line(canvas, layout.strip // 3, layout.strip, layout.letter, snapshot, layout.width - layout.strip // 3)
+def _header(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme, title: str) -> None:
+    margin = layout.strip // 3
+    _title_line(canvas, (margin, layout.width - margin), layout.strip, layout.letter, title, snapshot)
     _legend(canvas, layout, [layer.name for layer in snapshot.layers], colours)
 
 
-def _step_line(canvas: Canvas, left: float, baseline: float, letter: float, snapshot: Snapshot, right: float) -> None:
-    baseline -= letter * 0.45
-    title = f"step {snapshot.step:,}"
+def _step(snapshot: Snapshot) -> str:
+    return f"step {snapshot.step:,}"
+
+
+def _title_line(canvas: Canvas, ends: tuple[float, float], bottom: float, letter: float, title: str, snapshot: Snapshot) -> None:
+    """Write `title` at the left end and the scalars at the right one, as many as fit."""
+    left, right = ends
+    baseline = bottom - letter * 0.45
+    title = canvas.fitted(title, letter * 1.1, (right - left) * 0.9)
     canvas.text(left, baseline, title, letter * 1.1, INK, bold=True)
     room = right - left - canvas.text_width(title, letter * 1.1, bold=True) - letter
-    scalars = "   ".join(f"{name} {value:.3g}" for name, value in snapshot.scalars.items())
-    canvas.text(right, baseline, canvas.fitted(scalars, letter, room), letter, INK, align="right")
+    scalars = [f"{name} {value:.3g}" for name, value in snapshot.scalars.items()]
+    while scalars and canvas.text_width("   ".join(scalars), letter) > room:
+        scalars.pop()
+    canvas.text(right, baseline, "   ".join(scalars), letter, INK, align="right")
 
 
 def _legend(canvas: Canvas, layout: _Layout, names: Sequence[str], colours: Scheme) -> None:
     """Write the layers' names behind a swatch of their colour; many layers become a ramp from the first to the last."""
     letter = layout.letter
-    x, room = float(layout.strip // 3), layout.width / len(names) - 2.2 * letter
+    x, room = float(layout.strip // 3), layout.width / len(names) - 2.4 * letter
     if len(names) <= _LEGEND_NAMES:
         for name, colour in zip(names, colours.layers, strict=True):
             x = _swatches(canvas, layout, x, [colour], 1.3 * letter)
             x = _legend_word(canvas, layout, x, canvas.fitted(name, letter, room))
         return
-    x = _legend_word(canvas, layout, x, f"{len(names)} layers: {names[0]}")
-    x = _swatches(canvas, layout, x, colours.layers, max(8 * letter, 2.0 * len(names)))
-    _legend_word(canvas, layout, x, canvas.fitted(names[-1], letter, layout.width - x))
+    ramp = min(max(8 * letter, 2.0 * len(names)), layout.width / 3)
+    each = (layout.width - ramp - x - 3 * letter) / 2
+    x = _legend_word(canvas, layout, x, canvas.fitted(f"{len(names)} layers: {names[0]}", letter, each))
+    x = _swatches(canvas, layout, x, colours.layers, ramp)
+    _legend_word(canvas, layout, x, canvas.fitted(names[-1], letter, each))
 
 
 def _swatches(canvas: Canvas, layout: _Layout, x: float, colours: Sequence[str], width: float) -> float:
@@ -226,36 +257,62 @@ def _legend_word(canvas: Canvas, layout: _Layout, x: float, words: str) -> float
     return x + canvas.text_width(words, layout.letter) + 0.9 * layout.letter
 
 
-def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot) -> None:
+def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme) -> None:
+    """Write two lines: what is wrong or left out, if anything, else the axes; and what background and lines are."""
     left, letter = layout.strip // 3, layout.letter * 0.88
-    words = "   ".join([*snapshot.notes, caption(snapshot)])
-    colour = ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
-    canvas.text(left, layout.height - layout.strip * 0.32, canvas.fitted(words, letter, layout.width - 2 * left), letter, colour)
+    top = layout.plot[3] + 0.68 * layout.strip
+    room = float(layout.width - 2 * left)
+    broken = any("not finite" in note for note in snapshot.notes)
+    first = "; ".join(snapshot.notes) or axes_caption(snapshot.slice)
+    canvas.text(left, top, canvas.fitted(first, letter, room), letter, ALARM if broken else FAINT)
+    room -= _class_swatches(canvas, layout, snapshot.field, colours, top + 0.82 * layout.strip)
+    canvas.text(left, top + 0.82 * layout.strip, canvas.fitted(background_caption(snapshot), letter, room), letter, FAINT)
 
 
-def caption(snapshot: Snapshot) -> str:
-    """Return what the axes, the background and the lines are, in a line."""
-    (first, second), ((u0, u1), (v0, v1)) = snapshot.slice.names, snapshot.slice.bounds
+def _class_swatches(canvas: Canvas, layout: _Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
+    """Draw the classes' colours with their numbers at the right end; return how much room they took."""
+    if field is None or field.kind != "classes":
+        return 0.0
+    letter, right = layout.letter * 0.88, layout.width - layout.strip // 3
+    wide = 1.5 * letter
+    hues = colours.class_hues
+    for place, colour in enumerate(hues):
+        x = right - wide * (len(hues) - place)
+        canvas.swatch((round(x), round(baseline - 0.95 * letter), round(x + wide) - 1, round(baseline + 0.25 * letter)), colour)
+        canvas.text(x + 0.4 * letter, baseline, str(place), letter, INK)
+    return wide * len(hues) + letter
+
+
+def axes_caption(slice: Slice) -> str:
+    """Return what the axes are, in a line."""
+    (first, second), ((u0, u1), (v0, v1)) = slice.names, slice.bounds
+    stretched = "" if 1 / _WIDEST <= _aspect(slice) <= _WIDEST else "   (not to scale)"
+    return f"{first} {_short(u0)} … {_short(u1)}   {second} {_short(v0)} … {_short(v1)}{stretched}"
+
+
+def background_caption(snapshot: Snapshot) -> str:
+    """Return what the background and the lines are, in a line."""
     engine = "exact lines" if snapshot.boundaries.exact else f"lines from a {snapshot.capture.resolution}² grid"
-    return f"{first} {_short(u0)} … {_short(u1)}   {second} {_short(v0)} … {_short(v1)}   {_field_words(snapshot.field)}   {engine}"
+    return f"{engine}   {_field_words(snapshot.field)}"
 
 
 def _field_words(field: Field | None) -> str:
     if field is None:
         return "no background"
     if field.kind == "classes":
-        return f"background: winner of {field.classes} classes"
+        return f"winner of {field.classes} classes" + (", colours repeat" if field.classes > CLASS_HUES else "")
     low, high = field_span(field)
-    what = "p(class 1)" if field.kind == "probability" else "output"
-    return f"{what} {_short(low)} dark … {_short(high)} light"
+    what = "p(class 1) by softmax" if field.kind == "probability" else "output"
+    return f"{what}: dark {_short(low)} … light {_short(high)}"
 
 
-def _panel_title(snapshot: Snapshot, number: int) -> str:
+def _panel_title(snapshot: Snapshot, number: int) -> tuple[str, str]:
+    """Return the layer's name, which may be shortened, and how many of its units switch, which may not."""
     layer = snapshot.layers[number]
     span = list(spans_of(snapshot.layers).values())[number]
     owners = np.unique(snapshot.boundaries.owner)
     live = int(((owners >= span.start) & (owners < span.stop)).sum())
-    return f"{layer.name}: {live} of {len(layer.kept)} switch here"
+    return layer.name, f": {live} of {len(layer.kept)} switch here"
 
 
 def _short(value: float) -> str:
