@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         history = load(options.run)
         print(options.act(history, options))
     except (OSError, ValueError) as error:
-        print(f"boundarycb {options.command}: {error}", file=sys.stderr)
+        words = str(error).replace("`image_size`", "`--size`").replace("`max_frames`", "`--frames`").replace("`fps`", "`--fps`")
+        print(f"boundarycb {options.command}: {words}", file=sys.stderr)
         return 1
     return 0
 

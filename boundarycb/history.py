@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from boundarycb import wire
-from boundarycb.types import Slice, Snapshot
+from boundarycb.types import Slice, Snapshot, warn
 
 FILE = "history.bcb"
 
@@ -88,6 +88,8 @@ class History:
     Raises:
         FileNotFoundError: there is no history.
         ValueError: there are several, or the file is no history.
+
+    A file that was cut or damaged later gives the snapshots before that place.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -100,10 +102,13 @@ class History:
                 raise ValueError(f"{self.path} is empty or was cut off before its first record.")
             self.slice = wire.decode_run(run)
             layers: list[str] = []
-            for start, _, header in wire.scan(file, size):
-                if header.get("kind") == "frame":
-                    frames.append((header["step"], start))
-                    layers = [layer["name"] for layer in header["layers"]]
+            try:
+                for start, header in wire.scan(file, size):
+                    if header.get("kind") == "frame":
+                        frames.append((header["step"], start))
+                        layers = [layer["name"] for layer in header["layers"]]
+            except wire.WireError:
+                warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
         self.steps: tuple[int, ...] = tuple(step for step, _ in frames)
         self.layers: tuple[str, ...] = tuple(layers)
         self._starts = [start for _, start in frames]

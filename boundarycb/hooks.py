@@ -17,13 +17,13 @@ import numpy as np
 from boundarycb.engines.bands import checked_resolution
 from boundarycb.loop import learning_rates
 from boundarycb.probe import checked_max_units
-from boundarycb.recorder import Recorder, checked_name, checked_slice, free_directory
+from boundarycb.recorder import Recorder, checked_name, checked_slice
 from boundarycb.render.pictures import checked_size
 from boundarycb.restore import random_state_kept
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.sinks.gif import spread
-from boundarycb.slices import around
+from boundarycb.slices import around, to_array
 from boundarycb.types import Metric, Sink, Slice
 
 log = logging.getLogger(__name__)
@@ -104,6 +104,10 @@ class BoundaryHooks:
         """Return what a checkpoint keeps: how many steps were taken."""
         return {"step": self._step}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled or copied: the settings, not a run's open files, nor what Lightning hangs on a callback."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")} | {"recorder": None}
+
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take the number of steps from a checkpoint."""
         self._step = int(state_dict["step"])
@@ -111,8 +115,9 @@ class BoundaryHooks:
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Take the first sample, before any step of this fit."""
         self.recorder = None
-        if trainer.global_step == 0:
-            self._step = 0  # a fresh fit, maybe of another model than the last
+        # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
+        # a checkpoint that was written without the callback.
+        self._step = getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", self._step)
         self._global_step = trainer.global_step
         # Other ranks hold the same weights; a fast_dev_run and a barebones Trainer write nothing.
         if not trainer.is_global_zero or trainer.fast_dev_run or getattr(trainer, "barebones", False):
@@ -145,13 +150,12 @@ class BoundaryHooks:
 
     def _make_recorder(self, trainer: Any) -> Recorder:
         root = Path(self._directory if self._directory is not None else _logger_directory(trainer))
-        folder = free_directory(root / self._name)
         writers = [logger.experiment for logger in trainer.loggers if _is_a(logger, "TensorBoardLogger")]
         if not writers:
-            log.info("No TensorBoard logger: boundaries go to %s only.", folder)
+            log.info("No TensorBoard logger: boundaries go to %s only.", root / self._name)
         boards = [TensorBoard(writer, name=self._name) for writer in writers]
         slice = self._slice if self._slice is not None else lambda: data_box(trainer.train_dataloader)
-        return Recorder(folder, slice, sinks=[*boards, GifFile(folder), *self._sinks], **self._options)
+        return Recorder(root / self._name, slice, sinks=[*boards, GifFile(), *self._sinks], **self._options)
 
 
 def data_box(loader: Any) -> Slice:
@@ -171,7 +175,12 @@ def data_box(loader: Any) -> Slice:
     points, shape = [], (2,)
     with random_state_kept():
         for index in spread(len(dataset), _ITEMS):
-            point = np.asarray(_first_of(dataset[index]))
+            try:
+                point = to_array(_first_of(dataset[index]))
+            except Exception as error:
+                raise ValueError(
+                    f"`slice` is needed, since training item {index} cannot be read ({type(error).__name__}); {ask}."
+                ) from error
             if point.dtype.kind != "f":
                 raise ValueError(f"`slice` is needed, since the first part of a training item is of type {point.dtype}; {through}.")
             if point.size != 2:

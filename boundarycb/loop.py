@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from boundarycb.recorder import Recorder, checked_name, free_directory
+from boundarycb.recorder import Recorder, checked_name
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.slices import around
@@ -75,16 +75,15 @@ def watch(
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
     checked_name(name)
     root = _root(directory, writer)
-    folder = free_directory(root / name)
     board = TensorBoard(root if writer is None else writer, name=name)
     first_input = _FirstInput(model)
     recorder = Recorder(
-        folder,
+        root / name,
         first_input.box if slice is None else slice,
         every_n_steps=every_n_steps,
         schedule=schedule,
         metrics=metrics,
-        sinks=[board, GifFile(folder), *sinks],
+        sinks=[board, GifFile(), *sinks],
         resolution=resolution,
         image_size=image_size,
         max_units=max_units,
@@ -167,8 +166,10 @@ class Watch:
 
 def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
     """Return the learning rate of each optimiser's first parameter group: ``lr``, or ``lr/0``, ``lr/1``, … of several."""
-    rates = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    return {"lr": rates[0]} if len(rates) == 1 else {f"lr/{number}": rate for number, rate in enumerate(rates)}
+    rates = {f"lr/{number}": optimizer.param_groups[0].get("lr") for number, optimizer in enumerate(optimizers)}
+    # Some optimisers have none, or find their own.
+    numbers = {name: float(rate) for name, rate in rates.items() if isinstance(rate, (int, float, torch.Tensor))}
+    return {"lr": numbers["lr/0"]} if len(optimizers) == 1 and numbers else numbers
 
 
 class _FirstInput:

@@ -39,10 +39,6 @@ from boundarycb.types import Floats, Layer, Reading
 MAX_UNITS = 512
 """Default cap of watched units a layer: more lines than this in one colour cannot be told apart, and memory is bounded."""
 
-_BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass
-_BATCH_POINTS = 4096
-
-
 # ------------------------------------------------------------------------------------------------ what is an activation
 
 _ACTIVATIONS = tuple(
@@ -76,30 +72,51 @@ _PRODUCTS = _methods("matmul", "mm", "__matmul__")
 _ADDED_PRODUCTS = _methods("addmm")
 _FOLDED = _methods("batch_norm")
 _ADDED = _methods("add", "add_", "__add__", "__radd__", "__iadd__")
-_RESHAPED = _methods("flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "dropout", "dropout1d", "dropout2d", "to")
+_RESHAPED = _methods("flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "to")
+_DROPOUTS = _methods("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A torch function that maps one of its arguments, the one at `place`; the others are the same for all points."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    place: int
+
+    def __call__(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the function's result with `value` in its place."""
+        result: torch.Tensor = self.function(*self.args[: self.place], value, *self.args[self.place + 1 :], **self.kwargs)
+        return result
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """The affine call behind a pre-activation.
+    """The affine map that made a pre-activation: a layer's call, and what followed before the activation.
 
     Args:
-        module: path of the module that ran it ("" is the model itself).
-        function: the very function that was called: ``linear``, ``conv2d``, ``matmul``, ``addmm``.
-        args: its positional arguments. Alive during one forward pass only.
-        kwargs: its keyword arguments.
-        input_at: which of `args` is the layer's input.
-        norm: arguments of a batch-norm that followed, or None.
-        bias: what was added to it by ``+``, or None.
+        module: path of the module that made the call ("" is the model itself).
+        steps: the linear map, convolution or product, then a bias that was added, a batch-norm in eval mode, reshapings.
     """
 
     module: str
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    input_at: int = 0
-    norm: tuple[Any, ...] | None = None
-    bias: Any = None
+    steps: tuple[Step, ...]
+
+    def __call__(self, value: torch.Tensor) -> torch.Tensor:
+        """Return the pre-activation that the layer makes of the input `value`."""
+        for step in self.steps:
+            value = step(value)
+        return value
+
+
+@dataclass(frozen=True, eq=False)
+class _Mark:
+    """What is known of a tensor: the affine map that made it, and from which input, in which version."""
+
+    affine: Affine
+    source: torch.Tensor
+    version: int
 
 
 # ------------------------------------------------------------------------------------------------------- what is recorded
@@ -124,9 +141,9 @@ class _Watch(TorchFunctionMode):
         self._n = n
         self._running = running
         self._max_units = max_units
-        self._seen: dict[str, int] = {}
-        # Marks by the identity of the result. A mark goes with its tensor, so memory is that of a bare forward pass.
-        self._marks: dict[int, tuple[weakref.ref[torch.Tensor], int, Affine]] = {}
+        self._names: set[str] = set()
+        # Marks by the identity of the result. A mark goes with its tensor, and holds the layer's input no longer than that.
+        self._marks: dict[int, tuple[weakref.ref[torch.Tensor], int, _Mark]] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -134,7 +151,7 @@ class _Watch(TorchFunctionMode):
         kwargs = kwargs or {}
         op = ACTIVATIONS.get(func)
         if op is not None:
-            self._activation(op, args[0] if args else kwargs.get("input"))
+            self._activation(op, args, kwargs)
         mark = self._mark_of_result(func, args, kwargs)
         result = func(*args, **kwargs)
         if mark is not None and isinstance(result, torch.Tensor):
@@ -142,48 +159,79 @@ class _Watch(TorchFunctionMode):
             self._marks[key] = (weakref.ref(result, lambda _: self._marks.pop(key, None)), result._version, mark)
         return result
 
-    def _mark_of_result(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Affine | None:
-        input_at = _input_of_affine(func, args)
-        if input_at is not None:
-            return Affine(self._running[-1], func, args, kwargs, input_at)
-        source = self._mark(args[0]) if args else None
-        if source is None:
-            return None
-        if func in _RESHAPED:
-            return source
-        if func in _FOLDED and source.norm is None:
-            return replace(source, norm=args[1:])
-        if func in _ADDED and source.bias is None and len(args) > 1 and _constant(args[1]):
-            return replace(source, bias=args[1])
+    def _mark_of_result(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Mark | None:
+        place = _input_of_affine(func, args)
+        if place is not None:
+            source = args[place]
+            return _Mark(Affine(self._running[-1], (_step(func, args, kwargs, place),)), source, source._version)
+        if func in _FOLDED and _option(args, kwargs, 5, "training", False):
+            self._note("a batch-norm has no running statistics, so values depend on which points run together")
+        for place, value in enumerate(args[:2]):
+            mark = self._mark(value)
+            if mark is not None and _keeps_affine(func, args, kwargs, place):
+                affine = Affine(mark.affine.module, (*mark.affine.steps, _step(func, args, kwargs, place)))
+                return replace(mark, affine=affine)
         return None
 
-    def _mark(self, tensor: Any) -> Affine | None:
-        """Return the affine call that made `tensor`, unless something was written into it since."""
-        made, version, affine = self._marks.get(id(tensor), (None, 0, None))
-        return affine if made is not None and made() is tensor and getattr(tensor, "_version", None) == version else None
+    def _mark(self, tensor: Any) -> _Mark | None:
+        """Return the mark of `tensor`, unless something was written into it since."""
+        made, version, mark = self._marks.get(id(tensor), (None, 0, None))
+        return mark if made is not None and made() is tensor and getattr(tensor, "_version", None) == version else None
 
-    def _activation(self, op: str, source: Any) -> None:
+    def _activation(self, op: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        source = _option(args, kwargs, 0, "input", None)
         if not isinstance(source, torch.Tensor) or not source.is_floating_point():
             return
-        z = source.chunk(2, dim=-1)[1] if op == "glu" else source
-        affine = self._mark(source)
-        name = self._name(op, affine)
+        z = source.chunk(2, dim=_option(args, kwargs, 1, "dim", -1))[1] if op == "glu" else source
+        mark = self._mark(source)
+        name = self._name(op, mark)
         rows = _per_point(z, self._n)
         if rows is None:
-            self.gaps.append(f"{name}: pre-activation of shape {tuple(z.shape)} is not one row a point")
+            self._note(f"{name}: left out, since its pre-activation of shape {tuple(z.shape)} is not one row a point")
             return
         shape = tuple(rows.shape[1:])
         kept = _spread(int(np.prod(shape, dtype=np.int64)), self._max_units)
         flat = rows.reshape(self._n, -1)
         chosen = flat if len(kept) == flat.shape[1] else flat[:, list(kept)]
+        # An input that was written into since cannot be mapped again: its name still holds, the map does not.
+        affine = mark.affine if mark is not None and mark.source._version == mark.version else None
         self.calls.append(Call(Layer(name, op, shape, kept), chosen.detach().clone(), affine))
 
-    def _name(self, op: str, affine: Affine | None) -> str:
-        path = affine.module if affine is not None else self._running[-1]
+    def _note(self, gap: str) -> None:
+        if gap not in self.gaps:
+            self.gaps.append(gap)
+
+    def _name(self, op: str, mark: _Mark | None) -> str:
+        path = mark.affine.module if mark is not None else self._running[-1]
         path = path.replace("_orig_mod.", "").removesuffix("_orig_mod")  # torch.compile's wrapper is no module of the user's
         base = re.sub(r"[^A-Za-z0-9_.-]+", "_", path).strip(".") or op
-        count = self._seen[base] = self._seen.get(base, 0) + 1
-        return base if count == 1 else f"{base}.call{count}"
+        name, count = base, 1
+        while name in self._names:
+            count += 1
+            name = f"{base}.call{count}"
+        self._names.add(name)
+        return name
+
+
+def _step(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int) -> Step:
+    """Return the call without the tensor that it maps, which the step shall not keep alive."""
+    return Step(func, (*args[:place], None, *args[place + 1 :]), kwargs, place)
+
+
+def _option(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str, default: Any) -> Any:
+    """Return an argument that may be given by place or by name."""
+    return args[place] if len(args) > place else kwargs.get(name, default)
+
+
+def _keeps_affine(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int) -> bool:
+    """Return whether `func` maps an affine map's result, which stands at `place`, by an affine map again."""
+    if func in _ADDED:
+        return len(args) == 2 and not kwargs and _constant(args[1 - place])
+    if place != 0:
+        return False
+    if func in _DROPOUTS:
+        return not _option(args, kwargs, 2, "training", True) and not kwargs.get("train", False)
+    return func in _RESHAPED or (func in _FOLDED and not _option(args, kwargs, 5, "training", False))
 
 
 def _input_of_affine(func: Callable[..., Any], args: tuple[Any, ...]) -> int | None:
@@ -205,14 +253,13 @@ def _constant(value: Any) -> bool:
 def _per_point(z: torch.Tensor, n: int) -> torch.Tensor | None:
     """Return `z` with one row a point, or None where it cannot be told.
 
-    The batch is the first axis; the second in sequence-first models; and a batch folded with another axis unfolds.
+    The batch is the first axis, or the second in sequence-first models. One that is folded with another axis cannot be told: it may
+    be the slow or the fast part.
     """
     if z.ndim and z.shape[0] == n:
         return z
     if z.ndim > 1 and z.shape[1] == n:
         return z.movedim(1, 0)
-    if z.ndim and z.shape[0] and z.shape[0] % n == 0:
-        return z.reshape(n, z.shape[0] // n, *z.shape[1:])
     return None
 
 
@@ -241,16 +288,12 @@ class Prober:
         self._home = _home(model)
 
     def __call__(self, inputs: Floats) -> Reading:
-        """Run the model on `inputs`, in batches of bounded size, and return what it said.
+        """Run the model once, on `inputs`, and return what it said.
 
         Raises:
-            ValueError: the model cannot take inputs of this shape, or its path differs between batches.
+            ValueError: the model cannot take inputs of this shape, or calls no activation.
         """
-        size = int(max(1, min(_BATCH_POINTS, _BATCH_BYTES // max(1, inputs[0].size * 4))))
-        readings = [self._run(batch) for batch in np.array_split(inputs, -(-len(inputs) // size))]
-        return readings[0] if len(readings) == 1 else _joined(readings)
-
-    def _run(self, inputs: Floats) -> Reading:
+        self.calls = ()
         dtype, device = self._home
         batch = torch.from_numpy(np.ascontiguousarray(inputs)).to(device=device, dtype=dtype)
         watch = _Watch(len(inputs), self._running, self._max_units)
@@ -313,6 +356,8 @@ def _running_module(model: nn.Module) -> Iterator[list[str]]:
     handles = []
     try:
         for path, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # takes no hooks, and hides its activations
             handles.append(module.register_forward_pre_hook(lambda _module, _args, path=path: running.append(path)))
             handles.append(module.register_forward_hook(lambda *_: (running.pop(), None)[1], always_call=True))
         yield running
@@ -347,17 +392,6 @@ def _output(output: Any, n: int) -> Floats | None:
         return None
     flat = output.detach().reshape(n, -1)
     return _numpy(flat) if output.ndim <= 2 or flat.shape[1] == 1 else None
-
-
-def _joined(readings: list[Reading]) -> Reading:
-    first = readings[0]
-    if any(reading.layers != first.layers for reading in readings):
-        raise ValueError(
-            "The model takes another path for other inputs, so its units cannot be lined up; give a slice on which it takes one."
-        )
-    outputs = [reading.output for reading in readings if reading.output is not None]
-    output = np.concatenate(outputs) if len(outputs) == len(readings) else None
-    return Reading(first.layers, np.concatenate([reading.z for reading in readings]), output, first.gaps)
 
 
 def _failure(model: nn.Module, inputs: Floats, watch: _Watch, error: Exception) -> str:

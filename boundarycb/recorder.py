@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,7 @@ from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import RESOLUTION, look
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import BoundaryWarning, Capture, History, Metric, Picture, Sample, Sink, Slice, Snapshot
+from boundarycb.types import Capture, History, Metric, Picture, Sample, Sink, Slice, Snapshot, warn
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +38,8 @@ class Recorder:
     You get one from :func:`boundarycb.watch` or from the callback; make one yourself to sample by hand with :meth:`record`.
 
     Args:
-        directory: where ``history.bcb`` goes; made when the first sample is taken.
+        directory: where ``history.bcb`` goes; made when the first sample is taken. Where it holds a history already, a number is
+            added to its name: nothing is overwritten.
         slice: where to look, or a function that tells it when the first sample is taken.
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
@@ -93,10 +93,12 @@ class Recorder:
     # ------------------------------------------------------------------------------------------------ what users call
 
     def log(self, **scalars: Any) -> None:
-        """Remember numbers, such as ``loss=loss``, for the next sample. Tensors are read when it is taken, not now.
+        """Remember numbers, such as ``loss=loss``, for the samples to come. Tensors are read when one is taken, not now.
+
+        Log before ``optimizer.step()``, so that the sample after that step has the loss that led to it.
 
         Args:
-            scalars: numbers or one-element tensors by name; the latest of a name counts.
+            scalars: numbers or one-element tensors by name; a name keeps its value until it is logged again.
         """
         self._logged.update({name: value.detach() if hasattr(value, "detach") else value for name, value in scalars.items()})
 
@@ -159,6 +161,8 @@ class Recorder:
         movie = None if history is None else self._guarded("the movie", partial(make_movie, history))
         for sink in self._sinks:
             self._guarded(type(sink).__name__, partial(sink.close, history, movie))
+        if self.steps:
+            log.info("%d samples, steps %d to %d, are in %s.", len(self.steps), self.steps[0], self.steps[-1], self.directory)
         self._first = self._before = None
         self.seconds += time.perf_counter() - start
 
@@ -198,18 +202,20 @@ class Recorder:
 
     def _measured(self, sample: Sample) -> dict[str, dict[str, Any]]:
         """Return the metrics' values, sorted by kind."""
-        values: dict[str, Any] = {}
+        measured: dict[str, dict[str, Any]] = {"metrics": {}, "per_unit": {}, "tables": {}}
         for metric in list(self._metrics):
-            given = self._part(self._metrics, metric, partial(metric, sample))
-            values.update(given or {})
-        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.ndim}
-        tables = {name: value for name, value in values.items() if isinstance(value, list)}
-        numbers = {name: float(value) for name, value in values.items() if name not in arrays and name not in tables}
-        return {"metrics": numbers, "per_unit": arrays, "tables": tables}
+            given = self._part(self._metrics, metric, partial(_measure, metric, sample))
+            for kind, values in (given or {}).items():
+                measured[kind].update(values)
+        return measured
 
     def _keep(self, snapshot: Snapshot) -> None:
-        if not self.steps:
-            self._history = HistoryWriter(self.directory, snapshot.slice)
+        if self._history is None and not self.steps:
+            self._history = new_history(self.directory, snapshot.slice)
+            self.directory = self._history.path.parent
+        images = _Images(snapshot, self._image_size)
+        for sink in list(self._sinks):
+            self._part(self._sinks, sink, partial(sink.write, snapshot, images))
         if self._history is not None:
             try:
                 self._history.append(snapshot)
@@ -217,10 +223,7 @@ class Recorder:
                 if not self.steps:
                     raise
                 self._history = None
-                self._warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {_words(error)}")
-        images = _Images(snapshot, self._image_size)
-        for sink in list(self._sinks):
-            self._part(self._sinks, sink, partial(sink.write, snapshot, images))
+                warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {_words(error)}")
 
     def _part(self, parts: list[Any], part: Any, act: Callable[[], Any]) -> Any:
         """Return what `act` gives; where it fails after the first sample, drop `part` from `parts` and say so."""
@@ -231,7 +234,7 @@ class Recorder:
                 raise
             parts.remove(part)
             name = getattr(part, "__name__", type(part).__name__)
-            self._warn(f"{name} failed and is dropped; training and other outputs go on. {_words(error)}")
+            warn(f"{name} failed and is dropped; training and other outputs go on. {_words(error)}")
             return None
 
     # ---------------------------------------------------------------------------------------------------------- the end
@@ -243,7 +246,7 @@ class Recorder:
         try:
             return act()
         except Exception as error:  # noqa: BLE001 - at the end of a run the user's result matters more than ours
-            self._warn(f"{what} could not be finished; everything else was. {_words(error)}")
+            warn(f"{what} could not be finished. {_words(error)}")
             return None
 
     # ------------------------------------------------------------------------------------------------------------ words
@@ -256,17 +259,11 @@ class Recorder:
         """Warn of `what`, once a run."""
         if what not in self._said:
             self._said.add(what)
-            self._warn(words or what)
+            warn(words or what)
 
     def _stop(self, what: str, error: Exception) -> None:
         self._stopped = True
-        self._warn(f"{what} failed; no further sample is taken, training goes on. {_words(error)}")
-
-    def _warn(self, words: str) -> None:
-        try:
-            warnings.warn(words, BoundaryWarning, stacklevel=2)
-        except BoundaryWarning:  # the user turns warnings into errors; training shall not end for one of ours
-            log.warning(words)
+        warn(f"{what} failed; no further sample is taken, training goes on. {_words(error)}")
 
 
 class _Images(Mapping[str, Picture]):
@@ -311,10 +308,33 @@ def checked_name(name: str) -> str:
     return name
 
 
-def free_directory(directory: Path) -> Path:
-    """Return `directory`, or where it holds a history already, the first of ``<directory>-1``, ``-2``, … that does not."""
-    number, free = 0, directory
-    while (free / FILE).exists():
-        number += 1
-        free = directory.with_name(f"{directory.name}-{number}")
-    return free
+def new_history(directory: Path, slice: Slice) -> HistoryWriter:
+    """Return a new history in `directory`, or in the first of ``<directory>-1``, ``-2``, … that holds none."""
+    number = 0
+    while True:
+        try:
+            return HistoryWriter(directory.with_name(f"{directory.name}-{number}") if number else directory, slice)
+        except FileExistsError:
+            number += 1
+
+
+def _measure(metric: Metric, sample: Sample) -> dict[str, dict[str, Any]]:
+    """Return a metric's values by kind; raise TypeError, naming it, for one that cannot be kept."""
+    kinds: dict[str, dict[str, Any]] = {"metrics": {}, "per_unit": {}, "tables": {}}
+    for name, value in metric(sample).items():
+        if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
+            kinds["per_unit"][name] = value
+        elif isinstance(value, list) and all(_is_row(row) for row in value):
+            kinds["tables"][name] = value
+        elif isinstance(value, (bool, int, float, np.number, np.bool_)):
+            kinds["metrics"][name] = float(value)
+        else:
+            raise TypeError(
+                f"`{name}` must be a number, an array of numbers or a list of dicts of numbers and text, got {value!r:.80}."
+            )
+    return kinds
+
+
+def _is_row(row: Any) -> bool:
+    plain = (bool, int, float, str, np.number, np.bool_, type(None))
+    return isinstance(row, dict) and all(isinstance(key, str) and isinstance(cell, plain) for key, cell in row.items())

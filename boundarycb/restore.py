@@ -59,9 +59,13 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Put every buffer back: the same tensor object, and its old values where the forward pass wrote into it."""
+    """Put every buffer back: the same tensor object, with its old size and values.
+
+    Values are compared, not versions: a write through ``.data`` leaves no version behind, and tensors made in inference mode have
+    none. A buffer that did not change is not written to.
+    """
     kept = [
-        (module, name, buffer, None if buffer is None else (buffer._version, buffer.detach().clone()))
+        (module, name, buffer, None if buffer is None else buffer.detach().clone())
         for module in model.modules()
         for name, buffer in module._buffers.items()
     ]
@@ -69,8 +73,22 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, name, buffer, old in kept:
-            if old is not None and buffer is not None and buffer._version != old[0]:
-                with torch.no_grad():
-                    buffer.copy_(old[1])
+            if buffer is not None and old is not None and not _same(buffer, old):
+                _write_back(buffer, old)
             if module._buffers.get(name) is not buffer:
                 module._buffers[name] = buffer
+
+
+def _same(now: torch.Tensor, old: torch.Tensor) -> bool:
+    if now.shape != old.shape or now.dtype != old.dtype or now.device != old.device:
+        return False
+    if not now.is_floating_point():
+        return torch.equal(now, old)
+    return bool(((now == old) | (now.isnan() & old.isnan())).all())
+
+
+def _write_back(buffer: torch.Tensor, old: torch.Tensor) -> None:
+    with torch.inference_mode(buffer.is_inference()), torch.no_grad():
+        if buffer.shape != old.shape:
+            buffer.resize_(old.shape)
+        buffer.copy_(old)

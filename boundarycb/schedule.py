@@ -23,7 +23,7 @@ def every(n: int) -> Schedule:
     >>> due(99, 100), due(100, 101), due(190, 210)
     (True, False, True)
     """
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
+    if not hasattr(n, "__index__") or isinstance(n, bool) or n < 1:
         raise ValueError(f"`every_n_steps` must be a whole number of optimiser steps, 1 or more, got {n!r}.")
     return lambda previous, step: step // n > previous // n
 

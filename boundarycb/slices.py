@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from boundarycb.types import Bounds, Floats, Slice, checked_bounds
+from boundarycb.types import Array, Bounds, Floats, Slice
 
 _MARGIN = 0.1  # of the anchors' or the data's extent, on each side
 _COLLINEAR = 1e-9  # relative height of the anchors' triangle under which the plane is not defined
@@ -32,8 +32,11 @@ def box(u: tuple[float, float], v: tuple[float, float], *, shape: tuple[int, ...
         raise ValueError(
             f"`shape` must hold exactly two numbers for a box, got {shape}; for other inputs use `slices.through(a, b, c)`."
         )
+    for name, ends in (("u", u), ("v", v)):
+        if np.shape(ends) != (2,) or not np.isfinite(ends).all() or not ends[0] < ends[1]:
+            raise ValueError(f"`{name}` must be (low, high), two finite numbers with low < high, got {ends!r}.")
     axes = np.eye(2).reshape(2, *shape)
-    return Slice(np.zeros(shape), axes, checked_bounds((u, v)), names=("x1", "x2"))
+    return Slice(np.zeros(shape), axes, ((u[0], u[1]), (v[0], v[1])), names=("x1", "x2"))
 
 
 def through(a: Any, b: Any, c: Any, *, margin: float = _MARGIN) -> Slice:
@@ -90,11 +93,16 @@ def around(points: Floats, *, margin: float = _MARGIN, shape: tuple[int, ...] = 
     return box((low[0], high[0]), (low[1], high[1]), shape=shape)
 
 
-def _array(name: str, value: Any) -> Floats:
-    """Return `value` as float64, taking tensors off their graph and device without importing torch."""
+def to_array(value: Any) -> Array:
+    """Return `value` as an array, taking tensors off their graph and device without importing torch."""
     if hasattr(value, "detach"):
-        value = value.detach().cpu().double().numpy()
-    array = np.asarray(value, dtype=np.float64)
+        value = value.detach().cpu()
+        value = value.double().numpy() if value.is_floating_point() else value.numpy()
+    return np.asarray(value)
+
+
+def _array(name: str, value: Any) -> Floats:
+    array = to_array(value).astype(np.float64)
     if array.size < 2 or not np.isfinite(array).all():
         raise ValueError(f"`{name}` must be one input of two or more finite numbers, got shape {array.shape}.")
     return array

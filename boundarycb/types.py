@@ -24,15 +24,20 @@ Every value is frozen, its arrays are read-only, and it is checked once, when it
 from __future__ import annotations
 
 import io
+import logging
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[Any]
 Floats = NDArray[np.floating[Any]]
@@ -42,6 +47,14 @@ Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 class BoundaryWarning(UserWarning):
     """Something of boundarycb was left out or failed; training was not touched."""
+
+
+def warn(words: str) -> None:
+    """Warn the user; where warnings are made errors, log it instead, since training shall not end for a warning of ours."""
+    try:
+        warnings.warn(words, BoundaryWarning, stacklevel=3)
+    except BoundaryWarning:
+        log.warning(words)
 
 
 def frozen(array: Array) -> Array:
@@ -278,6 +291,12 @@ class Capture:
         names = ", ".join(layer.name for layer in self.layers)
         return f"<Capture of {len(self.on)} units of {names} on {self.resolution} x {self.resolution} points>"
 
+    def switching(self) -> NDArray[np.bool_]:
+        """Return which units are on at some grid points and off at others, bool (U,)."""
+        points = self.resolution**2
+        full = np.packbits(np.ones(points, dtype=bool))
+        return np.asarray((self.on != 0).any(axis=1) & (self.on != full).any(axis=1))
+
     def mask(self, layer: str) -> NDArray[np.bool_]:
         """Return the on/off states of `layer`'s kept units, bool (units, H, W)."""
         spans = spans_of(self.layers)
@@ -397,7 +416,6 @@ class Snapshot:
         per_unit: arrays by name, one value a kept unit of a layer.
         tables: small tables by name, one dict a row.
         scalars: what the training loop said: loss, learning rate, …
-        notes: caps, the engine and what was left out, in words.
     """
 
     step: int
@@ -426,7 +444,7 @@ class Snapshot:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What was left out or is not finite, in words."""
-        return (*self.capture.notes, *self.boundaries.notes)
+        return (*self.boundaries.notes, *self.capture.notes)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -485,12 +503,12 @@ Forward = Callable[[Floats], Reading]
 Metric = Callable[[Sample], Mapping[str, Value]]
 """A pure function from a sample to numbers, per-unit arrays and small tables by name."""
 
-Renderer = Callable[[Snapshot], Picture]
-"""A pure function from a snapshot to a picture."""
-
 
 class History(Protocol):
     """The snapshots of a run, in the order of their steps, read from disk one at a time."""
+
+    path: Path
+    """The file."""
 
     @property
     def steps(self) -> Sequence[int]:

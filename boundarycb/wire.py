@@ -11,7 +11,8 @@ A history is a sequence of records. A record is::
 The header has ``kind``, either ``run`` (first record: the slice) or ``frame`` (a snapshot), its small values, and
 ``sections``: a list of ``{name, dtype, shape, codec, offset, size}``, offsets from the start of the body. ``codec`` is ``raw``
 or ``zlib``; dtypes are numpy's, little endian. A reader skips names that it does not know, in header and sections, so
-new data needs no new version. JSON has no NaN: numbers that are not finite are written as ``"nan"``, ``"inf"``, ``"-inf"``.
+new data needs no new version. JSON has no NaN: numbers that are not finite are written as ``"nan"``, ``"inf"``, ``"-inf"``, and in
+tables as ``{"float": "nan"}``.
 
 A file that was cut while it was written ends in half a record, which readers ignore.
 """
@@ -71,7 +72,7 @@ def pack(header: Mapping[str, Any], sections: Mapping[str, Array]) -> bytes:
     return MAGIC + lengths + content + _CHECKSUM.pack(zlib.crc32(content))
 
 
-def read_record(file: BinaryIO, *, check: bool = True) -> Record | None:
+def read_record(file: BinaryIO) -> Record | None:
     """Return the record that starts at the file's position, and move past it; None at the end or where it is cut off.
 
     Raises:
@@ -84,14 +85,14 @@ def read_record(file: BinaryIO, *, check: bool = True) -> Record | None:
     tail = file.read(_CHECKSUM.size)
     if len(content) < sum(lengths) or len(tail) < _CHECKSUM.size:
         return None
-    if check and zlib.crc32(content) != _CHECKSUM.unpack(tail)[0]:
+    if zlib.crc32(content) != _CHECKSUM.unpack(tail)[0]:
         raise WireError("A record's checksum is wrong: the file is damaged.")
     header = json.loads(content[: lengths[0]])
     return Record(header, {entry["name"]: _section(entry, content[lengths[0] :]) for entry in header["sections"]})
 
 
-def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, int, Mapping[str, Any]]]:
-    """Yield (start, end, header) of every whole record in a file of `size` bytes, without reading bodies."""
+def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Yield (start, header) of every whole record in a file of `size` bytes, without reading bodies."""
     while True:
         start = file.tell()
         lengths = _read_lengths(file)
@@ -100,7 +101,11 @@ def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, int, Mapping[str, Any
         end = start + len(MAGIC) + _LENGTHS.size + sum(lengths) + _CHECKSUM.size
         if end > size:
             return
-        yield start, end, json.loads(file.read(lengths[0]))
+        try:
+            header = json.loads(file.read(lengths[0]))
+        except ValueError:
+            raise WireError("A record's header is no JSON: the file is damaged.") from None
+        yield start, header
         file.seek(end)
 
 
@@ -143,10 +148,19 @@ def _numbers_in(values: Mapping[str, Any]) -> dict[str, float]:
     return {name: float(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
+def _cell_out(cell: Any) -> Any:
+    """Return a table's cell for JSON; a number that is not finite becomes a mapping, since text is text in a table."""
+    if isinstance(cell, (float, np.floating)) and not math.isfinite(cell):
+        return {"float": str(float(cell))}
+    return cell
+
+
+def _cell_in(cell: Any) -> Any:
+    return float(cell["float"]) if isinstance(cell, dict) else cell
+
+
 def _rows_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {key: _number_out(cell) if isinstance(cell, (float, np.floating)) else cell for key, cell in row.items()} for row in rows
-    ]
+    return [{key: _cell_out(cell) for key, cell in row.items()} for row in rows]
 
 
 # ------------------------------------------------------------------------------------------------------------------- run
@@ -218,7 +232,9 @@ def decode(record: Record, slice: Slice) -> Snapshot:
         boundaries=Boundaries(part["points"], part["offsets"], part["owner"], layers, head["exact"], notes),
         metrics=_numbers_in(head["metrics"]),
         per_unit={name.removeprefix("unit/"): array for name, array in part.items() if name.startswith("unit/")},
-        tables={name: list(rows) for name, rows in head["tables"].items()},
+        tables={
+            name: [{key: _cell_in(cell) for key, cell in row.items()} for row in rows] for name, rows in head["tables"].items()
+        },
         scalars=_numbers_in(head["scalars"]),
     )
 

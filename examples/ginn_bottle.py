@@ -179,10 +179,11 @@ def enclosed_white(image: np.ndarray) -> np.ndarray:
 
 
 def quieten() -> None:
-    """Switch off advice of Lightning's that does not matter here, so that the report can be seen."""
+    """Switch off advice of Lightning's and of ours that does not matter here, so that the report can be seen."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message="TensorBoard shows 10 pictures")  # the report's last line has the flag
 
 
 def parse() -> argparse.Namespace:

@@ -22,6 +22,15 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _no_surplus_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Warnings are errors here, and ours are logged then: one that no test expected fails the test."""
+    yield
+    if not request.node.get_closest_marker("logs_warnings"):
+        surplus = [record.message for record in caplog.get_records("call") if record.name == "boundarycb.types"]
+        assert surplus == []
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A headless Chromium. Without one the test is skipped, unless BOUNDARYCB_NEEDS_BROWSER says that this is an error."""

@@ -17,9 +17,10 @@ from boundarycb.types import Snapshot
 class Listed:
     """A history in memory."""
 
-    def __init__(self, snapshots: Sequence[Snapshot]) -> None:
+    def __init__(self, snapshots: Sequence[Snapshot], path: Path = Path()) -> None:
         self.snapshots = snapshots
         self.steps = [each.step for each in snapshots]
+        self.path = path
 
     def __len__(self) -> int:
         return len(self.snapshots)
@@ -82,12 +83,32 @@ def test_a_single_sample_is_a_movie_too() -> None:
     assert make_movie(Listed([plain(0)]), size=64).steps == (0,)
 
 
-def test_the_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    sink = GifFile(tmp_path)
-    sink.close(None, None)
+def test_frames_last_as_asked() -> None:
+    def pauses(gif: bytes) -> list[int]:
+        return [frame.info["duration"] for frame in ImageSequence.Iterator(Image.open(io.BytesIO(gif)))]
+
+    samples = Listed([plain(step) for step in range(0, 400, 100)])
+    assert pauses(make_movie(samples, size=64).gif) == [400, 400, 400, 2000]  # never longer than 0.4 s, and the last is held
+    assert pauses(make_movie(samples, size=64, fps=10).gif) == [100, 100, 100, 2000]
+    many = Listed([plain(step) for step in range(100)])
+    assert pauses(make_movie(many, size=64).gif)[:99] == [120] * 99  # 12 seconds in all
+
+
+def test_the_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = Listed([plain(0), plain(1)], tmp_path / "history.bcb")
+    sink, movie = GifFile(), make_movie(samples, size=64)
+    sink.close(samples, None)
     assert list(tmp_path.iterdir()) == []
-    movie = make_movie(Listed([plain(0), plain(1)]), size=64)
-    sink.close(None, movie)
+
+    def full(self: Path, data: bytes) -> None:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
+        patch.setattr(Path, "write_bytes", full)
+        sink.close(samples, movie)
+    assert list(tmp_path.iterdir()) == []
+    sink.close(samples, movie)
     assert [path.name for path in tmp_path.iterdir()] == ["boundaries.gif"]
     assert (tmp_path / "boundaries.gif").read_bytes() == movie.gif
 

@@ -10,7 +10,7 @@ import pytest
 from snapshots import SQUARE, plain
 from test_wire import same
 
-from boundarycb import load
+from boundarycb import BoundaryWarning, load
 from boundarycb.history import FILE, HistoryWriter
 
 
@@ -57,6 +57,14 @@ def test_every_cut_of_the_file_leaves_the_whole_frames(tmp_path: Path) -> None:
     path.write_bytes(data[:20])
     with pytest.raises(ValueError, match="cut off before its first record"):
         load(path)
+
+
+@pytest.mark.parametrize("junk", [b"\0" * 500, b"GIF89a" * 20, b"BCB1" + b"\x08\0\0\0" + b"\0" * 8 + b"not json" + b"\0" * 40])
+def test_a_damaged_tail_leaves_what_is_before_it(tmp_path: Path, junk: bytes) -> None:
+    path = written(tmp_path, [0, 1]) / FILE
+    path.write_bytes(path.read_bytes() + junk)
+    with pytest.warns(BoundaryWarning, match="damaged after 2 snapshots; what follows is left out"):
+        assert load(path).steps == (0, 1)
 
 
 def test_nothing_is_overwritten_and_steps_grow(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ def everything(trainer: Any, module: Any) -> dict[str, torch.Tensor]:
     return {**module.state_dict(), **moments, "rng": torch.get_rng_state()}
 
 
+@pytest.mark.filterwarnings("ignore:TensorBoard shows 10 pictures")
 def test_training_is_the_same_bit_for_bit(pl: Any, tmp_path: Path) -> None:
     results = []
     for watched in (False, True):
@@ -183,9 +184,23 @@ def test_an_exception_keeps_the_users_error_and_makes_the_movie(pl: Any, tmp_pat
     assert load(tmp_path).path.with_name("boundaries.gif").exists()
 
 
-def test_a_fast_dev_run_writes_nothing(pl: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{"fast_dev_run": True}, {"barebones": True, "logger": None}])
+def test_runs_that_write_nothing_stay_so(pl: Any, tmp_path: Path, options: dict[str, Any]) -> None:
+    if "barebones" in options:
+        options = {
+            **options,
+            **dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "log_every_n_steps")),
+        }
     callback = callback_of(pl)
-    fit(pl, tmp_path, callback, fast_dev_run=True)
+    fit(pl, tmp_path, callback, **options)
+    assert callback.recorder is None
+    assert not list(tmp_path.rglob("*.bcb"))
+
+
+def test_other_ranks_sample_nothing(pl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pl.Trainer, "is_global_zero", property(lambda self: False))
+    callback = callback_of(pl)
+    fit(pl, tmp_path, callback)
     assert callback.recorder is None
     assert not list(tmp_path.rglob("*.bcb"))
 
@@ -253,8 +268,18 @@ def test_a_checkpoint_keeps_the_count_of_steps_and_nothing_more(pl: Any, tmp_pat
     assert load(tmp_path / "resumed").steps == (4, 8)
 
 
+def test_steps_are_the_trainers_also_after_a_resume_without_the_callback(pl: Any, tmp_path: Path) -> None:
+    trainer = trainer_of(pl, tmp_path, max_epochs=1, accumulate_grad_batches=2)
+    trainer.fit(module_of(pl), DataLoader(data(), batch_size=16))
+    trainer.save_checkpoint(tmp_path / "bare.ckpt")
+    again = trainer_of(pl, tmp_path / "resumed", callback_of(pl), max_epochs=2, accumulate_grad_batches=2)
+    again.fit(module_of(pl), DataLoader(data(), batch_size=16), ckpt_path=tmp_path / "bare.ckpt")
+    assert load(tmp_path / "resumed").steps == (2, 4)
+
+
 def test_a_callback_can_be_pickled_and_copied(pl: Any, tmp_path: Path) -> None:
     callback = callback_of(pl, every_n_steps=2, slice=SQUARE)
+    fit(pl, tmp_path / "before", callback, max_epochs=1)
     for copied in (pickle.loads(pickle.dumps(callback)), copy.deepcopy(callback)):
         fit(pl, tmp_path / str(id(copied)), copied, max_epochs=1)
         assert load(tmp_path / str(id(copied))).steps == (0, 2, 4)
@@ -274,6 +299,19 @@ class Images(Dataset[Any]):
 class Stream(IterableDataset[Any]):
     def __iter__(self) -> Any:
         return iter(data())
+
+
+class SizedStream(Stream):
+    def __len__(self) -> int:
+        return 64
+
+
+class OnAGraph(Dataset[Any]):
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> Any:
+        return torch.tensor([index, 2.0 * index], requires_grad=True, dtype=torch.bfloat16), 0
 
 
 class Augmented(Dataset[Any]):
@@ -302,6 +340,20 @@ def test_data_that_give_no_slice_ask_for_one_in_a_sentence(pl: Any, tmp_path: Pa
         fit(pl, tmp_path, callback_of(pl), loader=DataLoader(Stream(), batch_size=16))
     fit(pl, tmp_path, callback_of(pl, slice=SQUARE), loader=DataLoader(Stream(), batch_size=16), max_epochs=1)
     assert len(load(tmp_path)) == 2
+
+
+def test_data_of_every_kind_are_read_or_refused_in_a_sentence() -> None:
+    from boundarycb.hooks import data_box
+
+    assert np.allclose(data_box(DataLoader(OnAGraph())).bounds, ((-0.2, 2.2), (-0.4, 4.4)))
+    with pytest.raises(
+        ValueError, match="^`slice` is needed, since training item 0 cannot be read .NotImplementedError.; give one, "
+    ):
+        data_box(DataLoader(SizedStream(), batch_size=16))
+    with pytest.raises(
+        ValueError, match="^`slice` is needed, since the first part of a training item is of type int64; give one, "
+    ):
+        data_box(DataLoader(TensorDataset(torch.zeros(3, 2, dtype=torch.long))))
 
 
 def test_reading_the_data_is_bounded_and_moves_no_random_number() -> None:

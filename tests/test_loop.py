@@ -67,6 +67,44 @@ def test_several_optimizers_count_as_one_step_a_batch(tmp_path: Path) -> None:
     assert load(tmp_path)[-1].scalars == {"lr/0": 0.1, "lr/1": pytest.approx(0.3)}
 
 
+def test_an_optimizer_without_a_learning_rate_is_no_obstacle(tmp_path: Path) -> None:
+    class Own(torch.optim.Optimizer):
+        def __init__(self, parameters: Any, **defaults: Any) -> None:
+            super().__init__(parameters, defaults)
+
+        def step(self, closure: Any = None) -> Any:
+            """Stand still."""
+
+    for number, defaults in enumerate(({}, {"lr": None})):
+        model = mlp(2, 4, 2)
+        optimizer = Own(model.parameters(), **defaults)
+        with watch(model, optimizer, slice=SQUARE, directory=tmp_path / str(number), **SMALL):
+            loop(model, optimizer, steps=2)
+        assert [dict(snapshot.scalars) for snapshot in load(tmp_path / str(number))] == [{}, {}]
+
+
+def test_two_watches_around_one_loop_do_not_collide(tmp_path: Path) -> None:
+    first, second = mlp(2, 4, 2), mlp(2, 4, 2, seed=1)
+    one, two = adam(first), adam(second)
+    with watch(first, one, directory=tmp_path, **SMALL) as a, watch(second, two, directory=tmp_path, name="other", **SMALL) as b:
+        loop(first, one, steps=2)
+        loop(second, two, steps=3)
+    assert (a.steps, b.steps) == ([0, 2], [0, 3])
+    with watch(first, one, directory=tmp_path, **SMALL) as a, watch(second, two, directory=tmp_path, **SMALL) as b:
+        loop(first, one, steps=1)
+        loop(second, two, steps=1)
+    assert {a.directory.name, b.directory.name} == {"boundaries-1", "boundaries-2"}
+
+
+def test_an_input_given_by_name_is_seen_too(tmp_path: Path) -> None:
+    model = WithName()
+    optimizer = adam(model)
+    with watch(model, optimizer, directory=tmp_path, **SMALL):
+        model(points=torch.tensor([[0.0, 0.0], [1.0, 2.0]])).sum().backward()
+        optimizer.step()
+    assert np.allclose(load(tmp_path).slice.bounds, ((-0.1, 1.1), (-0.2, 2.2)))
+
+
 def test_without_an_optimizer_only_record_samples(tmp_path: Path) -> None:
     model = mlp(2, 4, 2)
     with watch(model, slice=SQUARE, directory=tmp_path, **SMALL) as recorder:
@@ -174,6 +212,15 @@ def test_by_default_runs_go_where_torch_puts_them(tmp_path: Path, monkeypatch: p
     assert sorted(path.name.split(".")[0] for path in run.iterdir()) == ["boundaries", "events"]
 
 
+class WithName(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(2, 4, 2)
+
+    def forward(self, points: torch.Tensor) -> Any:
+        return self.net(points)
+
+
 class Noisy(nn.Module):
     """Dropout, batch-norm, and random numbers of every kind in forward."""
 
@@ -206,6 +253,7 @@ def run(watched: Path | None) -> dict[str, Any]:
     return {**model.state_dict(), **moments, **numbers, "python": random.getstate()}
 
 
+@pytest.mark.filterwarnings("ignore:TensorBoard shows 10 pictures")
 def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     bare, watched = run(None), run(tmp_path)
     assert bare.keys() == watched.keys()

@@ -15,7 +15,6 @@ import torch
 from models import mlp
 
 from boundarycb import BoundaryWarning, Recorder, load, slices
-from boundarycb.recorder import free_directory
 from boundarycb.types import Capture, History, Movie, Picture, Sample, Snapshot
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -142,7 +141,7 @@ def test_a_sink_that_cannot_close_stops_nobody(tmp_path: Path) -> None:
     bad, good = Fails(after=99), Keeps()
     recorder = make(tmp_path, sinks=[bad, good])
     recorder.record(mlp(2, 4, 2), 0)
-    with pytest.warns(BoundaryWarning, match="Fails could not be finished"):
+    with pytest.warns(BoundaryWarning, match="Fails could not be finished."):
         recorder.close()
     assert len(good.closed) == 1
 
@@ -213,14 +212,17 @@ def test_weights_that_are_not_finite_are_warned_of_once_and_marked(tmp_path: Pat
         "step 1: 0: 1 of 4 units not finite.",
         "step 1: output not finite.",
     ]
-    recorder.record(model, 2)  # said already
+    with warnings.catch_warnings(record=True) as silence:
+        recorder.record(model, 2)  # said already
+    assert silence == []
     recorder.close()
     last = load(tmp_path)[2]
-    assert last.notes == ("0: 1 of 4 units not finite", "output not finite")
+    assert last.notes == ("output not finite", "0: 1 of 4 units not finite")
     assert np.isnan(last.per_unit["on/share_per_unit/0"]).tolist() == [False, True, False, False]
     assert np.isfinite(last.metrics["on/share/0"])  # of the units that have one
 
 
+@pytest.mark.logs_warnings
 def test_warnings_made_errors_do_not_end_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     recorder, model = make(tmp_path), mlp(2, 4, 2)
     recorder.record(model, 0)
@@ -270,12 +272,27 @@ def test_misuse_is_named(tmp_path: Path) -> None:
         recorder.record(model, 6)
 
 
-def test_a_free_directory_is_found(tmp_path: Path) -> None:
-    assert free_directory(tmp_path / "b") == tmp_path / "b"
-    for name in ("b", "b-1"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "history.bcb").touch()
-    assert free_directory(tmp_path / "b") == tmp_path / "b-2"
+def test_histories_step_aside_for_each_other(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    recorders = [make(tmp_path) for _ in range(3)]  # all made before the first takes its place
+    for recorder in recorders:
+        recorder.record(model, 0)
+    assert [recorder.directory.name for recorder in recorders] == ["boundaries", "boundaries-1", "boundaries-2"]
+
+
+@pytest.mark.parametrize(
+    "value", [None, "text", torch.ones(2), np.array(["a"]), np.array([{}], dtype=object), [{"cell": torch.ones(1)}], [3]]
+)
+def test_values_that_cannot_be_kept_drop_their_metric(tmp_path: Path, value: Any) -> None:
+    def odd(sample: Sample) -> dict[str, Any]:
+        return {"odd": value if sample.before else 1.0}
+
+    recorder, model = make(tmp_path, metrics=[odd, lambda sample: {"even": 2}]), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    with pytest.warns(BoundaryWarning, match="odd failed and is dropped.*`odd` must be a number, an array"):
+        recorder.record(model, 1)
+    recorder.record(model, 2)
+    assert [dict(snapshot.metrics) for snapshot in load(tmp_path)] == [{"odd": 1, "even": 2}, {"even": 2}, {"even": 2}]
 
 
 def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from boundarycb import slices
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.render.canvas import Canvas
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
-from boundarycb.render.pictures import axes_caption, background_caption
+from boundarycb.render.pictures import _panel_title, axes_caption, background_caption
 from boundarycb.types import Picture, Snapshot
 
 
@@ -109,6 +109,18 @@ def test_sizes_are_as_asked(size: int) -> None:
 def test_wrong_sizes_are_named(size: Any) -> None:
     with pytest.raises(ValueError, match="`image_size` must be a whole number of pixels, 64 to 4096"):
         draw_overlay(plain(), size)
+
+
+def test_panels_count_the_units_that_switch_and_say_what_they_leave_out() -> None:
+    dead, always = (lambda u, v: -1 + 0 * u), (lambda u, v: 1 + 0 * u)
+    sample = snapshot([[*fan(3, 0.1), dead, always]])
+    assert _panel_title(sample, 0) == ("layer1", ": 3 of 5 switch here")
+    no_lines = replace(
+        sample, boundaries=replace(sample.boundaries, points=np.empty((0, 2)), offsets=np.array([0]), owner=np.empty(0, np.int32))
+    )
+    assert _panel_title(no_lines, 0)[1] == ": 3 of 5 switch here"  # a cap on lines is no matter
+    many = snapshot([fan(2, 0.1 * k) for k in range(20)])
+    assert draw_panels(many, 200).pixels.shape[1] > draw_panels(sample, 200).pixels.shape[1]
 
 
 def test_all_frames_of_a_run_share_one_palette() -> None:

@@ -76,9 +76,9 @@ def test_a_slice_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: slices.box((1, 0), (0, 1)), "`bounds` must be finite with u0 < u1"),
-        (lambda: slices.box((0, np.inf), (0, 1)), "`bounds` must be finite"),
-        (lambda: slices.box(3, (0, 1)), "`bounds` must be"),  # type: ignore[arg-type]
+        (lambda: slices.box((1, 0), (0, 1)), "`u` must be .low, high., two finite numbers with low < high, got .1, 0."),
+        (lambda: slices.box((0, 1), (0, np.inf)), "`v` must be"),
+        (lambda: slices.box(3, (0, 1)), "`u` must be .low, high., .* got 3"),  # type: ignore[arg-type]
         (lambda: slices.box((0, 1), (0, 1), shape=(3,)), "use `slices.through"),
         (lambda: slices.through([0, 0], [1, 1], [2, 2]), "got three inputs on one line"),
         (lambda: slices.through([0, 0], [0, 0], [2, 2]), "must span a plane"),
@@ -86,6 +86,8 @@ def test_a_slice_cannot_be_changed() -> None:
         (lambda: slices.through([0, 0], [1, np.nan], [0, 1]), "`b` must be one input"),
         (lambda: slices.through([0, 0], [1, 0], [0, 1], margin=-1), "`margin` must be 0 or more"),
         (lambda: slices.around(np.empty((0, 2))), "`points` must be finite"),
+        (lambda: Slice(np.zeros(2), np.eye(2), ((1, 0), (0, 1))), "`bounds` must be finite with u0 < u1"),
+        (lambda: Slice(np.zeros(2), np.eye(2), 3), "`bounds` must be"),  # type: ignore[arg-type]
         (lambda: Slice(np.zeros(2), np.zeros((2, 2)), ((0, 1), (0, 1))), "not parallel"),
         (lambda: Slice(np.zeros(3), np.eye(2), ((0, 1), (0, 1))), r"shape \(2, 3\)"),
         (lambda: slices.box((0, 1), (0, 1)).lift(np.zeros(2)), r"`points` must have shape \(n, 2\)"),

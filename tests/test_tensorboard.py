@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 import torch
 from models import Ginn, mlp
 from PIL import Image
+from snapshots import plain
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader as RawEvents
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from boundarycb import BoundaryWarning, slices, watch
+from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.sinks import TensorBoard
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -48,6 +52,8 @@ def test_everything_is_there_when_read_back(tmp_path: Path) -> None:
     first = Image.open(io.BytesIO(overlays[0].encoded_image_string))
     assert (first.format, first.mode, first.size) == ("PNG", "P", (overlays[0].width, overlays[0].height))
     assert [event.step for event in events.Images("boundaries/panels")] == [0, 10, 12]  # every fifth, and the last
+    train(Ginn(), 10, every_n_steps=2, directory=tmp_path / "b")
+    assert [event.step for event in read(tmp_path / "b").Images("boundaries/panels")] == [0, 10]  # the last is a fifth: once
     (movie,) = events.Images("boundaries/movie")
     animation = Image.open(io.BytesIO(movie.encoded_image_string))
     assert (animation.format, animation.n_frames, movie.step) == ("GIF", 7, 12)  # type: ignore[attr-defined]
@@ -81,10 +87,35 @@ def test_the_users_writer_is_shared_and_stays_open(tmp_path: Path) -> None:
     assert len(events.Images("boundaries/overlay")) == 4
 
 
-def test_the_advice_on_images_is_given_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", logger="boundarycb"):
-        train(mlp(2, 4, 2), 4, every_n_steps=1, directory=tmp_path)
-    assert len([record for record in caplog.records if "--samples_per_plugin images=1000 to keep all" in record.message]) == 1
+def test_the_advice_on_images_is_given_once_and_when_it_matters(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as few:
+        warnings.simplefilter("always")
+        train(mlp(2, 4, 2), 9, every_n_steps=1, directory=tmp_path / "few")
+    assert few == []  # ten pictures: TensorBoard shows all
+    with pytest.warns(
+        BoundaryWarning, match="TensorBoard shows 10 pictures .* start it with --samples_per_plugin images=1000"
+    ) as many:
+        train(mlp(2, 4, 2), 14, every_n_steps=1, directory=tmp_path / "many")
+    assert len(many) == 1
+
+
+def test_an_open_tensorboard_sees_samples_while_training_goes_on(tmp_path: Path) -> None:
+    sink = TensorBoard(tmp_path)
+    pictures = {"overlay": draw_overlay(plain(), 64), "panels": draw_panels(plain(), 64)}
+    sink.write(plain(0), pictures)
+    assert [event.step for event in read(tmp_path).Images("boundaries/overlay")] == [0]
+    sink.close(None, None)
+
+
+def test_metadata_are_such_that_the_fast_loader_keeps_the_text(tmp_path: Path) -> None:
+    train(mlp(2, 4, 2), 1, directory=tmp_path)
+    kinds = {}
+    for path in tmp_path.glob("events*"):
+        for event in RawEvents(str(path)).Load():
+            for value in event.summary.value:
+                kinds[value.tag] = (value.metadata.plugin_data.plugin_name, value.metadata.data_class)
+    assert kinds["boundaries/overlay"] == ("images", 3)  # DATA_CLASS_BLOB_SEQUENCE
+    assert kinds["boundaries/on/share/0"] == ("scalars", 1)  # DATA_CLASS_SCALAR
 
 
 def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from boundarycb.types import Floats, Forward, Layer, Reading, Slice
 
 _BAND_POINTS = 2048  # of one forward pass: enough to keep a small net busy, few enough that its activations stay in cache
+_BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass: large inputs go in smaller batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,11 @@ class Band:
 
 Reader = Callable[[Band], None]
 
+_ANOTHER_PATH = (
+    "The model calls other activations for other inputs, so its units cannot be lined up; "
+    "give a `slice` on which it takes one path."
+)
+
 
 def checked_resolution(resolution: int) -> int:
     """Return `resolution`; raise ValueError where it is no whole number from 2 to 4096."""
@@ -64,10 +70,28 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> 
     layers: tuple[Layer, ...] | None = None
     for start in range(0, len(vs), rows):
         u, v = np.meshgrid(us, vs[start : start + rows])
-        reading = forward(slice.lift(np.stack([u.ravel(), v.ravel()], axis=1)))
+        reading = read(forward, slice, np.stack([u.ravel(), v.ravel()], axis=1))
         if layers is not None and reading.layers != layers:
-            raise ValueError("The model takes another path in another part of the slice, so its units cannot be lined up.")
+            raise ValueError(_ANOTHER_PATH)
         layers = reading.layers
         band = Band(start, us, vs, reading.z.reshape(*u.shape, -1), reading)
         for reader in readers:
             reader(band)
+
+
+def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
+    """Return what `forward` says at slice coordinates `points` (n, 2), in batches whose inputs take a bounded number of bytes.
+
+    Raises:
+        ValueError: the model calls other activations in another batch.
+    """
+    size = max(1, _BATCH_BYTES // (slice.origin.size * slice.origin.itemsize))
+    readings = [forward(slice.lift(part)) for part in np.array_split(points, -(-len(points) // size))]
+    first = readings[0]
+    if len(readings) == 1:
+        return first
+    if any(reading.layers != first.layers for reading in readings):
+        raise ValueError(_ANOTHER_PATH)
+    outputs = [reading.output for reading in readings if reading.output is not None]
+    output = np.concatenate(outputs) if len(outputs) == len(readings) else None
+    return Reading(first.layers, np.concatenate([reading.z for reading in readings]), output, first.gaps)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
-from boundarycb.types import Capture, Field, Floats, frozen, spans_of
+from boundarycb.types import Bits, Capture, Field, Floats, frozen, spans_of
 
 
 class MaskReader:
@@ -20,7 +20,8 @@ class MaskReader:
 
     def __init__(self, resolution: int) -> None:
         self._resolution = resolution
-        self._on: list[NDArray[np.bool_]] = []
+        self._packed: list[Bits] = []
+        self._left: NDArray[np.bool_] | None = None  # the last points, fewer than eight, that fill no byte yet
         self._output = _OutputReader()
         self._undefined: NDArray[np.bool_] | None = None
         self._last: Band | None = None
@@ -30,7 +31,7 @@ class MaskReader:
         inner = np.arange(band.start, band.start + len(band.z))
         rows = (inner > 0) & (inner < len(band.vs) - 1)
         on = band.on[rows, 1:-1]
-        self._on.append(np.ascontiguousarray(on.reshape(-1, on.shape[2]).T))
+        self._pack(on.reshape(-1, on.shape[2]).T)
         with np.errstate(over="ignore", invalid="ignore"):
             every_finite = bool(np.isfinite(band.z.sum()))  # a value that is not makes the sum so; a sum may overflow by itself
         if not every_finite:
@@ -43,28 +44,43 @@ class MaskReader:
             self._output.add(output.reshape(-1, output.shape[2]))
         self._last = band
 
+    def _pack(self, on: NDArray[np.bool_]) -> None:
+        """Pack the points' states, (U, n), as far as they fill bytes."""
+        joined = np.ascontiguousarray(on) if self._left is None else np.concatenate([self._left, on], axis=1)
+        whole = joined.shape[1] // 8 * 8
+        self._packed.append(np.packbits(joined[:, :whole], axis=1))
+        self._left = joined[:, whole:].copy()
+
     def result(self) -> Capture:
         """Return the capture; call it after the sweep."""
         if self._last is None:
             raise RuntimeError("No band was read; sweep the grid first.")
-        on = np.packbits(np.concatenate(self._on, axis=1), axis=1)
+        assert self._left is not None
+        on = np.concatenate([*self._packed, np.packbits(self._left, axis=1)], axis=1)
         field = self._output.result(self._resolution)
         undefined = np.empty(0, np.int64) if self._undefined is None else np.flatnonzero(self._undefined)
         return Capture(self._last.layers, self._resolution, frozen(on), field, _notes(self._last, field, undefined), undefined)
 
 
 def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tuple[str, ...]:
-    notes = list(band.reading.gaps)
+    """Return what is wrong first, then what was left out; many layers with the same fate are one note."""
+    notes = []
     for layer, span in zip(band.layers, spans_of(band.layers).values(), strict=True):
-        if len(layer.kept) < layer.size:
-            notes.append(f"{layer.name}: {len(layer.kept)} of {layer.size} units watched")
         count = int(((undefined >= span.start) & (undefined < span.stop)).sum())
         if count:
             notes.append(f"{layer.name}: {count} of {len(layer.kept)} units not finite")
+    capped = [layer for layer in band.layers if len(layer.kept) < layer.size]
+    if len(capped) == 1:
+        notes.append(f"{capped[0].name}: {len(capped[0].kept)} of {capped[0].size} units watched")
+    elif capped:
+        notes.append(
+            f"{len(capped)} layers: {len(capped[0].kept)} units each watched, of up to {max(layer.size for layer in capped)}"
+        )
+    notes += band.reading.gaps
     if field is None:
         notes.append("no background: the model's output is no vector a point")
     elif not np.isfinite(field.value).all():
-        notes.append("output not finite")
+        notes.insert(0, "output not finite")
     return tuple(notes)
 
 

@@ -55,9 +55,11 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
     layout = _Layout.of(snapshot.slice, checked_size(size) // 2, letters=min(columns, 2) * size / 2)
     plot_w, plot_h, title, gap = layout.width, layout.plot[3] - layout.plot[1], layout.strip, layout.strip // 3
     cell_w, cell_h = plot_w + gap, plot_h + title + gap
-    canvas = Canvas(columns * cell_w + gap, title + -(-len(shown) // columns) * cell_h + gap, WHITE)
+    height = title + -(-len(shown) // columns) * cell_h + (title if snapshot.notes else gap)
+    canvas = Canvas(columns * cell_w + gap, height, WHITE)
     tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
-    _title_line(canvas, (gap, canvas.width - gap), title, layout.letter, _step(snapshot), snapshot)
+    words = _step(snapshot) + ("" if len(shown) == count else f": {len(shown)} of {count} layers")
+    _title_line(canvas, (gap, canvas.width - gap), title, layout.letter, words, snapshot)
     for place, number in enumerate(shown):
         left, top = gap + place % columns * cell_w, title + place // columns * cell_h + title
         plot = (left, top, left + plot_w, top + plot_h)
@@ -66,6 +68,8 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
         name, count_words = _panel_title(snapshot, number)
         name = canvas.fitted(name, layout.letter, plot_w - canvas.text_width(count_words, layout.letter))
         canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
+    notes = canvas.fitted("; ".join(snapshot.notes), layout.letter * 0.88, canvas.width - 2 * gap)
+    canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * 0.88, _note_colour(snapshot))
     return colours.to_picture(canvas.pixels, tones)
 
 
@@ -262,11 +266,14 @@ def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme
     left, letter = layout.strip // 3, layout.letter * 0.88
     top = layout.plot[3] + 0.68 * layout.strip
     room = float(layout.width - 2 * left)
-    broken = any("not finite" in note for note in snapshot.notes)
     first = "; ".join(snapshot.notes) or axes_caption(snapshot.slice)
-    canvas.text(left, top, canvas.fitted(first, letter, room), letter, ALARM if broken else FAINT)
+    canvas.text(left, top, canvas.fitted(first, letter, room), letter, _note_colour(snapshot))
     room -= _class_swatches(canvas, layout, snapshot.field, colours, top + 0.82 * layout.strip)
     canvas.text(left, top + 0.82 * layout.strip, canvas.fitted(background_caption(snapshot), letter, room), letter, FAINT)
+
+
+def _note_colour(snapshot: Snapshot) -> str:
+    return ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
 
 
 def _class_swatches(canvas: Canvas, layout: _Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
@@ -310,8 +317,7 @@ def _panel_title(snapshot: Snapshot, number: int) -> tuple[str, str]:
     """Return the layer's name, which may be shortened, and how many of its units switch, which may not."""
     layer = snapshot.layers[number]
     span = list(spans_of(snapshot.layers).values())[number]
-    owners = np.unique(snapshot.boundaries.owner)
-    live = int(((owners >= span.start) & (owners < span.stop)).sum())
+    live = int(snapshot.capture.switching()[span].sum())
     return layer.name, f": {live} of {len(layer.kept)} switch here"
 
 

@@ -6,9 +6,7 @@ Frames are drawn anew from the history, so a run needs no pictures in memory, an
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -99,22 +97,19 @@ def _images(pictures: Iterable[Picture]) -> Iterator[Image.Image]:
 
 
 class GifFile:
-    """A sink that writes the movie as ``boundaries.gif`` when the run ends.
-
-    Args:
-        directory: where the file goes.
-    """
-
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.path = Path(directory) / "boundaries.gif"
+    """A sink that writes the movie as ``boundaries.gif`` beside the history when the run ends."""
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Do nothing: the movie is made from the history at the end."""
 
-    def close(self, history: History | None, movie: Movie | None) -> None:  # noqa: ARG002 - a sink's signature
+    def close(self, history: History | None, movie: Movie | None) -> None:
         """Write the movie, whole or not at all: a reader never sees half of it."""
-        if movie is None:
+        if history is None or movie is None:
             return
-        part = self.path.with_suffix(".gif.part")
-        part.write_bytes(movie.gif)
-        part.replace(self.path)
+        path = history.path.with_name("boundaries.gif")
+        part = path.with_suffix(".gif.part")
+        try:
+            part.write_bytes(movie.gif)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)

@@ -7,7 +7,6 @@ and the event writer's checksum costs time by the byte.)
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import time
@@ -18,12 +17,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, DATA_CLASS_SCALAR, Summary, SummaryMetadata
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from boundarycb.types import History, Movie, Picture, Snapshot
-
-log = logging.getLogger(__name__)
+from boundarycb.types import History, Movie, Picture, Snapshot, warn
 
 ALL_IMAGES = "--samples_per_plugin images=1000"
 """TensorBoard's flag that keeps every picture of a tag; its default keeps 10 and drops the first."""
+
+_SHOWN = 10  # pictures of a tag that TensorBoard keeps by default
 
 _FLUSH_SECONDS = 2.0
 """A flush waits for the writer's thread, so dense samples share one; TensorBoard itself reloads every 5 seconds or more."""
@@ -70,10 +69,8 @@ class TensorBoard:
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Write one sample. It is flushed soon, so that an open TensorBoard shows it at one of its next reloads."""
-        if self._count == 0:
-            log.info(
-                "TensorBoard shows 10 of a run's pictures by default and not the first; start it with %s to keep all.", ALL_IMAGES
-            )
+        if self._count == _SHOWN:
+            warn(f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {ALL_IMAGES} to see all.")
         values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot.metrics)]
         if self._count % self._panels_every == 0:
             values.append(self._image("panels", images["panels"]))
