@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from boundarycb.engines.bands import checked_resolution
-from boundarycb.loop import learning_rates
 from boundarycb.probe import checked_max_units
-from boundarycb.recorder import Recorder, checked_name, checked_slice
+from boundarycb.recorder import Recorder, checked_name, checked_slice, learning_rates
 from boundarycb.render.pictures import checked_size
 from boundarycb.restore import random_state_kept
 from boundarycb.schedule import ScheduleLike, resolve

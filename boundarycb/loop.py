@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from boundarycb.recorder import Recorder, checked_name
+from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.slices import around
@@ -162,14 +162,6 @@ class Watch:
 
     def _rates(self) -> Mapping[str, float]:
         return learning_rates(self._optimizers)
-
-
-def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
-    """Return the learning rate of each optimiser's first parameter group: ``lr``, or ``lr/0``, ``lr/1``, … of several."""
-    rates = {f"lr/{number}": optimizer.param_groups[0].get("lr") for number, optimizer in enumerate(optimizers)}
-    # Some optimisers have none, or find their own.
-    numbers = {name: float(rate) for name, rate in rates.items() if isinstance(rate, (int, float, torch.Tensor))}
-    return {"lr": numbers["lr/0"]} if len(optimizers) == 1 and numbers else numbers
 
 
 class _FirstInput:

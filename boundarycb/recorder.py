@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
+from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
 from boundarycb.engines.bands import checked_resolution
@@ -290,6 +292,14 @@ class _Images(Mapping[str, Picture]):
 
 def _words(error: BaseException) -> str:
     return f"({type(error).__name__}: {' '.join(str(error).split())})"
+
+
+def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
+    """Return the learning rate of each optimiser's first parameter group: ``lr``, or ``lr/0``, ``lr/1``, … of several."""
+    rates = {f"lr/{number}": optimizer.param_groups[0].get("lr") for number, optimizer in enumerate(optimizers)}
+    # Some optimisers have none, or find their own.
+    numbers = {name: float(rate) for name, rate in rates.items() if isinstance(rate, (int, float, torch.Tensor))}
+    return {"lr": numbers["lr/0"]} if len(optimizers) == 1 and numbers else numbers
 
 
 def checked_slice(slice: Slice | Callable[[], Slice]) -> Slice | Callable[[], Slice]:

@@ -16,8 +16,7 @@ LAYERS = [
     {"slices", "probe", "engines", "metrics", "render", "history"},
     {"sampling", "sinks"},
     {"recorder"},
-    {"loop"},
-    {"hooks"},
+    {"loop", "hooks"},
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
