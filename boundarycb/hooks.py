@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class BoundaryHooks:
             "max_units": max_units,
         }
         self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
+        self._outputs: Any = None  # of the last training step
         self._global_step = 0  # the Trainer's count, which grows by two a batch with two optimisers
         self.recorder: Recorder | None = None
         """What samples during a fit; afterwards it still tells the steps, the directory and the seconds spent."""
@@ -105,7 +107,10 @@ class BoundaryHooks:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: the settings, not a run's open files, nor what Lightning hangs on a callback."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")} | {"recorder": None}
+        return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")} | {
+            "recorder": None,
+            "_outputs": None,
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take the number of steps from a checkpoint."""
@@ -113,7 +118,7 @@ class BoundaryHooks:
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Take the first sample, before any step of this fit."""
-        self.recorder = None
+        self.recorder, self._outputs = None, None
         # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
         # a checkpoint that was written without the callback.
         self._step = getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", self._step)
@@ -131,13 +136,13 @@ class BoundaryHooks:
         self._global_step = trainer.global_step
         self._step += 1
         if self.recorder is not None:
-            self.recorder.log(**_loss(outputs, trainer.accumulate_grad_batches))
-            self.recorder.advance(pl_module, self._step, learning_rates(trainer.optimizers))
+            self._outputs = outputs
+            self.recorder.advance(pl_module, self._step, partial(self._scalars, trainer))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Take the last sample and close, while the model is still on its device and the logger is open."""
         if self.recorder is not None:
-            self.recorder.finish(pl_module, self._step, learning_rates(trainer.optimizers))
+            self.recorder.finish(pl_module, self._step, partial(self._scalars, trainer))
             self.recorder.close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
@@ -146,6 +151,9 @@ class BoundaryHooks:
             self.recorder.close()
 
     # --------------------------------------------------------------------------------------------------------- set-up
+
+    def _scalars(self, trainer: Any) -> dict[str, Any]:
+        return {**_loss(self._outputs, trainer.accumulate_grad_batches), **learning_rates(trainer.optimizers)}
 
     def _make_recorder(self, trainer: Any) -> Recorder:
         root = Path(self._directory if self._directory is not None else _logger_directory(trainer))

@@ -127,7 +127,7 @@ class Watch:
         # After an error in the loop the model may be in any state: what was sampled is kept, and nothing is added to it.
         try:
             if kind is None and self._step:
-                self._recorder.finish(self._model, self._step, self._rates())
+                self._recorder.finish(self._model, self._step, self._rates)
             if kind is None and not self._recorder.steps:
                 warnings.warn(self._why_nothing(), BoundaryWarning, stacklevel=2)
         finally:
@@ -158,7 +158,7 @@ class Watch:
         previous = self._step
         self._counts[number] += 1
         if self._step > previous:
-            self._recorder.advance(self._model, self._step, self._rates())
+            self._recorder.advance(self._model, self._step, self._rates)
 
     def _rates(self) -> Mapping[str, float]:
         return learning_rates(self._optimizers)

@@ -33,6 +33,8 @@ from boundarycb.types import Capture, History, Metric, Picture, Sample, Sink, Sl
 
 log = logging.getLogger(__name__)
 
+Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
+
 
 class Recorder:
     """Samples a model while it trains, and keeps what it saw.
@@ -104,8 +106,11 @@ class Recorder:
         """
         self._logged.update({name: value.detach() if hasattr(value, "detach") else value for name, value in scalars.items()})
 
-    def advance(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
-        """Say that training has reached `step`; take a sample if the schedule asks for one."""
+    def advance(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
+        """Say that training has reached `step`; take a sample if the schedule asks for one.
+
+        This runs at every step and costs microseconds: `scalars` may be a function, called only when a sample is taken.
+        """
         previous, self._asked = self._asked, max(step, self._asked)
         if self._stopped or step <= previous:
             return
@@ -119,18 +124,18 @@ class Recorder:
         if due:
             self.record(model, step, scalars)
 
-    def finish(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
+    def finish(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
         """Take the last sample, unless `step` was sampled already."""
         if not self._stopped and (not self.steps or step > self.steps[-1]):
             self.record(model, step, scalars)
 
-    def record(self, model: nn.Module, step: int, scalars: Mapping[str, Any] | None = None) -> None:
+    def record(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
         """Take a sample now, whatever the schedule says.
 
         Args:
             model: the model; it is left as it was.
             step: optimiser steps taken so far; must grow from sample to sample.
-            scalars: numbers or one-element tensors to keep with the sample.
+            scalars: numbers or one-element tensors to keep with the sample, or a function that gives them.
 
         Raises:
             ValueError: `step` does not grow; or, at the first sample only, the model or the slice will not do.
@@ -145,7 +150,8 @@ class Recorder:
             return
         start = time.perf_counter()
         try:
-            self._take(model, step, {**self._logged, **(scalars or {})})
+            given = scalars() if callable(scalars) else scalars or {}
+            self._take(model, step, {**self._logged, **given})
         except Exception as error:
             if not self.steps:
                 raise
@@ -215,9 +221,6 @@ class Recorder:
         if self._history is None and not self.steps:
             self._history = new_history(self.directory, snapshot.slice)
             self.directory = self._history.path.parent
-        images = _Images(snapshot, self._image_size)
-        for sink in list(self._sinks):
-            self._part(self._sinks, sink, partial(sink.write, snapshot, images))
         if self._history is not None:
             try:
                 self._history.append(snapshot)
@@ -226,6 +229,9 @@ class Recorder:
                     raise
                 self._history = None
                 warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {_words(error)}")
+        images = _Images(snapshot, self._image_size)
+        for sink in list(self._sinks):
+            self._part(self._sinks, sink, partial(sink.write, snapshot, images))
 
     def _part(self, parts: list[Any], part: Any, act: Callable[[], Any]) -> Any:
         """Return what `act` gives; where it fails after the first sample, drop `part` from `parts` and say so."""

@@ -39,7 +39,7 @@ def at(steps: Iterable[int]) -> Schedule:
     return lambda previous, step: bisect_right(points, step) > bisect_right(points, previous)
 
 
-def log_spaced(per_decade: int = 16) -> Schedule:
+def log_spaced(per_decade: int = 15) -> Schedule:
     """Return a schedule that is dense early: `per_decade` samples for each tenfold of steps.
 
     >>> due = log_spaced(2)

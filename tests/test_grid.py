@@ -227,7 +227,7 @@ def test_the_same_net_has_the_same_lines_however_relu_is_called(way: str) -> Non
 def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     model = mlp(2, 9, 9, 1).double()
     want = find_boundaries(model, SQUARE, resolution=40)
-    monkeypatch.setattr("boundarycb.engines.bands._BAND_POINTS", 1)  # a row at a time
+    monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 1)  # a row at a time
     got = find_boundaries(model, SQUARE, resolution=40)
     assert np.array_equal(got.owner, want.owner)
     assert np.allclose(got.points, want.points, atol=1e-12)

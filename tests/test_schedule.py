@@ -37,9 +37,9 @@ def test_ginn_schedule_is_the_papers() -> None:
 
 
 def test_log_schedule_is_dense_early() -> None:
-    steps = sampled(log_spaced(16), list(range(10_001)))
+    steps = sampled(log_spaced(), list(range(10_001)))
     assert steps[:9] == [1, 2, 3, 4, 5, 6, 7, 9, 10]
-    assert len(steps) == 57
+    assert len(steps) == 54
     assert steps[-1] == 10_000
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from boundarycb.types import Floats, Forward, Layer, Reading, Slice
 
-_BAND_POINTS = 2048  # of one forward pass: enough to keep a small net busy, few enough that its activations stay in cache
+_BAND_VALUES = 2**20  # pre-activations in a band: large enough that numpy's calls cost little, small enough for the cache
 _BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass: large inputs go in smaller batches
 
 
@@ -66,9 +66,9 @@ def checked_resolution(resolution: int) -> int:
 def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> None:
     """Run `forward` once over the grid of `slice` and hand every band to every reader, from the lowest row up."""
     us, vs = slice.nodes(checked_resolution(resolution))
-    rows = max(1, _BAND_POINTS // len(us))
     layers: tuple[Layer, ...] | None = None
-    for start in range(0, len(vs), rows):
+    start, rows = 0, 1  # the first row tells how many units there are
+    while start < len(vs):
         u, v = np.meshgrid(us, vs[start : start + rows])
         reading = read(forward, slice, np.stack([u.ravel(), v.ravel()], axis=1))
         if layers is not None and reading.layers != layers:
@@ -77,6 +77,8 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> 
         band = Band(start, us, vs, reading.z.reshape(*u.shape, -1), reading)
         for reader in readers:
             reader(band)
+        start += rows
+        rows = max(1, _BAND_VALUES // max(1, reading.z.shape[1] * len(us)))
 
 
 def read(forward: Forward, slice: Slice, points: Floats) -> Reading:

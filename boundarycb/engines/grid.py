@@ -86,19 +86,20 @@ class LineReader:
         self._max_segments = max_segments
         self._stride = 1
         self._parts: list[_Segments] = []
-        self._above: Floats | None = None  # the last row of the band below
+        self._below: Floats | None = None  # the last row of the band below
         self._last: Band | None = None
 
     def __call__(self, band: Band) -> None:
         """Take one band."""
-        z, on, first_row = band.z, band.on, band.start
-        if self._above is not None:
-            z, on, first_row = np.concatenate([self._above, z]), np.concatenate([self._above > 0, on]), first_row - 1
-        self._parts.append(self._thinned(_segments(z, on, band.us, band.vs, first_row)))
+        z = band.z
+        if self._below is not None:  # the cells between the last row of the band below and the first of this one
+            seam = np.stack([self._below, z[0]])
+            self._parts.append(self._thinned(_segments(seam, seam > 0, band.us, band.vs, band.start - 1)))
+        self._parts.append(self._thinned(_segments(z, band.on, band.us, band.vs, band.start)))
         while sum(len(part.owner) for part in self._parts) > self._max_segments and self._stride < z.shape[2]:
             self._stride *= 2
             self._parts = [self._thinned(part) for part in self._parts]
-        self._above = band.z[-1:].copy()
+        self._below = band.z[-1].copy()
         self._last = band
 
     def result(self) -> Boundaries:
@@ -151,7 +152,7 @@ def _segments(z: Floats, on: NDArray[np.bool_], us: Floats, vs: Floats, first_ro
 
 
 def _finite(points: Floats) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(points).all(axis=1))
+    return np.asarray(np.isfinite(points[:, 0] + points[:, 1]))
 
 
 def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:

@@ -106,12 +106,12 @@ class _OutputReader:
         if self._kind == "value":
             self._values.append(output[:, 0])
             return
-        chances = output if self._given_as_probabilities else _softmax(output)
         if self._kind == "probability":
-            self._values.append(chances[:, 1])
-        else:
-            self._values.append(chances.max(axis=1))
-            self._winners.append(chances.argmax(axis=1).astype(np.uint16))
+            self._values.append(output[:, 1] if self._given_as_probabilities else _logistic(output[:, 1] - output[:, 0]))
+            return
+        chances = output if self._given_as_probabilities else _softmax(output)
+        self._values.append(chances.max(axis=1))
+        self._winners.append(chances.argmax(axis=1).astype(np.uint16))
 
     def result(self, side: int) -> Field | None:
         if not self._complete or self._kind is None:
@@ -128,6 +128,12 @@ class _OutputReader:
         # Scores that are probabilities already (a softmax at the end) are taken as they are; log-probabilities need no case of
         # their own, since softmax gives them back as probabilities.
         self._given_as_probabilities = bool((output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=1e-3))
+
+
+def _logistic(difference: Floats) -> Floats:
+    """Return the softmax of two scores from their difference."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(1 / (1 + np.exp(-difference)))
 
 
 def _softmax(scores: Floats) -> Floats:
