@@ -6,7 +6,7 @@ open the Images tab: every unit's boundary, coloured by layer, over the network'
     python examples/ginn_bottle.py                     # about a minute: the quick recipe
     python examples/ginn_bottle.py --init zero         # all layer-1 lines start in one point
     python examples/ginn_bottle.py --recipe paper      # GINN's own: 1,280,000 steps
-    python examples/ginn_bottle.py --recipe failure    # the diamond is missed
+    python examples/ginn_bottle.py --recipe failure    # the diamond is missed, with the default seed
 """
 
 from __future__ import annotations
