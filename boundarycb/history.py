@@ -89,7 +89,7 @@ class History:
         FileNotFoundError: there is no history.
         ValueError: there are several, or the file is no history.
 
-    A file that was cut or damaged later gives the snapshots before that place.
+    A file that was cut, or whose end is damaged, gives the snapshots before that place.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -109,6 +109,9 @@ class History:
                         layers = [layer["name"] for layer in header["layers"]]
             except wire.WireError:
                 warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
+        while frames and not self._whole(frames[-1][1]):
+            frames.pop()
+            warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
         self.steps: tuple[int, ...] = tuple(step for step, _ in frames)
         self.layers: tuple[str, ...] = tuple(layers)
         self._starts = [start for _, start in frames]
@@ -137,6 +140,14 @@ class History:
     def __repr__(self) -> str:
         span = f", steps {self.steps[0]} to {self.steps[-1]}" if self.steps else ""
         return f"<History of {len(self)} snapshots{span}: {self.path}>"
+
+    def _whole(self, start: int) -> bool:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                return wire.read_record(file) is not None
+        except wire.WireError:
+            return False
 
     def _read(self, start: int) -> Snapshot:
         with self.path.open("rb") as file:

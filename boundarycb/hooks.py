@@ -169,7 +169,8 @@ def data_box(loader: Any) -> Slice:
     """Return the box around the 2-D inputs that `loader` trains on.
 
     At most 4,096 items are read, evenly spread and by index, so that the loader's order, its workers and the random
-    numbers of training stay as they are.
+    numbers of torch, numpy and python stay as they are. A data set that draws from a generator of its own is moved on by it;
+    give a `slice` there.
 
     Raises:
         ValueError: the data cannot be read by index, or are not 2-D.

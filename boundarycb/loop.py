@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +18,7 @@ from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.slices import around
-from boundarycb.types import BoundaryWarning, Metric, Sink, Slice
+from boundarycb.types import Metric, Sink, Slice, warn
 
 
 def watch(
@@ -129,7 +128,7 @@ class Watch:
             if kind is None and self._step:
                 self._recorder.finish(self._model, self._step, self._rates)
             if kind is None and not self._recorder.steps:
-                warnings.warn(self._why_nothing(), BoundaryWarning, stacklevel=2)
+                warn(self._why_nothing())
         finally:
             self._recorder.close()
 
@@ -155,6 +154,9 @@ class Watch:
             self._recorder.record(self._model, 0, self._rates())
 
     def _after_step(self, number: int) -> None:
+        self._stepping = False
+        if self._first_input is not None and not self._recorder.steps:
+            self._first_input.box()  # raises: nothing was seen before a step was made, so there is no step 0 to show any more
         previous = self._step
         self._counts[number] += 1
         if self._step > previous:
@@ -194,7 +196,8 @@ class _FirstInput:
         """Return the box around the input; raise ValueError where it is not 2-D."""
         if not self._called:
             raise ValueError(
-                "`slice` cannot be guessed before the model was called; give one, such as slices.box((-1, 1), (-1, 1))."
+                "`slice` cannot be guessed, since the model was not called inside the `with` block; give one, such as "
+                "slices.box((-1, 1), (-1, 1))."
             )
         ask = "give one, such as slices.through(a, b, c) with three inputs"
         if not isinstance(self._seen, torch.Tensor):

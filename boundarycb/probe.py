@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from boundarycb.restore import buffers_kept, eval_mode, random_state_kept
+from boundarycb.restore import buffers_kept, eval_mode, logging_silenced, random_state_kept
 from boundarycb.types import Floats, Layer, Reading
 
 MAX_UNITS = 512
@@ -154,21 +154,21 @@ class _Watch(TorchFunctionMode):
             self._activation(op, args, kwargs)
         mark = self._mark_of_result(func, args, kwargs)
         result = func(*args, **kwargs)
-        if mark is not None and isinstance(result, torch.Tensor):
+        if mark is not None and isinstance(result, torch.Tensor) and not result.is_inference():
             key = id(result)
             self._marks[key] = (weakref.ref(result, lambda _: self._marks.pop(key, None)), result._version, mark)
         return result
 
     def _mark_of_result(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _Mark | None:
         place = _input_of_affine(func, args)
-        if place is not None:
+        if place is not None and isinstance(args[place], torch.Tensor) and not args[place].is_inference():
             source = args[place]
             return _Mark(Affine(self._running[-1], (_step(func, args, kwargs, place),)), source, source._version)
         if func in _FOLDED and _option(args, kwargs, 5, "training", False):
             self._note("a batch-norm has no running statistics, so values depend on which points run together")
         for place, value in enumerate(args[:2]):
             mark = self._mark(value)
-            if mark is not None and _keeps_affine(func, args, kwargs, place):
+            if mark is not None and _keeps_affine(func, args, kwargs, place) and not _names_batch(args, self._n):
                 affine = Affine(mark.affine.module, (*mark.affine.steps, _step(func, args, kwargs, place)))
                 return replace(mark, affine=affine)
         return None
@@ -223,6 +223,12 @@ def _option(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: 
     return args[place] if len(args) > place else kwargs.get(name, default)
 
 
+def _names_batch(args: tuple[Any, ...], n: int) -> bool:
+    """Return whether the number of points stands among the arguments, as in ``view(x.shape[0], -1)``: that holds for no other."""
+    sizes = [size for arg in args[1:] for size in (arg if isinstance(arg, (tuple, list, torch.Size)) else [arg])]
+    return any(isinstance(size, int) and not isinstance(size, bool) and size == n for size in sizes)
+
+
 def _keeps_affine(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int) -> bool:
     """Return whether `func` maps an affine map's result, which stands at `place`, by an affine map again."""
     if func in _ADDED:
@@ -235,12 +241,16 @@ def _keeps_affine(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappi
 
 
 def _input_of_affine(func: Callable[..., Any], args: tuple[Any, ...]) -> int | None:
-    """Return which argument `func` maps by an affine map, or None. The product of two activations is no such map."""
+    """Return which argument `func` maps by an affine map, or None. The product of two activations is no such map.
+
+    Weights given to a linear layer or a convolution are taken to be the same for all points, since they may be computed
+    (weight_norm); those of a plain product must be parameters.
+    """
     if func in _LAYERS and args:
         return 0
     if func in _PRODUCTS and len(args) > 1 and _constant(args[1]):
         return 0
-    if func in _ADDED_PRODUCTS and len(args) > 2 and _constant(args[2]):
+    if func in _ADDED_PRODUCTS and len(args) > 2 and _constant(args[0]) and _constant(args[2]):
         return 1
     return None
 
@@ -331,6 +341,8 @@ def probe(model: nn.Module, *, max_units: int = MAX_UNITS) -> Iterator[Prober]:
         scope.enter_context(random_state_kept({parameter.device for parameter in model.parameters()}))
         scope.enter_context(buffers_kept(model))
         scope.enter_context(eval_mode(model))
+        scope.enter_context(logging_silenced(model))
+        scope.enter_context(torch.inference_mode(False))  # its tensors have no version, by which we see what was written into
         scope.enter_context(torch.no_grad())
         scope.enter_context(_eager())
         running = scope.enter_context(_running_module(model))
@@ -359,11 +371,17 @@ def _running_module(model: nn.Module) -> Iterator[list[str]]:
             if isinstance(module, torch.jit.ScriptModule):
                 continue  # takes no hooks, and hides its activations
             handles.append(module.register_forward_pre_hook(lambda _module, _args, path=path: running.append(path)))
-            handles.append(module.register_forward_hook(lambda *_: (running.pop(), None)[1], always_call=True))
+            handles.append(module.register_forward_hook(lambda *_: _leave(running), always_call=True))
         yield running
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _leave(running: list[str]) -> None:
+    """Forget the module that ran last. Where a hook of the user's raised before ours ran, it was never entered."""
+    if len(running) > 1:
+        running.pop()
 
 
 def _home(model: nn.Module) -> tuple[torch.dtype, torch.device]:

@@ -112,10 +112,10 @@ class Recorder:
         This runs at every step and costs microseconds: `scalars` may be a function, called only when a sample is taken.
         """
         previous, self._asked = self._asked, max(step, self._asked)
-        if self._stopped or step <= previous:
+        if self._stopped or self._closed or step <= previous:
             return
         try:
-            due = self._due(previous, step)
+            due = bool(self._due(previous, step))
         except Exception as error:
             if not self.steps:
                 raise
@@ -126,7 +126,7 @@ class Recorder:
 
     def finish(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
         """Take the last sample, unless `step` was sampled already."""
-        if not self._stopped and (not self.steps or step > self.steps[-1]):
+        if not self._stopped and not self._closed and (not self.steps or step > self.steps[-1]):
             self.record(model, step, scalars)
 
     def record(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
@@ -177,14 +177,13 @@ class Recorder:
     # ------------------------------------------------------------------------------------------------------ one sample
 
     def _take(self, model: nn.Module, step: int, scalars: Mapping[str, Any]) -> None:
-        if callable(self._slice):
-            self._slice = self._slice()
-        capture, boundaries = look(model, self._slice, resolution=self._resolution, max_units=self._max_units)
+        plane = self._plane()
+        capture, boundaries = look(model, plane, resolution=self._resolution, max_units=self._max_units)
         first = self._first if self._first is not None else capture
         snapshot = Snapshot(
             step=step,
             time=time.time(),
-            slice=self._slice,
+            slice=plane,
             capture=capture,
             boundaries=boundaries,
             scalars=self._numbers(scalars),
@@ -196,13 +195,21 @@ class Recorder:
         self._first, self._before = first, capture
         self._say_notes(snapshot)
 
+    def _plane(self) -> Slice:
+        """Return the slice, which is found once and holds for the whole run."""
+        plane = self._slice() if callable(self._slice) else self._slice
+        if not isinstance(plane, Slice):
+            raise _no_slice(plane)
+        self._slice = plane
+        return plane
+
     def _numbers(self, scalars: Mapping[str, Any]) -> dict[str, float]:
         """Return what the loop logged as numbers; what is none is left out and said once."""
         numbers = {}
         for name, value in scalars.items():
             try:
                 numbers[name] = float(value)
-            except (TypeError, ValueError, RuntimeError):
+            except Exception:  # noqa: BLE001 - whatever a user's object raises, it is no number
                 self._say(
                     f"`{name}` was logged as {type(value).__name__}, which is no number or one-element tensor; it is left out."
                 )
@@ -311,10 +318,14 @@ def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
 def checked_slice(slice: Slice | Callable[[], Slice]) -> Slice | Callable[[], Slice]:
     """Return `slice`; raise TypeError where it is none."""
     if not isinstance(slice, Slice) and not callable(slice):
-        raise TypeError(
-            f"`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), got {type(slice).__name__}."
-        )
+        raise _no_slice(slice)
     return slice
+
+
+def _no_slice(given: object) -> TypeError:
+    return TypeError(
+        f"`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), got {type(given).__name__}."
+    )
 
 
 def checked_name(name: str) -> str:
@@ -338,6 +349,8 @@ def _measure(metric: Metric, sample: Sample) -> dict[str, dict[str, Any]]:
     """Return a metric's values by kind; raise TypeError, naming it, for one that cannot be kept."""
     kinds: dict[str, dict[str, Any]] = {"metrics": {}, "per_unit": {}, "tables": {}}
     for name, value in metric(sample).items():
+        if not isinstance(name, str):
+            raise TypeError(f"A metric names its values by text, got {name!r}.")
         if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
             kinds["per_unit"][name] = value
         elif isinstance(value, list) and all(_is_row(row) for row in value):

@@ -233,6 +233,15 @@ def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.allclose(got.points, want.points, atol=1e-12)
 
 
+def test_points_are_thinned_alike_on_stretched_slices() -> None:
+    """What is dropped is measured in cells of each axis, however long they are."""
+    plane = slices.box((0, 1), (0, 1000))
+    curve = grid.find_boundaries(by_hand(lambda x, y: y / 1000 - 0.5 - 0.3 * np.sin(6 * x)), plane, resolution=64)
+    same = grid.find_boundaries(by_hand(lambda x, y: y - 0.5 - 0.3 * np.sin(6 * x)), slices.box((0, 1), (0, 1)), resolution=64)
+    assert len(curve.points) == len(same.points)
+    assert np.allclose(curve.points / [1, 1000], same.points, atol=1e-9)
+
+
 def test_too_many_segments_thin_units_and_say_so() -> None:
     reader = grid.LineReader(max_segments=100)
     functions = [lambda x, y, k=k: np.sin((20 + k) * x) for k in range(8)]

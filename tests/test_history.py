@@ -67,6 +67,16 @@ def test_a_damaged_tail_leaves_what_is_before_it(tmp_path: Path, junk: bytes) ->
         assert load(path).steps == (0, 1)
 
 
+def test_damage_in_the_last_frame_costs_that_frame(tmp_path: Path) -> None:
+    path = written(tmp_path, [0, 1, 2]) / FILE
+    data = bytearray(path.read_bytes())
+    data[-200:-100] = bytes(100)
+    path.write_bytes(bytes(data))
+    with pytest.warns(BoundaryWarning, match="damaged after 2 snapshots"):
+        history = load(path)
+    assert [snapshot.step for snapshot in history] == [0, 1]
+
+
 def test_nothing_is_overwritten_and_steps_grow(tmp_path: Path) -> None:
     written(tmp_path, [5])
     with pytest.raises(FileExistsError, match="holds a history already; name another one"):

@@ -172,6 +172,35 @@ def test_training_is_the_same_bit_for_bit(pl: Any, tmp_path: Path) -> None:
     assert load(tmp_path).steps == tuple(range(13))
 
 
+def test_what_forward_logs_is_not_touched(pl: Any, tmp_path: Path) -> None:
+    class Logs(pl.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            y = self.net(x)
+            self.log("mean", y.mean(), on_step=True, on_epoch=True)
+            self.log_dict({"most": y.max()})
+            return y
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    metrics = []
+    for callbacks in ([], [callback_of(pl, every_n_steps=1, slice=SQUARE)]):
+        trainer = trainer_of(pl, tmp_path, *callbacks, max_epochs=2)
+        module = Logs()
+        trainer.fit(module, DataLoader(data(), batch_size=16))
+        assert not {"log", "log_dict"} & module.__dict__.keys()
+        metrics.append({name: float(value) for name, value in trainer.callback_metrics.items()})
+    assert metrics[0] == metrics[1]
+    assert len(load(tmp_path)) == 9
+
+
 def test_an_exception_keeps_the_users_error_and_makes_the_movie(pl: Any, tmp_path: Path) -> None:
     def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
         if self.global_step == 7:

@@ -148,6 +148,18 @@ def test_an_optimizer_with_a_closure_is_sampled_before_its_first_step(tmp_path: 
     assert np.array_equal(history[0].capture.on, capture(fresh, history.slice, resolution=16).on)
 
 
+def test_a_model_that_is_never_called_inside_is_told_at_the_first_step(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    model(torch.rand(4, 2)).sum().backward()  # before the block
+    with (
+        pytest.raises(ValueError, match="`slice` cannot be guessed, since the model was not called inside the `with` block"),
+        watch(model, optimizer, directory=tmp_path, schedule=[200], **SMALL) as recorder,
+    ):
+        optimizer.step()
+    assert recorder.steps == []
+
+
 def test_a_run_without_samples_says_why(tmp_path: Path) -> None:
     model = mlp(2, 4, 2)
     with (
@@ -289,7 +301,7 @@ def test_a_slice_that_cannot_be_guessed_is_asked_for(tmp_path: Path) -> None:
     ):
         loop(model, optimizer, inputs=3)
     with (
-        pytest.raises(ValueError, match="cannot be guessed before the model was called"),
+        pytest.raises(ValueError, match="`slice` cannot be guessed, since the model was not called inside"),
         watch(model, directory=tmp_path) as recorder,
     ):
         recorder.record(model, 0)

@@ -114,6 +114,23 @@ def test_what_is_not_finite_is_noted_by_unit() -> None:
     assert captured(lambda x, y: 1e308 * x, lambda x, y: 1e308 * np.abs(x)).undefined.tolist() == []  # large is not infinite
 
 
+def test_what_is_not_finite_in_one_band_is_not_forgotten_in_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 1)
+    states = captured(lambda x, y: x, lambda x, y: np.where(y < 1, np.inf, x), lambda x, y: np.where(y > 3, np.nan, x))
+    assert states.undefined.tolist() == [1, 2]
+
+
+def test_a_background_with_holes_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Moody(nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.relu(x) if x[:, 1].mean() < 3 else (torch.relu(x) > 0)
+
+    monkeypatch.setattr("boundarycb.engines.bands._BATCH_BYTES", 16 * 10)
+    states = capture(Moody(), PLANE, resolution=8)
+    assert states.field is None
+    assert states.notes == ("no background: the model's output is no vector a point",)
+
+
 def test_many_capped_layers_are_one_note() -> None:
     model = mlp(2, 20, 30, 2)
     assert capture(model, PLANE, resolution=8, max_units=16).notes == ("2 layers: 16 units each watched, of up to 30",)

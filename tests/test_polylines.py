@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import distance_to_lines
@@ -45,8 +46,8 @@ def test_no_segments_make_no_chain() -> None:
     assert (len(order), len(lengths)) == (0, 0)
 
 
-def test_one_long_cycle() -> None:
-    count = 5000
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 63, 64, 65, 5000])
+def test_cycles_of_every_length_stay_whole(count: int) -> None:
     order, lengths = chain(np.arange(count), (np.arange(count) + 1) % count)
     assert lengths.tolist() == [count]
     assert order.tolist() == list(range(count))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import random
 import warnings
@@ -181,12 +182,28 @@ def test_functional_layers_have_their_affine_map_behind_them() -> None:
     assert [layer.name for layer in reading.layers] == ["relu", "relu.call2", "tanh"]
 
 
+def test_a_transposed_weight_is_a_weight() -> None:
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(2, 2)
+            self.weight = nn.Parameter(torch.randn(5, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x @ self.weight.T)
+
+    with probe(Turned()) as forward:
+        forward(POINTS)
+        assert forward.calls[0].affine is not None
+
+
 class Chain(nn.Module):
     """A linear layer, something that follows, and a ReLU."""
 
     def __init__(self, follow: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
         self.fc, self.bn, self.bias = nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Parameter(torch.randn(4))
+        self.square = nn.Parameter(torch.randn(4, 4))
         self.bn.running_mean, self.bn.running_var = torch.randn(4), torch.rand(4) + 0.5
         self.follow = follow
 
@@ -209,6 +226,8 @@ MAPS: dict[str, tuple[Any, bool]] = {
     "batch statistics": (lambda m, h: F.batch_norm(h, None, None, training=True), False),
     "product with itself": (lambda m, h: h * h, False),
     "another activation": (lambda m, h: h + torch.tanh(h), False),
+    "batch named": (lambda m, h: h.view(h.shape[0], 4), False),
+    "added product": (lambda m, h: torch.addmm(h, h, m.square), False),
 }
 
 
@@ -404,6 +423,67 @@ def test_buffers_come_back_however_they_were_changed(change: Any, kept: torch.Te
     assert model.kept is buffer
     assert model.kept.shape == before.shape
     assert torch.allclose(model.kept.double(), before.double(), equal_nan=True)
+
+
+def test_sparse_buffers_are_no_obstacle() -> None:
+    sparse = torch.eye(3).to_sparse()
+    model = Buffered(lambda m: None, sparse)
+    read(model)
+    assert model.kept is sparse
+    assert torch.equal(sparse.to_dense(), torch.eye(3))
+
+
+def test_buffers_made_in_forward_are_taken_out_again() -> None:
+    def make(model: Any) -> None:
+        model.register_buffer("fresh", torch.ones(2), persistent=False)
+
+    model = Buffered(make, torch.ones(3))
+    read(model)
+    assert list(model._buffers) == ["kept"]
+    assert model._non_persistent_buffers_set == set()
+    assert list(model.state_dict()) == ["kept", "fc.weight", "fc.bias"]
+
+
+def test_inference_mode_is_no_obstacle() -> None:
+    model = mlp(2, 4, 3, 1)
+    want = read(model)
+    with torch.inference_mode():
+        got = read(model)
+        assert torch.is_inference_mode_enabled()
+    assert got.layers == want.layers
+    assert np.array_equal(got.z, want.z)
+
+    class Frozen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone, self.head = nn.Linear(2, 4), nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                features = torch.relu(self.backbone(x))
+            return torch.relu(self.head(features))
+
+    assert [layer.shape for layer in read(Frozen()).layers] == [(4,), (3,)]
+
+
+def test_a_hook_of_the_users_that_raises_leaves_the_names_right() -> None:
+    class Forgives(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bad, self.fc = nn.Linear(2, 3), nn.Linear(2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with contextlib.suppress(KeyError):
+                self.bad(x)
+            return torch.relu(self.fc(x))
+
+    def fails(*_: Any) -> None:
+        raise KeyError
+
+    before, inside = Forgives(), Forgives()
+    before.bad.register_forward_pre_hook(fails, prepend=True)
+    inside.bad.register_forward_hook(fails)
+    assert names(before) == names(inside) == ["fc"]
 
 
 def test_a_buffer_that_did_not_change_is_not_written_to() -> None:

@@ -254,9 +254,38 @@ def test_a_schedule_that_raises_later_ends_sampling_and_not_training(tmp_path: P
     assert recorder.steps == [0]
 
 
+def test_a_schedules_odd_answer_ends_sampling_and_not_training(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path, schedule=lambda previous, step: np.array([True, False])), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    with pytest.warns(BoundaryWarning, match="step 1: `schedule` failed"):
+        recorder.advance(model, 1)
+
+
+def test_a_recorder_closed_early_lets_training_go_on(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path, every_n_steps=1), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    recorder.close()
+    recorder.advance(model, 1)
+    recorder.finish(model, 2)
+    assert recorder.steps == [0]
+
+
+def test_samples_taken_by_hand_count_for_the_schedule(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path, every_n_steps=10), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    recorder.record(model, 12)
+    recorder.advance(model, 12)
+    recorder.advance(model, 5)  # a step back is no step
+    recorder.advance(model, 13)
+    recorder.advance(model, 21)
+    assert recorder.steps == [0, 12, 21]
+
+
 def test_wrong_arguments_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="`slice` must be made by boundarycb.slices, .* got tuple"):
         Recorder(tmp_path, ((-1, 1), (-1, 1)))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="`slice` must be made by boundarycb.slices, .* got int"):
+        Recorder(tmp_path, lambda: 5).record(mlp(2, 4, 2), 0)  # type: ignore[arg-type, return-value]
     for options in ({"max_units": 0}, {"resolution": 1}, {"image_size": 1}, {"every_n_steps": 0}):
         with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
             make(tmp_path, **options)

@@ -88,12 +88,22 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
         ValueError: the model calls other activations in another batch.
     """
     size = max(1, _BATCH_BYTES // (slice.origin.size * slice.origin.itemsize))
-    readings = [forward(slice.lift(part)) for part in np.array_split(points, -(-len(points) // size))]
-    first = readings[0]
-    if len(readings) == 1:
+    parts = np.array_split(points, -(-len(points) // size))
+    first = forward(slice.lift(parts[0]))
+    if len(parts) == 1:
         return first
-    if any(reading.layers != first.layers for reading in readings):
-        raise ValueError(_ANOTHER_PATH)
-    outputs = [reading.output for reading in readings if reading.output is not None]
-    output = np.concatenate(outputs) if len(outputs) == len(readings) else None
-    return Reading(first.layers, np.concatenate([reading.z for reading in readings]), output, first.gaps)
+    # Results are copied into place, since many small ones kept between large inputs would split the heap into pieces.
+    z = np.empty((len(points), first.z.shape[1]), first.z.dtype)
+    output = None if first.output is None else np.empty((len(points), first.output.shape[1]), first.output.dtype)
+    start = 0
+    for part in parts:
+        reading = first if start == 0 else forward(slice.lift(part))
+        if reading.layers != first.layers:
+            raise ValueError(_ANOTHER_PATH)
+        z[start : start + len(part)] = reading.z
+        if output is not None and reading.output is not None:
+            output[start : start + len(part)] = reading.output
+        elif output is not None:
+            output = None  # a background with holes is none
+        start += len(part)
+    return Reading(first.layers, z, output, first.gaps)

@@ -135,7 +135,7 @@ def _background(canvas: Canvas, plot: Box, field: Field | None, colours: Scheme)
 def _field_tones(field: Field, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the field's tones on a plot of `shape` (width, height): values are interpolated, classes are not."""
     low, high = field_span(field)
-    value = field.value.astype(np.float32)
+    value = field.value.astype(np.float64)
     undefined = ~np.isfinite(value)
     share = np.clip((np.where(undefined, low, value) - low) / ((high - low) or 1.0), 0, 1)
     winner = None if field.winner is None else _resized(field.winner.astype(np.int32), shape, Image.Resampling.NEAREST)
