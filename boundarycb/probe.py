@@ -418,9 +418,12 @@ def _failure(model: nn.Module, inputs: Floats, watch: _Watch, error: Exception) 
             f"{type(model).__name__} has no forward pass that can be called with inputs alone ({_words(error)}); define `forward`."
         )
     reached = f"after {watch.calls[-1].layer.name}" if watch.calls else "before its first activation"
+    # What fails before anything was activated, in an operation on the input, failed for the input's sake.
+    unfit = not watch.calls and isinstance(error, (RuntimeError, ValueError, TypeError, IndexError))
+    advice = "; give a `slice` whose points are inputs of the model." if unfit else "; the error is in its forward pass."
     return (
         f"{type(model).__name__} failed {reached} on inputs of shape {inputs.shape} taken from the slice "
-        f"({type(error).__name__}: {_words(error)}); give a `slice` whose points are inputs of the model."
+        f"({type(error).__name__}: {_words(error)}){advice}"
     )
 
 

@@ -138,12 +138,14 @@ class Recorder:
             scalars: numbers or one-element tensors to keep with the sample, or a function that gives them.
 
         Raises:
-            ValueError: `step` does not grow; or, at the first sample only, the model or the slice will not do.
+            ValueError: `step` is no whole number or does not grow; at the first sample only: the model or slice will not do.
             OSError: at the first sample only: the directory cannot be written to.
             RuntimeError: the recorder is closed.
         """
         if self._closed:
             raise RuntimeError("The recorder is closed; record inside the `with` block.")
+        if not hasattr(step, "__index__") or isinstance(step, bool) or step < 0:
+            raise ValueError(f"`step` must be a whole number of optimiser steps, 0 or more, got {step!r}.")
         if self.steps and step <= self.steps[-1]:
             raise ValueError(f"`step` must grow from sample to sample: got {step} after {self.steps[-1]}.")
         if self._stopped:

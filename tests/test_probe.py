@@ -599,6 +599,21 @@ def test_a_wrong_input_size_is_told_with_the_way_out() -> None:
         read(mlp(3, 4, 1))
 
 
+def test_an_error_in_forward_is_not_blamed_on_the_slice() -> None:
+    class Typo(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.head(self.fc(x))  # type: ignore[operator]
+
+    with pytest.raises(
+        ValueError, match="Typo failed before its first activation .*AttributeError: .*; the error is in its forward pass"
+    ):
+        read(Typo())
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(TypeError, match="`model` must be a torch.nn.Module, got str"), probe("model"):  # type: ignore[arg-type]
         pass

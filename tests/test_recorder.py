@@ -294,6 +294,9 @@ def test_wrong_arguments_are_named_at_once(tmp_path: Path) -> None:
 def test_misuse_is_named(tmp_path: Path) -> None:
     recorder, model = make(tmp_path), mlp(2, 4, 2)
     recorder.record(model, 5)
+    for odd in (2.5, True, -1, None):
+        with pytest.raises(ValueError, match="`step` must be a whole number of optimiser steps, 0 or more"):
+            recorder.record(model, odd)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="`step` must grow from sample to sample: got 5 after 5"):
         recorder.record(model, 5)
     recorder.close()
