@@ -78,7 +78,9 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> 
         for reader in readers:
             reader(band)
         start += rows
-        rows = max(1, _BAND_VALUES // max(1, reading.z.shape[1] * len(us)))
+        # What the forward pass computes counts, not the part of it that is watched: that is what takes the memory.
+        units = sum(layer.size for layer in layers)
+        rows = max(1, _BAND_VALUES // max(1, units * len(us)))
 
 
 def read(forward: Forward, slice: Slice, points: Floats) -> Reading:

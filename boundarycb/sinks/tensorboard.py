@@ -19,8 +19,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from boundarycb.types import History, Movie, Picture, Snapshot, warn
 
-ALL_IMAGES = "--samples_per_plugin images=1000"
-"""TensorBoard's flag that keeps every picture of a tag; its default keeps 10 and drops the first."""
+MORE_IMAGES = "--samples_per_plugin images=1000"
+"""TensorBoard's flag that keeps 1,000 pictures of a tag; its default keeps 10 and drops the first. (0 keeps none.)"""
 
 _SHOWN = 10  # pictures of a tag that TensorBoard keeps by default
 
@@ -31,7 +31,7 @@ _COLOURS = 3  # channels that a reader of the summary shall expect: palette imag
 
 _TEXTS = {
     "overlay": "Where units switch on or off (a line each, coloured by layer) over the network's output, on the run's fixed slice. "
-    f"TensorBoard keeps 10 pictures of a run unless it is started with `{ALL_IMAGES}`.",
+    f"TensorBoard keeps 10 pictures of a run unless it is started with `{MORE_IMAGES}`.",
     "panels": "The same lines, a plot for each layer.",
     "movie": "The whole run as one animation.",
 }
@@ -70,7 +70,9 @@ class TensorBoard:
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Write one sample. It is flushed soon, so that an open TensorBoard shows it at one of its next reloads."""
         if self._count == _SHOWN:
-            warn(f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {ALL_IMAGES} to see all.")
+            warn(
+                f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {MORE_IMAGES} to see up to 1,000."
+            )
         values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot.metrics)]
         if self._count % self._panels_every == 0:
             values.append(self._image("panels", images["panels"]))
