@@ -89,8 +89,8 @@ def main() -> None:
     print("net        bare ms  sample ms   / bare  contourpy ms  / sample  overlay ms   lines")
     for name, (width, depth) in NETS.items():
         model = net(width, depth)
-        states, lines = look(model, SQUARE, resolution=options.resolution)
-        snapshot = Snapshot(0, 0.0, SQUARE, states, lines)
+        seen = look(model, SQUARE, resolution=options.resolution)
+        snapshot = Snapshot(0, 0.0, SQUARE, seen.capture, seen.boundaries)
         contestants: dict[str, Callable[[], object]] = {
             "bare": partial(bare, model, points),
             "look": partial(look, model, SQUARE, resolution=options.resolution),
@@ -100,7 +100,7 @@ def main() -> None:
         ms = {key: 1000 * value for key, value in medians(contestants, options.repeats).items()}
         print(
             f"{name:10} {ms['bare']:8.1f} {ms['look']:10.1f} {ms['look'] / ms['bare']:7.1f} {ms['contourpy']:13.1f} "
-            f"{ms['contourpy'] / ms['look']:9.1f} {ms['overlay']:11.1f} {len(lines):7}"
+            f"{ms['contourpy'] / ms['look']:9.1f} {ms['overlay']:11.1f} {len(seen.boundaries):7}"
         )
 
 

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 
 from boundarycb.engines.bands import checked_resolution
-from boundarycb.probe import checked_max_units
+from boundarycb.probe import checked_max_units, random_state_kept
 from boundarycb.recorder import Recorder, checked_name, checked_slice, learning_rates
 from boundarycb.render.pictures import checked_size
-from boundarycb.restore import random_state_kept
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.sinks.gif import spread

@@ -23,13 +23,13 @@ from torch.optim import Optimizer
 from boundarycb import metrics as metrics_module
 from boundarycb.engines.bands import checked_resolution
 from boundarycb.history import FILE, HistoryWriter, load
-from boundarycb.probe import MAX_UNITS, checked_max_units
+from boundarycb.probe import MAX_UNITS, Trace, checked_max_units
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.render.pictures import checked_size
-from boundarycb.sampling import RESOLUTION, look
+from boundarycb.sampling import RESOLUTION, Look, look
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import Capture, History, Metric, Picture, Sample, Sink, Slice, Snapshot, warn
+from boundarycb.types import Capture, History, Metric, Picture, Sample, Sink, Slice, Snapshot, Value, warn
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +88,8 @@ class Recorder:
         self._history: HistoryWriter | None = None
         self._first: Capture | None = None
         self._before: Capture | None = None
+        self._traces: tuple[Trace, ...] = ()
+        self._past: Mapping[str, Value] = {}
         self._logged: dict[str, Any] = {}
         self._asked = 0
         self._said: set[str] = set()
@@ -174,28 +176,44 @@ class Recorder:
         if self.steps:
             log.info("%d samples, steps %d to %d, are in %s.", len(self.steps), self.steps[0], self.steps[-1], self.directory)
         self._first = self._before = None
+        self._traces, self._past = (), {}
         self.seconds += time.perf_counter() - start
 
     # ------------------------------------------------------------------------------------------------------ one sample
 
     def _take(self, model: nn.Module, step: int, scalars: Mapping[str, Any]) -> None:
         plane = self._plane()
-        capture, boundaries = look(model, plane, resolution=self._resolution, max_units=self._max_units)
-        first = self._first if self._first is not None else capture
+        seen = look(
+            model,
+            plane,
+            resolution=self._resolution,
+            max_units=self._max_units,
+            trace=any(getattr(_plain(metric), "needs", None) == "trace" for metric in self._metrics),
+            before=self._traces,
+        )
+        capture = seen.capture
+        sample = self._sample(step, seen)
         snapshot = Snapshot(
             step=step,
             time=time.time(),
             slice=plane,
             capture=capture,
-            boundaries=boundaries,
+            boundaries=seen.boundaries,
             scalars=self._numbers(scalars),
-            **self._measured(Sample(capture, boundaries, self._before, first)),
+            **self._measured(sample),
         )
         self._keep(snapshot)
         self.steps.append(step)
         self._asked = max(step, self._asked)
-        self._first, self._before = first, capture
-        self._say_notes(snapshot)
+        self._first, self._before, self._traces = sample.first, capture, seen.traces
+        self._past = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
+        self._say_notes(snapshot, seen.notes)
+
+    def _sample(self, step: int, seen: Look) -> Sample:
+        """Return what metrics may look at. Where the layers are others than before, there is nothing to compare with."""
+        if self._before is None or self._before.layers != seen.capture.layers:
+            return Sample(seen.capture, seen.boundaries, None, seen.capture, step)
+        return Sample(seen.capture, seen.boundaries, self._before, self._first, step, seen.moves, self._past)
 
     def _plane(self) -> Slice:
         """Return the slice, which is found once and holds for the whole run."""
@@ -250,7 +268,7 @@ class Recorder:
             if not self.steps:
                 raise
             parts.remove(part)
-            name = getattr(part, "__name__", type(part).__name__)
+            name = getattr(_plain(part), "__name__", type(part).__name__)
             warn(f"{name} failed and is dropped; training and other outputs go on. {_words(error)}")
             return None
 
@@ -268,8 +286,8 @@ class Recorder:
 
     # ------------------------------------------------------------------------------------------------------------ words
 
-    def _say_notes(self, snapshot: Snapshot) -> None:
-        for note in snapshot.notes:
+    def _say_notes(self, snapshot: Snapshot, more: Sequence[str]) -> None:
+        for note in (*snapshot.notes, *more):
             self._say(note, f"step {snapshot.step}: {note}.")
 
     def _say(self, what: str, words: str | None = None) -> None:
@@ -364,6 +382,13 @@ def _measure(metric: Metric, sample: Sample) -> dict[str, dict[str, Any]]:
                 f"`{name}` must be a number, an array of numbers or a list of dicts of numbers and text, got {value!r:.80}."
             )
     return kinds
+
+
+def _plain(part: Any) -> Any:
+    """Return what a ``functools.partial`` calls; anything else as it is."""
+    while isinstance(part, partial):
+        part = part.func
+    return part
 
 
 def _is_row(row: Any) -> bool:

@@ -3,26 +3,98 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from torch import nn
 
 from boundarycb.engines import grid
-from boundarycb.engines.bands import sweep
+from boundarycb.engines.bands import batches, centres, sweep
 from boundarycb.engines.masks import MaskReader
-from boundarycb.probe import MAX_UNITS, probe
+from boundarycb.engines.straight import planes
+from boundarycb.probe import MAX_UNITS, Budget, Prober, Trace, compare, joined, probe
 from boundarycb.render import draw_overlay
-from boundarycb.types import Boundaries, Capture, Picture, Slice, Snapshot
+from boundarycb.types import Boundaries, Capture, Floats, Moves, Picture, Slice, Snapshot
 
 RESOLUTION = 128
 _ENGINES = {"auto": grid.find_boundaries, "grid": grid.find_boundaries}
 
 
-def look(model: nn.Module, slice: Slice, *, resolution: int = RESOLUTION, max_units: int = MAX_UNITS) -> tuple[Capture, Boundaries]:
-    """Return the on/off states, the output and the boundaries of `model` on `slice`; arguments as of :func:`capture`."""
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What one look at a model gave.
+
+    Args:
+        capture: on/off states and output.
+        boundaries: the lines.
+        traces: what the next look compares with; empty unless it was asked for.
+        moves: what moved since the look that gave the traces before, by layer.
+        notes: what was left out of the traces, in words.
+    """
+
+    capture: Capture
+    boundaries: Boundaries
+    traces: tuple[Trace, ...] = ()
+    moves: Mapping[str, Moves] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def look(
+    model: nn.Module,
+    slice: Slice,
+    *,
+    resolution: int = RESOLUTION,
+    max_units: int = MAX_UNITS,
+    trace: bool = False,
+    before: Sequence[Trace] = (),
+) -> Look:
+    """Return what `model` does on `slice`.
+
+    Args:
+        model: any module; it is run in eval mode and left as it was.
+        slice: where to look.
+        resolution: grid points a side.
+        max_units: watched units a layer.
+        trace: whether to run a traced pass too, for metrics that need it.
+        before: the traces of the last look, to compare with.
+    """
     masks, lines = MaskReader(resolution), grid.LineReader()
     with probe(model, max_units=max_units) as forward:
         sweep(forward, slice, resolution, masks, lines)
-    return masks.result(), lines.result()
+        if not trace:
+            return Look(masks.result(), lines.result())
+        allowed = Budget.of(forward.calls, resolution)
+        points = centres(slice, allowed.side)
+        traces = _traced(forward, slice, points, allowed.names)
+        moves = compare(before, traces) if before else {}
+    capture = replace(masks.result(), strength=_strengths(traces), planes=_planes(slice, points, traces))
+    return Look(capture, lines.result(), traces, moves, _left_out(allowed))
+
+
+def _traced(forward: Prober, slice: Slice, points: Floats, names: Collection[str]) -> tuple[Trace, ...]:
+    """Return the traces at `points`, run in batches whose inputs take a bounded number of bytes."""
+    return joined([forward.trace(slice.lift(part), names) for part in batches(slice, points)])
+
+
+def _strengths(traces: Sequence[Trace]) -> Floats:
+    return np.concatenate([one.strength.cpu().numpy() for one in traces])
+
+
+def _planes(slice: Slice, points: Floats, traces: Sequence[Trace]) -> Floats:
+    """Return the planes of the units that are affine in the input, NaN for all others (U, 3)."""
+    return np.concatenate(
+        [
+            planes(slice, points, one.z.double().cpu().numpy()) if one.first else np.full((one.z.shape[1], 3), np.nan)
+            for one in traces
+        ]
+    )
+
+
+def _left_out(allowed: Budget) -> tuple[str, ...]:
+    if not allowed.left_out:
+        return ()
+    return (f"drift of {', '.join(allowed.left_out)} is not split into its parts, since weights and inputs take too much memory",)
 
 
 def capture(model: nn.Module, slice: Slice, *, resolution: int = RESOLUTION, max_units: int = MAX_UNITS) -> Capture:
@@ -81,5 +153,5 @@ def overlay(
         max_units: watched units a layer.
         image_size: the plot's longer side in pixels, 64 to 4096.
     """
-    states, lines = look(model, slice, resolution=resolution, max_units=max_units)
-    return draw_overlay(Snapshot(0, time.time(), slice, states, lines), image_size, title=type(model).__name__)
+    seen = look(model, slice, resolution=resolution, max_units=max_units)
+    return draw_overlay(Snapshot(0, time.time(), slice, seen.capture, seen.boundaries), image_size, title=type(model).__name__)

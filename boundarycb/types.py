@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -270,6 +270,9 @@ class Capture:
         field: the output, or None where the model's output is no vector per point.
         notes: what was left out or is not finite, in words.
         undefined: indices (k,) of the units, among all U, that were NaN or infinite somewhere; their states mean nothing.
+        strength: float64 (U,), mean absolute activation (of a convolution: over its channel's positions), or None; not stored.
+        planes: float64 (U, 3), for units that are affine on the slice the gradient there, in input lengths, and the value at its
+            centre; NaN for others; or None; not stored.
     """
 
     layers: tuple[Layer, ...]
@@ -278,6 +281,8 @@ class Capture:
     field: Field | None = None
     notes: tuple[str, ...] = ()
     undefined: NDArray[np.int64] = dataclass_field(default_factory=lambda: np.empty(0, np.int64))
+    strength: Floats | None = None
+    planes: Floats | None = None
 
     def __post_init__(self) -> None:
         units = sum(len(layer.kept) for layer in self.layers)
@@ -388,18 +393,51 @@ class Boundaries:
 # ------------------------------------------------------------------------------------------------------- samples, history
 
 
+Value = float | int | Array | list[dict[str, Any]]
+"""What a metric gives for one name: a number, an array (most often one value a kept unit), or a small table (one dict a row)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """At how many points the units of a layer changed their state since the last sample, by what took its new value.
+
+    A coalition is a number from 0 to 7 whose bits say what is new: 1 the unit's offset, 2 the rest of its map, 4 its input. So
+    row 7 counts the points that flipped, and row 0 is zero.
+
+    Args:
+        points: points that were looked at, evenly spread over the slice.
+        geometry: int64 (8, units); the offset is the distance of the hyperplane from the old inputs' mean, the rest its normal.
+        cause: int64 (8, units); the offset is the bias parameter, the rest the weights.
+        gauge: ``canonical`` where inputs are measured in units of the weights that made them, ``own`` where as they are.
+    """
+
+    points: int
+    geometry: NDArray[np.int64]
+    cause: NDArray[np.int64]
+    gauge: Literal["canonical", "own"] = "canonical"
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """What a metric may look at: this step's capture and boundaries, and the captures of the last sample and of the first."""
+    """What a metric may look at.
+
+    Args:
+        now: this step's capture.
+        boundaries: this step's lines.
+        before: the last sample's capture; None at the first sample, or where the layers changed.
+        first: the first sample's capture.
+        step: optimiser steps taken.
+        moves: what moved since the last sample, by layer; only for metrics that say ``@needs("trace")``.
+        past: all values that the metrics gave at the last sample, by name.
+    """
 
     now: Capture
     boundaries: Boundaries
     before: Capture | None = None
     first: Capture | None = None
-
-
-Value = float | int | Array | list[dict[str, Any]]
-"""What a metric gives for one name: a number, a per-unit array, or a small table (one dict a row)."""
+    step: int = 0
+    moves: Mapping[str, Moves] = dataclass_field(default_factory=dict)
+    past: Mapping[str, Value] = dataclass_field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -501,7 +539,24 @@ Forward = Callable[[Floats], Reading]
 """Runs the model on inputs float64 (n, *input_shape). Made by the probe, valid inside its ``with`` block only."""
 
 Metric = Callable[[Sample], Mapping[str, Value]]
-"""A pure function from a sample to numbers, per-unit arrays and small tables by name."""
+"""A pure function from a sample to numbers, arrays and small tables by name; :func:`needs` says what it takes to compute."""
+
+MetricType = TypeVar("MetricType", bound=Metric)
+
+
+def needs(part: Literal["trace"]) -> Callable[[MetricType], MetricType]:
+    """Return a decorator that says what a metric needs besides captures and boundaries; it is made only where a metric says so.
+
+    ``trace``: a second, smaller forward pass that keeps inputs and weights; it gives ``sample.moves`` and the captures'
+        ``strength``
+    and ``planes``.
+    """
+
+    def mark(metric: MetricType) -> MetricType:
+        metric.needs = part  # type: ignore[attr-defined]
+        return metric
+
+    return mark
 
 
 class History(Protocol):

@@ -89,8 +89,7 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
     Raises:
         ValueError: the model calls other activations in another batch.
     """
-    size = max(1, _BATCH_BYTES // (slice.origin.size * slice.origin.itemsize))
-    parts = np.array_split(points, -(-len(points) // size))
+    parts = batches(slice, points)
     first = forward(slice.lift(parts[0]))
     if len(parts) == 1:
         return first
@@ -109,3 +108,16 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
             output = None  # a background with holes is none
         start += len(part)
     return Reading(first.layers, z, output, first.gaps)
+
+
+def batches(slice: Slice, points: Floats) -> list[Floats]:
+    """Return `points` in parts whose inputs take a bounded number of bytes."""
+    size = max(1, _BATCH_BYTES // (slice.origin.size * slice.origin.itemsize))
+    return np.array_split(points, -(-len(points) // size))
+
+
+def centres(slice: Slice, side: int) -> Floats:
+    """Return the slice coordinates (side * side, 2) of the pixel centres of a grid, row by row."""
+    us, vs = slice.nodes(side)
+    u, v = np.meshgrid(us[1:-1], vs[1:-1])
+    return np.stack([u.ravel(), v.ravel()], axis=1)

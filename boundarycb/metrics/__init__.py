@@ -6,16 +6,23 @@ A metric is any callable of that signature; it needs no registration and no base
         return {"lines/all": len(sample.boundaries)}
 
     BoundaryCallback(metrics=[*boundarycb.metrics.default(), lines])
+
+One that looks at ``sample.moves``, or at a capture's ``strength`` or ``planes``, says so with ``@metrics.needs("trace")``.
 """
 
 from __future__ import annotations
 
+from boundarycb.metrics.cause import drift_causes
+from boundarycb.metrics.copycat import copycats
+from boundarycb.metrics.dormant import dormant_units
+from boundarycb.metrics.drift import drift_parts
+from boundarycb.metrics.line import line_motion
 from boundarycb.metrics.share import on_share
-from boundarycb.types import Metric
+from boundarycb.types import Metric, needs
 
-__all__ = ["default", "on_share"]
+__all__ = ["copycats", "default", "dormant_units", "drift_causes", "drift_parts", "line_motion", "needs", "on_share"]
 
 
 def default() -> list[Metric]:
     """Return the metrics that are computed unless the user says otherwise."""
-    return [on_share]
+    return [on_share, drift_parts, drift_causes, line_motion, copycats, dormant_units]

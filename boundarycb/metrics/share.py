@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from boundarycb.types import Bits, Sample, Value, spans_of
+from boundarycb.metrics.masks import count_ones, defined, mean
+from boundarycb.types import Sample, Value, spans_of
 
 
 def on_share(sample: Sample) -> dict[str, Value]:
@@ -26,19 +26,9 @@ def on_share(sample: Sample) -> dict[str, Value]:
     (0.625, [0.25, 1.0])
     """
     capture = sample.now
-    shares = count_ones(capture.on) / capture.resolution**2
-    shares[capture.undefined] = np.nan
+    shares = np.where(defined(capture), count_ones(capture.on) / capture.resolution**2, np.nan)
     values: dict[str, Value] = {}
     for name, span in spans_of(capture.layers).items():
-        defined = shares[span][~np.isnan(shares[span])]
-        values[f"on/share/{name}"] = float(defined.mean()) if len(defined) else float("nan")
+        values[f"on/share/{name}"] = mean(shares[span])
         values[f"on/share_per_unit/{name}"] = shares[span].astype(np.float32)
     return values
-
-
-_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1).astype(np.uint8)
-
-
-def count_ones(bits: Bits) -> NDArray[np.int64]:
-    """Return the number of set bits of each row of packed `bits` (U, bytes), int64 (U,)."""
-    return np.asarray(_ONES[bits].sum(axis=1, dtype=np.int64))

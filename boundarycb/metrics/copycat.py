@@ -1,0 +1,149 @@
+"""Which units of a layer have become copies of each other."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boundarycb.metrics.chance import FLOOR, chance_of_lines, chance_of_masks
+from boundarycb.metrics.clusters import complete_linkage
+from boundarycb.metrics.masks import defined, phi
+from boundarycb.types import Capture, Floats, Sample, Value, spans_of
+
+MAX_UNITS = 256
+"""Units a layer that are compared with each other, evenly spread where a layer has more."""
+
+_CLOSEST = 10  # rows of the table of closest pairs
+
+
+def copycats(sample: Sample) -> dict[str, Value]:
+    r"""Return how alike the on/off patterns of a layer's units are, and what chance alone would give.
+
+    The likeness of two units is :math:`|\varphi|`, the absolute phi coefficient of their on/off states over the slice
+    (:func:`~boundarycb.metrics.masks.phi`): 1 for the same boundary, whichever side is on; 0 for what two unrelated ones have in
+    common. Units that do not switch on the slice have none, and are counted by :func:`~boundarycb.metrics.dormant.dormant_units`
+    instead.
+
+    Of many lines some pair is always alike. *Copycats* are pairs at or above the layer's chance level, which is fixed at the
+    first sample as the highest of: 0.95; what the most alike pair of as many random lines exceeds in one set of twenty
+    (:func:`~boundarycb.metrics.chance.chance_of_lines`); and the most alike two of the run's own first patterns, mirrored and
+    turned (:func:`~boundarycb.metrics.chance.chance_of_masks`).
+
+    By layer:
+
+    * ``copycat/max_phi``: likeness of the most alike pair, 0 to 1; NaN with fewer than two live units.
+    * ``copycat/chance``: the level to compare it with.
+    * ``copycat/pairs``: number of copycat pairs. ``copycat/new_pairs``: those that were below the level at the first sample.
+    * ``copycat/largest_cluster``: units in the largest group of which all pairs are copycats (complete linkage); 1 if there is
+      none.
+    * ``copycat/share``: 1 - groups / live units, with single units as groups: the share of live units that repeat another. 0 to 1.
+    * ``copycat/effective_units``: :math:`(\sum \lambda)^2 / \sum \lambda^2` with the eigenvalues of the matrix of phi: 1 if all
+      are copies, the number of live units if all are uncorrelated.
+
+    Arrays: ``copycat/phi/<layer>`` float16 (k, k), signed, NaN for units that do not switch; ``copycat/units/<layer>`` (k,), the
+    units' flat indices in the layer; ``copycat/since/<layer>`` (pairs, 3): two places in these and the step since when the pair
+    is without a break at or above the level. Table: ``copycat/closest``, the ten most alike pairs of each layer.
+
+    The same boundary is not yet the same function: in deeper layers the values may differ, and a mirrored pair is not redundant.
+    Source: "copycat neurons", GINN (arXiv:1810.01860, section 7). Cost: a matrix product of U x P x U a layer; at most 256 units
+    of a layer are compared.
+
+    >>> from boundarycb.types import Boundaries, Layer
+    >>> layer = Layer("fc", "relu", (3,), (0, 1, 2))
+    >>> empty = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0), (layer,))
+    >>> state = Capture((layer,), 2, np.packbits([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0]], axis=1))
+    >>> values = copycats(Sample(state, empty))
+    >>> [values[f"copycat/{name}/fc"] for name in ("max_phi", "pairs", "largest_cluster", "effective_units")]
+    [1.0, 1, 2, 1.8]
+    """
+    values: dict[str, Value] = {}
+    table: list[dict[str, Any]] = []
+    for layer, span in zip(sample.now.layers, spans_of(sample.now.layers).values(), strict=True):
+        places = np.linspace(0, len(layer.kept) - 1, min(len(layer.kept), MAX_UNITS)).round().astype(int)
+        units, columns = np.array(layer.kept, dtype=np.int64)[places], span.start + places
+        matrix = _matrix(sample.now, columns)
+        likeness = _likeness(matrix)
+        level = _level(sample, layer.name, columns)
+        since = _since(sample, layer.name, np.argwhere(likeness >= level))
+        values |= {f"copycat/{name}/{layer.name}": value for name, value in _numbers(matrix, likeness, level).items()}
+        values[f"copycat/new_pairs/{layer.name}"] = _new_pairs(sample, columns, since, level)
+        values[f"copycat/phi/{layer.name}"] = matrix.astype(np.float16)
+        values[f"copycat/units/{layer.name}"] = units
+        values[f"copycat/since/{layer.name}"] = since
+        table += _closest(layer.name, units, matrix, level, since)
+    return {**values, "copycat/closest": table}
+
+
+def _matrix(capture: Capture, columns: NDArray[np.int64]) -> Floats:
+    """Return phi of the units `columns`, (k, k); NaN for those that do not switch, or are undefined."""
+    matrix = phi(capture.on[columns], capture.resolution**2)
+    out = ~(defined(capture) & capture.switching())[columns]
+    matrix[out] = matrix[:, out] = np.nan
+    return matrix
+
+
+def _likeness(matrix: Floats) -> Floats:
+    """Return the upper triangle of the absolute values, -1 elsewhere and where there is none."""
+    return np.where(np.triu(~np.isnan(matrix), 1), np.nan_to_num(abs(matrix)), -1.0)
+
+
+def _level(sample: Sample, layer: str, columns: NDArray[np.int64]) -> float:
+    """Return the level that was fixed at the first sample, or fix it."""
+    fixed = sample.past.get(f"copycat/chance/{layer}")
+    if isinstance(fixed, float):
+        return fixed
+    if len(columns) < 2:
+        return math.nan
+    first = sample.now if sample.first is None else sample.first
+    known = columns[defined(first)[columns]]
+    return float(np.nanmax([FLOOR, chance_of_lines(len(columns)), chance_of_masks(first.on[known], first.resolution)]))
+
+
+def _numbers(matrix: Floats, likeness: Floats, level: float) -> dict[str, float]:
+    live = np.flatnonzero(~np.isnan(np.diag(matrix)))
+    inner = matrix[np.ix_(live, live)]
+    groups = complete_linkage(abs(inner), level)
+    repeated = sum(len(group) - 1 for group in groups)
+    return {
+        "max_phi": float(likeness.max()) if len(live) > 1 else math.nan,
+        "chance": level,
+        "pairs": float((likeness >= level).sum()),
+        "largest_cluster": float(len(groups[0]) if groups else min(1, len(live))),
+        "share": repeated / len(live) if len(live) else math.nan,
+        "effective_units": len(live) ** 2 / float((inner**2).sum()) if len(live) else math.nan,
+    }
+
+
+def _since(sample: Sample, layer: str, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return (pairs, 3): the pair and the step since when it is one; that of the last sample where it was one there."""
+    past = sample.past.get(f"copycat/since/{layer}")
+    known = {(int(i), int(j)): int(step) for i, j, step in past} if isinstance(past, np.ndarray) else {}
+    steps = [known.get((int(i), int(j)), sample.step) for i, j in pairs]
+    return np.column_stack([pairs, np.array(steps, dtype=np.int64)]).astype(np.int64)
+
+
+def _new_pairs(sample: Sample, columns: NDArray[np.int64], since: NDArray[np.int64], level: float) -> float:
+    """Return how many of the pairs were below the level at the first sample, or had no likeness there."""
+    if not len(since) or sample.first is None or sample.first is sample.now:
+        return 0.0
+    involved = np.unique(since[:, :2])
+    then = np.searchsorted(involved, since[:, :2])
+    before = _matrix(sample.first, columns[involved])[then[:, 0], then[:, 1]]
+    return float((~(abs(before) >= level)).sum())
+
+
+def _closest(layer: str, units: NDArray[np.int64], matrix: Floats, level: float, since: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Return a row for each of the layer's most alike pairs."""
+    likeness = _likeness(matrix)
+    steps = {(int(i), int(j)): int(step) for i, j, step in since}
+    rows = []
+    for place in np.argsort(-likeness, axis=None, kind="stable")[:_CLOSEST]:
+        i, j = divmod(int(place), len(matrix))
+        if likeness[i, j] < 0:
+            break
+        pair = {"layer": layer, "unit": int(units[i]), "other": int(units[j]), "phi": float(matrix[i, j])}
+        rows.append({**pair, "chance": level, "since": steps.get((i, j))})
+    return rows

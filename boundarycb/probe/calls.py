@@ -1,0 +1,246 @@
+"""Sees the activation calls of a forward pass.
+
+Activations are functions in the end: ``nn.ReLU`` calls ``F.relu``, a model may call ``torch.relu`` or ``x.relu_()`` itself. A
+``TorchFunctionMode`` around our own forward pass, and around nothing else, sees all of them, and reads the pre-activation *before*
+the call, since an in-place activation overwrites it.
+
+What is known of a tensor is kept beside it: the affine map that made it, for the layer's name and for making it again; and, in
+a traced pass, the scale of its channels. It is void once the tensor was written into.
+"""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from boundarycb.probe.affine import (
+    Affine,
+    Step,
+    input_of_affine,
+    keeps_affine,
+    option,
+    uses_batch_statistics,
+)
+from boundarycb.types import Layer
+
+T = TypeVar("T")
+
+# ------------------------------------------------------------------------------------------------ what is an activation
+
+ACTIVATIONS = tuple(
+    "relu relu6 leaky_relu prelu rrelu elu selu celu gelu silu mish softplus softsign sigmoid tanh logsigmoid "  # noqa: SIM905
+    "hardtanh hardsigmoid hardswish tanhshrink softshrink hardshrink threshold glu".split()
+)
+_SPELLINGS = {"logsigmoid": ("log_sigmoid",), "threshold": ("_threshold",), "sigmoid": ("expit",)}
+
+
+def _activation_table() -> dict[Callable[..., Any], str]:
+    """Return every function object that is an activation, with its canonical name: one place for 90 spellings."""
+    table: dict[Callable[..., Any], str] = {}
+    for op in ACTIVATIONS:
+        for name in (op, *_SPELLINGS.get(op, ())):
+            for home in (F, torch, torch.Tensor, torch.special):
+                for spelling in (name, name + "_"):
+                    function = getattr(home, spelling, None)
+                    if callable(function):
+                        table[function] = op
+    return table
+
+
+_TABLE = _activation_table()
+
+# ------------------------------------------------------------------------------------------------ what is known of a tensor
+
+
+class Known(Generic[T]):
+    """What is known of tensors, by their identity. It goes with the tensor, and is void once something was written into it."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[torch.Tensor], int, T]] = {}
+
+    def put(self, tensor: Any, what: T) -> None:
+        """Remember `what` of `tensor`; of anything else than a tensor nothing."""
+        if isinstance(tensor, torch.Tensor) and not tensor.is_inference():
+            key = id(tensor)
+            self._entries[key] = (weakref.ref(tensor, lambda _: self._entries.pop(key, None)), tensor._version, what)
+
+    def get(self, tensor: Any) -> T | None:
+        """Return what is known of `tensor`, or None."""
+        alive, version, what = self._entries.get(id(tensor), (None, 0, None))
+        return what if alive is not None and alive() is tensor and getattr(tensor, "_version", None) == version else None
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """How a tensor was made.
+
+    Args:
+        affine: the affine map that made it.
+        source: that map's input.
+        version: the input's version; another one means that it was written into since.
+        earlier: activation calls before the map's.
+    """
+
+    affine: Affine
+    source: torch.Tensor
+    version: int
+    earlier: int
+
+
+# ------------------------------------------------------------------------------------------------------------- the calls
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One activation call.
+
+    Args:
+        layer: its layer.
+        z: the kept units' pre-activations (n, kept).
+        affine: the affine map that made them, if any.
+        memory: bytes that the map's weights take, and its input for one point.
+    """
+
+    layer: Layer
+    z: torch.Tensor
+    affine: Affine | None
+    memory: tuple[int, int]
+
+
+class CallWatch(TorchFunctionMode):
+    """Sees the activation calls of one forward pass of `n` points.
+
+    Args:
+        n: points.
+        running: paths of the modules that are running, the innermost last.
+        max_units: kept units a layer.
+    """
+
+    def __init__(self, n: int, running: list[str], max_units: int) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.gaps: list[str] = []
+        self._n = n
+        self._running = running
+        self._max_units = max_units
+        self._names: set[str] = set()
+        self._marks: Known[Mark] = Known()  # a mark goes with its tensor, and holds the layer's input no longer than that
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        op = _TABLE.get(func)
+        seen = None if op is None else self._activation(op, args, kwargs)
+        mark = self._mark_of_result(func, args, kwargs)
+        result = func(*args, **kwargs)
+        if mark is not None:
+            self._marks.put(result, mark)
+        self._follow(func, args, kwargs, result, seen)
+        return result
+
+    def _follow(
+        self,
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        result: Any,
+        seen: tuple[Call, Mark | None] | None,
+    ) -> None:
+        """Do what a traced pass does after a function ran; `seen`: the activation call that it was, and how its input was made."""
+
+    def _mark_of_result(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Mark | None:
+        place = input_of_affine(func, args)
+        if place is not None and isinstance(args[place], torch.Tensor) and not args[place].is_inference():
+            source = args[place]
+            return Mark(Affine(self._running[-1], (Step.of(func, args, kwargs, place),)), source, source._version, len(self.calls))
+        if uses_batch_statistics(func, args, kwargs):
+            self._note("a batch-norm has no running statistics, so values depend on which points run together")
+        for place, value in enumerate(args[:2]):
+            mark = self._marks.get(value)
+            if mark is not None and keeps_affine(func, args, kwargs, place) and not _names_batch(args, self._n):
+                return replace(mark, affine=mark.affine.then(Step.of(func, args, kwargs, place)))
+        return None
+
+    def _activation(self, op: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, Mark | None] | None:
+        source = option(args, kwargs, 0, "input", None)
+        if not isinstance(source, torch.Tensor) or not source.is_floating_point():
+            return None
+        mark = self._marks.get(source)
+        name = self._name(op, mark)
+        # An input that was written into since cannot be mapped again: its name still holds, the map does not.
+        affine = mark.affine if mark is not None and mark.source._version == mark.version else None
+        z = source
+        if op == "glu":
+            gate = Step(second_half, (None, option(args, kwargs, 1, "dim", -1)), {}, 0)
+            z, affine = gate(source), None if affine is None else affine.then(gate)
+        rows = per_point(z, self._n)
+        if rows is None:
+            self._note(f"{name}: left out, since its pre-activation of shape {tuple(z.shape)} is not one row a point")
+            return None
+        shape = tuple(rows.shape[1:])
+        kept = _spread(int(np.prod(shape, dtype=np.int64)), self._max_units)
+        memory = (0, 0) if affine is None or mark is None else (affine.bytes(), mark.source.nbytes // self._n)
+        call = Call(Layer(name, op, shape, kept), units_of_rows(rows, kept).detach().clone(), affine, memory)
+        self.calls.append(call)
+        return call, mark
+
+    def _note(self, gap: str) -> None:
+        if gap not in self.gaps:
+            self.gaps.append(gap)
+
+    def _name(self, op: str, mark: Mark | None) -> str:
+        path = mark.affine.module if mark is not None else self._running[-1]
+        path = path.replace("_orig_mod.", "").removesuffix("_orig_mod")  # torch.compile's wrapper is no module of the user's
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", path).strip(".") or op
+        name, count = base, 1
+        while name in self._names:
+            count += 1
+            name = f"{base}.call{count}"
+        self._names.add(name)
+        return name
+
+
+def _names_batch(args: tuple[Any, ...], n: int) -> bool:
+    """Return whether the number of points stands among the arguments, as in ``view(x.shape[0], -1)``: that holds for no other."""
+    sizes = [size for arg in args[1:] for size in (arg if isinstance(arg, (tuple, list, torch.Size)) else [arg])]
+    return any(isinstance(size, int) and not isinstance(size, bool) and size == n for size in sizes)
+
+
+def second_half(tensor: torch.Tensor, dim: int) -> torch.Tensor:
+    """Return the half of `tensor` that a GLU takes for its gate."""
+    return tensor.chunk(2, dim=dim)[1]
+
+
+def per_point(z: torch.Tensor, n: int) -> torch.Tensor | None:
+    """Return `z` with one row a point, or None where it cannot be told.
+
+    The batch is the first axis, or the second in sequence-first models. One that is folded with another axis cannot be told: it may
+    be the slow or the fast part.
+    """
+    if z.ndim and z.shape[0] == n:
+        return z
+    if z.ndim > 1 and z.shape[1] == n:
+        return z.movedim(1, 0)
+    return None
+
+
+def units_of_rows(rows: torch.Tensor, kept: tuple[int, ...]) -> torch.Tensor:
+    """Return the kept units (n, kept) of `rows` (n, *shape)."""
+    flat = rows.reshape(len(rows), -1)
+    return flat if len(kept) == flat.shape[1] else flat[:, list(kept)]
+
+
+def _spread(size: int, cap: int) -> tuple[int, ...]:
+    """Return `cap` of `size` indices, evenly spread; all of them where they fit."""
+    if size <= cap:
+        return tuple(range(size))
+    return tuple(int(i) for i in np.linspace(0, size - 1, cap).round())

@@ -1,0 +1,110 @@
+"""What a layer's units did between two samples, told apart by what moved.
+
+The affine map of each sample is made again on the other sample's input. From the four pre-activations (old or new map, on old or
+new input) and the two offsets follow the on/off states under every coalition of what took its new value, and from those, in
+:mod:`boundarycb.metrics`, the Shapley values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from boundarycb.probe.trace import Replay, Trace
+from boundarycb.types import Moves
+
+Values = dict[tuple[int, int], torch.Tensor]
+"""Pre-activations (kept, n) by (map, input), each 0 for old and 1 for new."""
+Pair = tuple[torch.Tensor, torch.Tensor]
+"""Old and new (kept,)."""
+
+
+def compare(before: Sequence[Trace], now: Sequence[Trace]) -> dict[str, Moves]:
+    """Return what moved in each layer whose map and input both samples have, at the same points; none where the layers changed."""
+    if [trace.layer for trace in before] != [trace.layer for trace in now]:
+        return {}
+    moves = {}
+    for old, new in zip(before, now, strict=True):
+        if old.replay is not None and new.replay is not None and old.z.shape == new.z.shape:
+            moves[new.layer.name] = _compare(old, new, old.replay, new.replay)
+    return moves
+
+
+def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
+    four = _Four(old, new, was, now)
+    zeros = torch.zeros_like(was.source.narrow(was.axis, 0, 1))
+    bias = was(zeros)[0].double(), now(zeros)[0].double()
+    scales = was.norms.double(), now.norms.double()
+    plain, canonical = four.states(rescaled=False), four.states(rescaled=True)
+    means = tuple(canonical[number, 0].mean(dim=1, dtype=torch.float64) / scales[number] for number in (0, 1))
+    one = torch.ones_like(scales[0])
+    return Moves(
+        points=len(new.z),
+        geometry=_counts(canonical, _settled((means[0], means[1]), canonical, scales), scales),
+        cause=_counts(plain, bias, (one, one)),
+        gauge="canonical" if now.canonical else "own",
+    )
+
+
+class _Four:
+    """The pre-activations of the old and the new map, each on the old and the new input, with one row a unit.
+
+    Where an input meets the other sample's map, it may be measured in that sample's units.
+    """
+
+    def __init__(self, old: Trace, new: Trace, was: Replay, now: Replay) -> None:
+        self._was, self._now = was, now
+        self._known: Values = {(0, 0): _by_unit(old.z), (1, 1): _by_unit(new.z)}
+        self._ratio = torch.where(was.scale > 0, now.scale / was.scale, 1.0)  # a new unit in old ones; 0 where a border was padded
+        self._same_units = bool((self._ratio == 1).all())
+        self._same_input = self._same_units and torch.equal(was.source, now.source)
+        self._plain: Values | None = None
+
+    def states(self, *, rescaled: bool) -> Values:
+        """Return the four, with inputs in the other map's units where `rescaled`."""
+        if self._same_input:
+            return {**self._known, (1, 0): self._known[1, 1], (0, 1): self._known[0, 0]}
+        if rescaled and not self._same_units:
+            return self._made(self._was.source * self._ratio, self._now.source / self._ratio)
+        if self._plain is None:
+            self._plain = self._made(self._was.source, self._now.source)
+        return self._plain
+
+    def _made(self, old_input: torch.Tensor, new_input: torch.Tensor) -> Values:
+        return {**self._known, (1, 0): _by_unit(self._now(old_input)), (0, 1): _by_unit(self._was(new_input))}
+
+
+def _by_unit(z: torch.Tensor) -> torch.Tensor:
+    return z.T.contiguous()
+
+
+def _settled(offsets: Pair, four: Values, scales: Pair) -> Pair:
+    """Return `offsets` with new ones that differ by no more than rounding made equal to the old ones.
+
+    A unit that is exactly 0 on a whole region would else be switched on there by rounding.
+    """
+    largest = torch.maximum(*(four[number, 0].abs().amax(dim=1) / scales[number] for number in (0, 1)))
+    close = (offsets[1] - offsets[0]).abs() <= 4 * torch.finfo(four[0, 0].dtype).eps * largest
+    return offsets[0], torch.where(close, offsets[0], offsets[1])
+
+
+def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
+    """Return at how many points each unit's state differs from the old one, int64 (8, kept), for every coalition.
+
+    The bits of a coalition are 1: the offset, 2: the rest of the map, 4: the input takes its new value. A mixed pre-activation is
+    that of map and input, with the map's own offset taken out and the other put in: it is compared with the difference.
+    """
+    base, after = four[0, 0] > 0, four[1, 1] > 0
+    counts = torch.zeros(8, len(base), dtype=torch.int64, device=base.device)
+    for coalition in range(1, 8):
+        offset, weights, source = coalition & 1, coalition >> 1 & 1, coalition >> 2
+        values = four[weights, source]
+        threshold = ((offsets[weights] - offsets[offset]) * scales[weights]).to(values.dtype)
+        counts[coalition] = ((values > threshold[:, None]) != base).sum(dim=1)
+    on = base.sum(dim=1) + after.sum(dim=1)
+    counts[:, (on == 0) | (on == 2 * base.shape[1])] = 0  # a boundary that was out of view and still is has not moved there
+    result: NDArray[np.int64] = counts.cpu().numpy()
+    return result
