@@ -10,6 +10,7 @@ from pathlib import Path
 
 import boundarycb
 from boundarycb.history import History, load
+from boundarycb.report import summarise
 from boundarycb.sinks.gif import make_movie
 
 
@@ -59,7 +60,9 @@ def _info(history: History, options: argparse.Namespace) -> str:  # noqa: ARG001
         "layers     " + ", ".join(f"{layer.name} ({len(layer.kept)} {layer.op})" for layer in last.layers),
     ]
     lines += [f"{name:<10} {value:.6g} at the last step" for name, value in last.scalars.items()]
-    return "\n".join(lines + [f"note       {note}" for note in last.notes])
+    lines += [f"note       {note}" for note in last.notes]
+    numbers = summarise(history)
+    return "\n".join([*lines, "", numbers] if numbers else lines)
 
 
 def _export(history: History, options: argparse.Namespace) -> str:

@@ -6,10 +6,14 @@ places of the frames are held in memory.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from boundarycb import wire
 from boundarycb.types import Slice, Snapshot, warn
@@ -136,6 +140,25 @@ class History:
 
     def __iter__(self) -> Iterator[Snapshot]:
         return (self._read(start) for start in self._starts)
+
+    def series(self, metric: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return (steps, values) of `metric`, such as ``drift/shift/layer1``, read from the frames' headers alone.
+
+        The value is NaN at steps that have none.
+
+        Raises:
+            KeyError: no snapshot has it.
+        """
+        values: list[float] = []
+        known: set[str] = set()
+        with self.path.open("rb") as file:
+            for start in self._starts:
+                metrics = wire.read_metrics(file, start)
+                known |= metrics.keys()
+                values.append(metrics.get(metric, math.nan))
+        if metric not in known:
+            raise KeyError(f"No snapshot has the metric {metric!r}; there are {', '.join(sorted(known)) or 'none'}.")
+        return np.array(self.steps, dtype=np.int64), np.array(values, dtype=np.float64)
 
     def __repr__(self) -> str:
         span = f", steps {self.steps[0]} to {self.steps[-1]}" if self.steps else ""

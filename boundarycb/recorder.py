@@ -23,8 +23,9 @@ from torch.optim import Optimizer
 from boundarycb import metrics as metrics_module
 from boundarycb.engines.bands import checked_resolution
 from boundarycb.history import FILE, HistoryWriter, load
+from boundarycb.metrics.finals import Finals
 from boundarycb.probe import MAX_UNITS, Trace, checked_max_units
-from boundarycb.render import draw_overlay, draw_panels
+from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import RESOLUTION, Look, look
 from boundarycb.schedule import ScheduleLike, resolve
@@ -60,6 +61,7 @@ class Recorder:
         steps: the steps that were sampled, growing.
         seconds: wall time spent sampling and closing so far.
         directory: where the history lies.
+        finals: the run in a few numbers.
     """
 
     def __init__(
@@ -90,11 +92,21 @@ class Recorder:
         self._before: Capture | None = None
         self._traces: tuple[Trace, ...] = ()
         self._past: Mapping[str, Value] = {}
+        self._finals = Finals(resolution**2)
         self._logged: dict[str, Any] = {}
         self._asked = 0
         self._said: set[str] = set()
         self._stopped = False
         self._closed = False
+
+    @property
+    def finals(self) -> dict[str, float]:
+        """The run in finite numbers, ready for an HParams table: ``final/<metric>``, and ``total/<metric>`` of what moved.
+
+        With Lightning ``trainer.logger.log_hyperparams(model.hparams, callback.recorder.finals)`` after the fit; with a
+        SummaryWriter ``writer.add_hparams(hparams, recorder.finals, run_name=".")``.
+        """
+        return self._finals.numbers()
 
     # ------------------------------------------------------------------------------------------------ what users call
 
@@ -206,6 +218,7 @@ class Recorder:
         self.steps.append(step)
         self._asked = max(step, self._asked)
         self._first, self._before, self._traces = sample.first, capture, seen.traces
+        self._finals.add(snapshot.metrics)
         self._past = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
         self._say_notes(snapshot, seen.notes)
 
@@ -309,6 +322,8 @@ class _Images(Mapping[str, Picture]):
             "overlay": partial(draw_overlay, snapshot, size),
             "panels": partial(draw_panels, snapshot, size),
         }
+        if has_similarity(snapshot):
+            self._draw["similarity"] = partial(draw_similarity, snapshot, size)
         self._drawn: dict[str, Picture] = {}
 
     def __getitem__(self, name: str) -> Picture:

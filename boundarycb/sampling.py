@@ -62,14 +62,27 @@ def look(
     masks, lines = MaskReader(resolution), grid.LineReader()
     with probe(model, max_units=max_units) as forward:
         sweep(forward, slice, resolution, masks, lines)
+        plain = Look(masks.result(), lines.result())
         if not trace:
-            return Look(masks.result(), lines.result())
-        allowed = Budget.of(forward.calls, resolution)
-        points = centres(slice, allowed.side)
-        traces = _traced(forward, slice, points, allowed.names)
-        moves = compare(before, traces) if before else {}
-    capture = replace(masks.result(), strength=_strengths(traces), planes=_planes(slice, points, traces))
-    return Look(capture, lines.result(), traces, moves, _left_out(allowed))
+            return plain
+        try:
+            return _traced_look(plain, forward, slice, before)
+        except Exception as error:  # noqa: BLE001 - whatever fails in it, the picture does not need it
+            what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({_words(error)})"
+            return replace(plain, notes=(what,))
+
+
+def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace]) -> Look:
+    """Return `plain` with what a traced pass adds to it."""
+    allowed = Budget.of(forward.calls, plain.capture.resolution)
+    points = centres(slice, allowed.side)
+    traces = _traced(forward, slice, points, allowed.names)
+    capture = replace(plain.capture, strength=_strengths(traces), planes=_planes(slice, points, traces))
+    return Look(capture, plain.boundaries, traces, compare(before, traces), _left_out(allowed))
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _traced(forward: Prober, slice: Slice, points: Floats, names: Collection[str]) -> tuple[Trace, ...]:

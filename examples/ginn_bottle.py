@@ -27,8 +27,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from boundarycb import BoundaryCallback, slices
+from boundarycb import BoundaryCallback, load, slices
 from boundarycb.data import bottle, pixels_of, read_image
+from boundarycb.report import summarise
 from boundarycb.schedule import ScheduleLike
 
 
@@ -149,7 +150,7 @@ def main() -> None:
 def report(
     model: Bottle, callback: BoundaryCallback, points: torch.Tensor, labels: torch.Tensor, image: np.ndarray, seconds: float
 ) -> None:
-    """Print accuracy, where the files are, and what to do next."""
+    """Print accuracy, where the files are, what the numbers say, and what to do next."""
     with torch.no_grad():
         right = (model(points).argmax(dim=1) == labels).numpy()
     recorder = callback.recorder
@@ -163,6 +164,7 @@ def report(
     print(f"time       {seconds:.1f} s, of which {recorder.seconds:.1f} s ({recorder.seconds / seconds:.0%}) went into watching")
     print(f"movie      {recorder.directory / 'boundaries.gif'}")
     print(f"history    {recorder.directory / 'history.bcb'}   (boundarycb info {run})")
+    print("\n" + summarise(load(run)))
     print(f"\nsee it     tensorboard --samples_per_plugin images=1000 --logdir {run.parent}")
 
 

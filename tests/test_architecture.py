@@ -12,15 +12,15 @@ PACKAGE = Path(__file__).parent.parent / "boundarycb"
 # Modules of one layer are siblings: none imports another. A package is one module here; its own files may use each other.
 LAYERS = [
     {"types", "schedule"},
-    {"wire", "restore"},
+    {"wire"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
-    {"sampling", "sinks"},
+    {"sampling", "sinks", "report"},
     {"recorder"},
     {"loop", "hooks"},
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-TORCH = {"restore", "probe", "sampling", "recorder", "loop"}
+TORCH = {"probe", "sampling", "recorder", "loop"}
 LIGHTNING = {"lightning", "pytorch_lightning", "both_lightnings"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
 

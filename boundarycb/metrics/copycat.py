@@ -16,7 +16,7 @@ from boundarycb.types import Capture, Floats, Sample, Value, spans_of
 MAX_UNITS = 256
 """Units a layer that are compared with each other, evenly spread where a layer has more."""
 
-_CLOSEST = 10  # rows of the table of closest pairs
+_CLOSEST = 5  # rows a layer of the table of closest pairs
 
 
 def copycats(sample: Sample) -> dict[str, Value]:
@@ -45,7 +45,7 @@ def copycats(sample: Sample) -> dict[str, Value]:
 
     Arrays: ``copycat/phi/<layer>`` float16 (k, k), signed, NaN for units that do not switch; ``copycat/units/<layer>`` (k,), the
     units' flat indices in the layer; ``copycat/since/<layer>`` (pairs, 3): two places in these and the step since when the pair
-    is without a break at or above the level. Table: ``copycat/closest``, the ten most alike pairs of each layer.
+    is without a break at or above the level. Table: ``copycat/closest``, the five most alike pairs of each layer.
 
     The same boundary is not yet the same function: in deeper layers the values may differ, and a mirrored pair is not redundant.
     Source: "copycat neurons", GINN (arXiv:1810.01860, section 7). Cost: a matrix product of U x P x U a layer; at most 256 units

@@ -194,8 +194,8 @@ def _norms(step: Step, scale: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     if step.function in _LINEAR:
         return F.linear(squares, weight.square()).sqrt()
     if step.function not in _CONVOLUTIONS | _TRANSPOSED:
-        product: torch.Tensor = torch.matmul(squares, weight.square()).sqrt()
-        return product * abs(step.kwargs.get("alpha", 1))
+        factor: float = abs(step.kwargs.get("alpha", 1))
+        return torch.matmul(squares, weight.square()).sqrt() * factor
     groups = option(step.args, step.kwargs, 6, "groups", 1)
     taps = weight.square().flatten(2).sum(dim=2)  # (out, in / groups), or (in, out / groups) where transposed
     channels = squares.flatten(2).amax(dim=2)[0].reshape(groups, -1, 1)  # (groups, in / groups, 1)

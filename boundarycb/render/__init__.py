@@ -2,9 +2,11 @@
 
 * ``colours``  the one palette of a run, and the way from true colour to it;
 * ``canvas``   anti-aliased lines and text on an array of pixels;
-* ``pictures`` what users see: the overlay and the panels.
+* ``pictures`` what users see: the overlay and the panels;
+* ``heatmap``  how alike the units of a layer are.
 """
 
+from boundarycb.render.heatmap import draw_similarity, has_similarity
 from boundarycb.render.pictures import draw_overlay, draw_panels
 
-__all__ = ["draw_overlay", "draw_panels"]
+__all__ = ["draw_overlay", "draw_panels", "draw_similarity", "has_similarity"]

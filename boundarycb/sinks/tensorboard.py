@@ -13,10 +13,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.summary_pb2 import DATA_CLASS_BLOB_SEQUENCE, DATA_CLASS_SCALAR, Summary, SummaryMetadata
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.compat.proto.summary_pb2 import Summary
 
+from boundarycb.metrics.descriptions import describe
+from boundarycb.sinks.eventfile import OwnFile, SharedFile
+from boundarycb.sinks.layout import joined_with_earlier, layout_for
+from boundarycb.sinks.summaries import Summaries, table
 from boundarycb.types import History, Movie, Picture, Snapshot, warn
 
 MORE_IMAGES = "--samples_per_plugin images=1000"
@@ -27,17 +29,32 @@ _SHOWN = 10  # pictures of a tag that TensorBoard keeps by default
 _FLUSH_SECONDS = 2.0
 """A flush waits for the writer's thread, so dense samples share one; TensorBoard itself reloads every 5 seconds or more."""
 
-_COLOURS = 3  # channels that a reader of the summary shall expect: palette images decode to RGB
-
 _TEXTS = {
-    "overlay": "Where units switch on or off (a line each, coloured by layer) over the network's output, on the run's fixed slice. "
-    f"TensorBoard keeps 10 pictures of a run unless it is started with `{MORE_IMAGES}`.",
+    "overlay": (
+        "Where units switch on or off (a line each, coloured by layer) over the network's output, on the run's fixed "
+        f"slice. TensorBoard keeps 10 pictures of a run unless it is started with `{MORE_IMAGES}`."
+    ),
     "panels": "The same lines, a plot for each layer.",
+    "similarity": (
+        "How alike the units of each layer are: |phi|, the absolute correlation of their on/off states over the slice, "
+        "for each pair. White 0, dark blue 1; orange: at or above the layer's chance level (copycats); grey: does not "
+        "switch here."
+    ),
     "movie": "The whole run as one animation.",
+    "copycat/closest": (
+        "The most alike pairs of each layer: phi of their on/off states (negative: mirrored), the layer's chance level, "
+        "and the step since when the pair is at or above it."
+    ),
 }
-_METRIC_TEXTS = {
-    "on/share": "Mean over the layer's units of the share of the slice on which the unit is on (pre-activation > 0). "
-    "Range 0 to 1; 0: never on here, 1: always on here.",
+_NOW_AND_THEN = ("panels", "similarity")
+_HISTOGRAMS = tuple(f"drift/{part}_per_unit/" for part in ("flipped", "shift", "rotate", "upstream"))
+_CLOSEST = {
+    "layer": "layer",
+    "unit": "unit",
+    "other": "other",
+    "phi": "phi",
+    "chance": "chance level",
+    "since": "copycats since step",
 }
 
 
@@ -48,20 +65,22 @@ class TensorBoard:
         writer: a ``torch.utils.tensorboard.SummaryWriter``, which stays the caller's to close, or a directory, for which an event
             file is made and closed at the end.
         name: the leading word of every tag.
-        panels_every: the panels are drawn at every so-many-th sample, and at the last one.
+        panels_every: panels, similarity and the table of pairs are written at every so-many-th sample, and at the last one.
 
     Raises:
         TypeError: `writer` is neither.
 
-    Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/movie`` (once, at the end); scalars
-    ``<name>/<metric>`` for every metric that is a finite number.
+    Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/movie`` (once, at the end);
+    scalars ``<name>/<metric>`` for every metric that is a finite number; histograms ``<name>/drift/flipped_per_unit/<layer>`` and
+    those of its parts; text ``<name>/copycat/closest``; and a layout of Custom Scalars, behind the one that the run has already.
     """
 
     def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5) -> None:
         if panels_every < 1:
             raise ValueError(f"`panels_every` must be 1 or more, got {panels_every!r}.")
-        self._writer = _OwnFile(writer) if isinstance(writer, (str, os.PathLike)) else _SharedFile(writer)
+        self._file = OwnFile(writer) if isinstance(writer, (str, os.PathLike)) else SharedFile(writer)
         self._name = name
+        self._make = Summaries(name)
         self._panels_every = panels_every
         self._count = 0
         self._flushed = -math.inf
@@ -73,91 +92,55 @@ class TensorBoard:
             warn(
                 f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {MORE_IMAGES} to see up to 1,000."
             )
-        values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot.metrics)]
+        values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot), *self._histograms(snapshot)]
+        self._waiting = (snapshot, images)
         if self._count % self._panels_every == 0:
-            values.append(self._image("panels", images["panels"]))
-            self._waiting = None
-        else:
-            self._waiting = (snapshot, images)
-        self._writer.add(values, snapshot.step)
+            values += self._now_and_then()
+        if self._count == 0:
+            values += self._layout(snapshot)
+        self._file.add(values, snapshot.step)
         self._count += 1
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
-            self._writer.flush()
+            self._file.flush()
             self._flushed = time.monotonic()
 
     def close(self, history: History | None, movie: Movie | None) -> None:  # noqa: ARG002 - a sink's signature
-        """Write the last sample's panels, if they were not yet, and the movie."""
+        """Write what the last sample still lacks, and the movie."""
         if self._waiting is not None:
-            snapshot, images = self._waiting
-            self._writer.add([self._image("panels", images["panels"])], snapshot.step)
+            step = self._waiting[0].step
+            self._file.add(self._now_and_then(), step)
         if movie is not None:
             text = " ".join([_TEXTS["movie"], *movie.notes])
-            picture = Summary.Image(width=movie.width, height=movie.height, colorspace=_COLOURS, encoded_image_string=movie.gif)
-            self._writer.add([self._value("movie", text, image=picture)], movie.steps[-1])
-        self._waiting = None
-        self._writer.close()
+            self._file.add([self._make.image("movie", text, (movie.width, movie.height), movie.gif)], movie.steps[-1])
+        self._file.close()
+
+    def _now_and_then(self) -> list[Summary.Value]:
+        """Return what is written at every so-many-th sample only, of the one that waits for it."""
+        assert self._waiting is not None
+        (snapshot, images), self._waiting = self._waiting, None
+        values = [self._image(tag, images[tag]) for tag in _NOW_AND_THEN if tag in images]
+        rows = snapshot.tables.get("copycat/closest")
+        if rows:
+            values.append(self._make.markdown("copycat/closest", _TEXTS["copycat/closest"], table(rows, _CLOSEST)))
+        return values
 
     def _image(self, tag: str, picture: Picture) -> Summary.Value:
         height, width = picture.pixels.shape
-        image = Summary.Image(width=width, height=height, colorspace=_COLOURS, encoded_image_string=picture.png())
-        return self._value(tag, _TEXTS[tag], image=image)
+        return self._make.image(tag, _TEXTS[tag], (width, height), picture.png())
 
-    def _scalars(self, metrics: Mapping[str, float]) -> list[Summary.Value]:
-        return [
-            self._value(name, _METRIC_TEXTS.get(name.rsplit("/", 1)[0], ""), simple_value=value)
-            for name, value in metrics.items()
-            if math.isfinite(value)
+    def _scalars(self, snapshot: Snapshot) -> list[Summary.Value]:
+        return [self._make.scalar(name, describe(name), value) for name, value in snapshot.metrics.items() if math.isfinite(value)]
+
+    def _histograms(self, snapshot: Snapshot) -> list[Summary.Value]:
+        made = [
+            self._make.histogram(name, describe(name), values)
+            for name, values in snapshot.per_unit.items()
+            if name.startswith(_HISTOGRAMS)
         ]
+        return [value for value in made if value is not None]
 
-    def _value(self, tag: str, text: str, **content: Any) -> Summary.Value:
-        plugin, kind = ("images", DATA_CLASS_BLOB_SEQUENCE) if "image" in content else ("scalars", DATA_CLASS_SCALAR)
-        # Without plugin and data class TensorBoard's fast loader makes up metadata of its own, and drops the text.
-        metadata = SummaryMetadata(
-            display_name=f"{self._name}/{tag}",
-            summary_description=text,
-            data_class=kind,
-            plugin_data=SummaryMetadata.PluginData(plugin_name=plugin),
-        )
-        return Summary.Value(tag=f"{self._name}/{tag}", metadata=metadata, **content)
-
-
-class _OwnFile:
-    """An event file of our own."""
-
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self._directory = os.fspath(directory)
-        self._file: EventFileWriter | None = None  # made with the first sample: a run without any leaves no file
-
-    def add(self, values: list[Summary.Value], step: int) -> None:
-        if self._file is None:
-            self._file = EventFileWriter(self._directory)
-        self._file.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
-
-    def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
-
-    def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-
-
-class _SharedFile:
-    """The event file of the user's SummaryWriter: one file a run, since TensorBoard follows only one at a time."""
-
-    def __init__(self, writer: Any) -> None:
-        # The one way to write encoded images through a SummaryWriter. The method is private to torch, and as old as the class.
-        if not callable(getattr(writer, "_get_file_writer", None)):
-            raise TypeError(
-                f"`writer` must be a torch.utils.tensorboard.SummaryWriter or a directory, got {type(writer).__name__}."
-            )
-        self._writer = writer
-
-    def add(self, values: list[Summary.Value], step: int) -> None:
-        self._writer._get_file_writer().add_summary(Summary(value=values), step)
-
-    def flush(self) -> None:
-        self._writer.flush()
-
-    def close(self) -> None:
-        self._writer.flush()
+    def _layout(self, snapshot: Snapshot) -> list[Summary.Value]:
+        """Return the layout of Custom Scalars, once a run."""
+        self._file.flush()
+        layout = joined_with_earlier(layout_for(self._name, [layer.name for layer in snapshot.layers]), self._file.directory)
+        return [] if layout is None else [self._make.layout(layout)]

@@ -1,0 +1,90 @@
+"""What a reader of a chart is told about each number: formula in a line, range, what high means."""
+
+from __future__ import annotations
+
+_TEXTS = {
+    "on/share": (
+        "Share of the slice on which a unit is on (pre-activation > 0), mean over the layer's units. Range 0 to 1; 0: never on "
+        "here, 1: always on here."
+    ),
+    "drift/flipped": (
+        "Share of the slice on which a unit switched on or off since the last sample, mean over the layer's units. Range 0 to "
+        "1; high: boundaries moved far. Samples far apart see more of it."
+    ),
+    "drift/shift": (
+        "Part of drift/flipped (Shapley value) that comes from boundaries shifting in parallel: the change of b / |w|, taken at "
+        "the middle of the layer's inputs. shift + rotate + upstream = flipped; negative where it undid what another part did."
+    ),
+    "drift/rotate": (
+        "Part of drift/flipped (Shapley value) that comes from boundaries turning: the change of w / |w|. shift + rotate + "
+        "upstream = flipped; negative where it undid what another part did."
+    ),
+    "drift/upstream": (
+        "Part of drift/flipped (Shapley value) that comes from the layers below moving this layer's inputs. 0 in the first "
+        "layer. shift + rotate + upstream = flipped; negative where it undid what another part did."
+    ),
+    "cause/bias": (
+        "Part of drift/flipped (Shapley value) done by the units' own bias parameters. Unlike drift/shift it depends on where "
+        "the inputs' origin lies. bias + weights + upstream = flipped."
+    ),
+    "cause/weights": "Part of drift/flipped (Shapley value) done by the units' own weights. bias + weights + upstream = flipped.",
+    "cause/upstream": "Part of drift/flipped (Shapley value) done by the layers below. bias + weights + upstream = flipped.",
+    "line/turn": (
+        "Angle in degrees by which the layer's straight lines turned since the last sample, mean of the absolute values. Range "
+        "0 to 180; high: lines turned far."
+    ),
+    "line/slide": (
+        "Distance in input lengths by which the layer's straight lines shifted since the last sample, measured at the slice's "
+        "centre, mean of the absolute values. 0 or more; high: lines shifted far."
+    ),
+    "copycat/max_phi": (
+        "Likeness of the layer's most alike pair of units: |phi|, the absolute correlation of their on/off states over the "
+        "slice. Range 0 to 1; 1: the same boundary. Means something only above copycat/chance."
+    ),
+    "copycat/chance": (
+        "The level that copycat/max_phi is to be compared with: the highest of 0.95, what the most alike two of as many random "
+        "lines reach in one set of twenty, and what this run's own first patterns reach when mirrored and turned. Range 0.95 to "
+        "1, fixed for the run; high: only the very same boundaries count."
+    ),
+    "copycat/pairs": "Number of pairs of units whose likeness |phi| is at or above copycat/chance. 0 or more; high: many copies.",
+    "copycat/new_pairs": (
+        "Those of copycat/pairs that were below copycat/chance at the first sample: copies that training made. 0 or more; high: "
+        "many."
+    ),
+    "copycat/largest_cluster": (
+        "Units in the largest group of which all pairs are copycats (complete linkage). 1: no copies; high: many units do one "
+        "unit's work."
+    ),
+    "copycat/share": "Share of live units that repeat another: 1 - groups / live units. Range 0 to 1; high: many copies.",
+    "copycat/effective_units": (
+        "Effective number of live units, (sum l)^2 / sum l^2 with the eigenvalues l of the matrix of phi. 1: all are copies; "
+        "the number of live units: all are uncorrelated."
+    ),
+    "dormant/never_on": (
+        "Share of the layer's units that are on nowhere on this slice. Range 0 to 1; high: many. Not dead: they may be on "
+        "elsewhere."
+    ),
+    "dormant/always_on": (
+        "Share of the layer's units that are on everywhere on this slice, so that they do not bend it. Range 0 to 1."
+    ),
+    "dormant/live": "Share of the layer's units that switch on this slice. Range 0 to 1; high: many boundaries in view.",
+    "dormant/tau": (
+        "Share of the layer's units whose mean absolute activation on this slice is at most tau times the layer's mean "
+        "(tau-dormant, Sokar et al. 2023; tau is 0.025 unless you gave another). Range 0 to 1; high: much of the layer is idle."
+    ),
+    "dormant/revivals": (
+        "How often, so far, a unit was on somewhere on the slice after a sample at which it was nowhere. 0 or more; high: much "
+        "came back."
+    ),
+}
+
+
+def describe(name: str) -> str:
+    """Return what the value called `name`, such as ``drift/shift/layer1``, is; empty for a metric that is not ours.
+
+    >>> describe("copycat/pairs/layer1")
+    'Number of pairs of units whose likeness |phi| is at or above copycat/chance. 0 or more; high: many copies.'
+    """
+    metric = "/".join(name.split("/")[:2])
+    text = _TEXTS.get(metric.removesuffix("_per_unit"), "")
+    return f"One value a unit, over the steps. {text}" if metric.endswith("_per_unit") and text else text

@@ -1,0 +1,167 @@
+"""A run's numbers in words: what moved and what moved it, copycats beside their chance level, dormant units."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from boundarycb.history import History
+from boundarycb.types import Snapshot
+
+_WINDOWS = (0, 20, 100, 500, 2000)
+"""Steps between which drift is told apart, up to the run's end: most happens early."""
+
+_LEAST_FLIPS = 5  # grid points: fewer say nothing about their parts
+_COLUMNS = 8  # layers that a table shows, evenly spread
+_PAIRS = 12  # lines about copycats
+_WORDS, _CELL = 42, 11  # characters
+
+
+def summarise(history: History) -> str:
+    """Return what the numbers of a run say: a table with a column a layer, and sentences. Empty where it has no numbers of ours.
+
+    Figures that are not defined, such as the parts of a drift of less than five grid points, are "-".
+    """
+    if len(history) < 2:
+        return ""
+    layers = _shown(history.layers)
+    run = _Run(history)
+    rows = [*run.drift(layers), *run.copycats(layers), *run.dormant(layers)]
+    if not rows:
+        return ""
+    head = "".join(f"{_cut(layer):>{_CELL}}" for layer in layers)
+    return "\n".join([" " * _WORDS + head, *rows, *run.sentences(layers)])
+
+
+class _Run:
+    """The numbers of a history."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._start: Snapshot = history[0]
+        self._end: Snapshot = history[-1]
+        # A short run has fewer windows.
+        self._edges = [step for step in _WINDOWS if step < self._end.step] + [self._end.step]
+
+    def drift(self, layers: Sequence[str]) -> Iterator[str]:
+        """Yield the rows about what moved."""
+        whole = (self._start.step, self._end.step)
+        yield from _row(
+            "drift: flipped, sum over the run", [self._moved("drift/flipped", layer, *whole) for layer in layers], ".2f"
+        )
+        for part in ("shift", "rotate", "upstream"):
+            parts = [f"drift/{part}", *(f"drift/{other}" for other in ("shift", "rotate", "upstream") if other != part)]
+            yield from _row(f"  of it by {part}", [self._share(parts, layer, *whole) for layer in layers], ".0%")
+        for title, parts in (
+            ("shift / (shift + rotate)", ["drift/shift", "drift/rotate"]),
+            ("own bias / (bias + weights)", ["cause/bias", "cause/weights"]),
+        ):
+            for window in pairwise(self._edges):
+                words = f"  {title}, {window[0]:,}-{window[1]:,}"
+                yield from _row(words, [self._share(parts, layer, *window) for layer in layers], ".2f")
+
+    def copycats(self, layers: Sequence[str]) -> Iterator[str]:
+        """Yield the rows about units that are alike."""
+        yield from _row("copycats: pairs at the start", [_get(self._start, "copycat/pairs", layer) for layer in layers], ".0f")
+        for name, words, style in (
+            ("pairs", "pairs at the end", ".0f"),
+            ("largest_cluster", "largest cluster", ".0f"),
+            ("max_phi", "most alike pair, |phi|", ".3f"),
+            ("chance", "chance level for it", ".3f"),
+        ):
+            yield from _row(f"  {words}", [_get(self._end, f"copycat/{name}", layer) for layer in layers], style)
+
+    def dormant(self, layers: Sequence[str]) -> Iterator[str]:
+        """Yield the rows about units that do not switch."""
+        for name, words, style in (
+            ("live", "dormant: units that switch on the slice", ".0%"),
+            ("never_on", "  never on here", ".0%"),
+            ("always_on", "  always on here", ".0%"),
+            ("tau", "  tau-dormant", ".0%"),
+            ("revivals", "  revivals during the run", ".0f"),
+        ):
+            yield from _row(words, [_get(self._end, f"dormant/{name}", layer) for layer in layers], style)
+
+    def sentences(self, layers: Sequence[str]) -> Iterator[str]:
+        """Yield what the figures of single layers and units say."""
+        yield ""
+        yield from self._said_of_shift(layers[0])
+        yield from self._said_of_lines()
+        yield from self._said_of_copycats(layers)
+
+    def _said_of_shift(self, layer: str) -> Iterator[str]:
+        windows = list(pairwise(self._edges))
+        shifts = [self._share(["drift/shift", "drift/rotate"], layer, *window) for window in windows]
+        causes = [self._share(["cause/bias", "cause/weights"], layer, *window) for window in windows]
+        known = [number for number, share in enumerate(shifts) if not math.isnan(share) and not math.isnan(causes[number])]
+        if len(known) < 2:
+            return
+        first, last = known[0], known[-1]
+        spans = [f"steps {windows[number][0]:,}-{windows[number][1]:,}" for number in (first, last)]
+        change = "less" if shifts[last] < shifts[first] else "no less"
+        yield (
+            f"{layer} moved {change} by shifting as training went on: {shifts[first]:.0%} of shift + rotate in {spans[0]}, "
+            f"{shifts[last]:.0%} in {spans[1]}."
+        )
+        yield (
+            f"Shift is not bias: its own biases did {causes[first]:.0%} of what its own parameters did in {spans[0]}, "
+            f"{causes[last]:.0%} in {spans[1]}."
+        )
+
+    def _said_of_lines(self) -> Iterator[str]:
+        for name, turned in self._end.per_unit.items():
+            layer = name.removeprefix("line/turned_per_unit/")
+            slid = self._end.per_unit.get(f"line/slid_per_unit/{layer}")
+            if layer == name or slid is None or np.isnan(turned).all() or np.isnan(slid).all():
+                continue
+            turn, slide = (float(np.nanmedian(abs(values))) for values in (turned, slid))
+            yield f"{layer}'s lines turned by {turn:.1f} degrees and shifted by {slide:.2f} from start to end (medians)."
+
+    def _said_of_copycats(self, layers: Sequence[str]) -> Iterator[str]:
+        pairs = [pair for pair in self._end.tables.get("copycat/closest", []) if pair["since"] is not None]
+        for pair in pairs[:_PAIRS]:
+            since = "from the start" if pair["since"] == self._start.step else f"since step {pair['since']:,}"
+            yield (
+                f"{pair['layer']}: units {pair['unit']} and {pair['other']} are copycats {since} "
+                f"(phi {pair['phi']:.3f}, chance level {pair['chance']:.3f})."
+            )
+        none = [layer for layer in layers if _get(self._end, "copycat/pairs", layer) == 0]
+        if none:
+            yield f"No pair of {', '.join(none)} is more alike than chance explains."
+
+    def _moved(self, metric: str, layer: str, start: int, stop: int) -> float:
+        """Return the sum of `metric` over the samples after step `start` up to `stop`; NaN where there are none."""
+        try:
+            steps, values = self._history.series(f"{metric}/{layer}")
+        except KeyError:
+            return math.nan
+        chosen = values[(steps > start) & (steps <= stop)]
+        return math.nan if np.isnan(chosen).all() else float(np.nansum(chosen))
+
+    def _share(self, parts: Sequence[str], layer: str, start: int, stop: int) -> float:
+        """Return the first part's share of them all, NaN where less than five points of the grid flipped."""
+        sums = [self._moved(part, layer, start, stop) for part in parts]
+        flipped = self._moved("drift/flipped", layer, start, stop)
+        enough = flipped * self._end.capture.resolution**2 >= _LEAST_FLIPS
+        return sums[0] / sum(sums) if enough and sum(sums) > 0 else math.nan
+
+
+def _get(snapshot: Snapshot, metric: str, layer: str) -> float:
+    return snapshot.metrics.get(f"{metric}/{layer}", math.nan)
+
+
+def _row(words: str, values: Sequence[float], style: str) -> Iterator[str]:
+    """Yield a row of the table, unless nothing in it is defined."""
+    if not all(math.isnan(value) for value in values):
+        yield f"{words:<{_WORDS}}" + "".join(f"{'-' if math.isnan(value) else format(value, style):>{_CELL}}" for value in values)
+
+
+def _shown(layers: Sequence[str]) -> list[str]:
+    return [layers[i] for i in sorted({round(place) for place in np.linspace(0, len(layers) - 1, min(len(layers), _COLUMNS))})]
+
+
+def _cut(layer: str) -> str:
+    return layer if len(layer) < _CELL else f"…{layer[2 - _CELL :]}"
