@@ -141,6 +141,12 @@ class History:
     def __iter__(self) -> Iterator[Snapshot]:
         return (self._read(start) for start in self._starts)
 
+    def metrics(self) -> Iterator[dict[str, float]]:
+        """Yield each snapshot's metrics, read from the frames' headers alone."""
+        with self.path.open("rb") as file:
+            for start in self._starts:
+                yield wire.read_metrics(file, start)
+
     def series(self, metric: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return (steps, values) of `metric`, such as ``drift/shift/layer1``, read from the frames' headers alone.
 
@@ -151,11 +157,9 @@ class History:
         """
         values: list[float] = []
         known: set[str] = set()
-        with self.path.open("rb") as file:
-            for start in self._starts:
-                metrics = wire.read_metrics(file, start)
-                known |= metrics.keys()
-                values.append(metrics.get(metric, math.nan))
+        for metrics in self.metrics():
+            known |= metrics.keys()
+            values.append(metrics.get(metric, math.nan))
         if metric not in known:
             raise KeyError(f"No snapshot has the metric {metric!r}; there are {', '.join(sorted(known)) or 'none'}.")
         return np.array(self.steps, dtype=np.int64), np.array(values, dtype=np.float64)

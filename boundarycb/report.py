@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from boundarycb.history import History
-from boundarycb.types import Snapshot
+from boundarycb.types import Snapshot, spans_of
 
 _WINDOWS = (0, 20, 100, 500, 2000)
 """Steps between which drift is told apart, up to the run's end: most happens early."""
@@ -40,7 +40,12 @@ class _Run:
     """The numbers of a history."""
 
     def __init__(self, history: History) -> None:
-        self._history = history
+        self._steps = np.array(history.steps)
+        self._series: dict[str, list[float]] = {}
+        for number, metrics in enumerate(history.metrics()):
+            for name, value in metrics.items():
+                if name.startswith(("drift/", "cause/")):
+                    self._series.setdefault(name, [math.nan] * len(history))[number] = value
         self._start: Snapshot = history[0]
         self._end: Snapshot = history[-1]
         # A short run has fewer windows.
@@ -112,13 +117,17 @@ class _Run:
         )
 
     def _said_of_lines(self) -> Iterator[str]:
-        for name, turned in self._end.per_unit.items():
-            layer = name.removeprefix("line/turned_per_unit/")
-            slid = self._end.per_unit.get(f"line/slid_per_unit/{layer}")
-            if layer == name or slid is None or np.isnan(turned).all() or np.isnan(slid).all():
+        spans = spans_of(self._end.layers)
+        seen = self._start.capture.switching() | self._end.capture.switching()
+        for layer, span in spans.items():
+            turned, slid = (self._end.per_unit.get(f"line/{name}_per_unit/{layer}") for name in ("turned", "slid"))
+            if turned is None or slid is None or np.isnan(turned[seen[span]]).all():
                 continue
-            turn, slide = (float(np.nanmedian(abs(values))) for values in (turned, slid))
-            yield f"{layer}'s lines turned by {turn:.1f} degrees and shifted by {slide:.2f} from start to end (medians)."
+            turn, slide = (float(np.nanmedian(abs(values[seen[span]]))) for values in (turned, slid))
+            yield (
+                f"{layer}'s lines turned by {turn:.1f} degrees and shifted by {slide:.2f} from start to end "
+                "(medians of those seen at either)."
+            )
 
     def _said_of_copycats(self, layers: Sequence[str]) -> Iterator[str]:
         pairs = [pair for pair in self._end.tables.get("copycat/closest", []) if pair["since"] is not None]
@@ -134,11 +143,8 @@ class _Run:
 
     def _moved(self, metric: str, layer: str, start: int, stop: int) -> float:
         """Return the sum of `metric` over the samples after step `start` up to `stop`; NaN where there are none."""
-        try:
-            steps, values = self._history.series(f"{metric}/{layer}")
-        except KeyError:
-            return math.nan
-        chosen = values[(steps > start) & (steps <= stop)]
+        values = np.array(self._series.get(f"{metric}/{layer}", [math.nan] * len(self._steps)))
+        chosen = values[(self._steps > start) & (self._steps <= stop)]
         return math.nan if np.isnan(chosen).all() else float(np.nansum(chosen))
 
     def _share(self, parts: Sequence[str], layer: str, start: int, stop: int) -> float:

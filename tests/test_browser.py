@@ -61,8 +61,11 @@ def opened(browser: Any, address: str, tab: str, ready: str) -> Any:
 def test_images_show_overlay_panels_and_a_movie_that_plays(browser: Any, address: str, tmp_path: Path) -> None:
     page = opened(browser, address, "images", "tf-image-loader img")
     page.wait_for_timeout(1500)
-    cards = {tag: page.locator("tf-image-loader").filter(has_text=f"boundaries/{tag}") for tag in ("overlay", "panels", "movie")}
-    assert {tag: card.count() for tag, card in cards.items()} == {"overlay": 1, "panels": 1, "movie": 1}
+    cards = {
+        tag: page.locator("tf-image-loader").filter(has_text=f"boundaries/{tag}")
+        for tag in ("overlay", "panels", "similarity", "movie")
+    }
+    assert {tag: card.count() for tag, card in cards.items()} == {"overlay": 1, "panels": 1, "similarity": 1, "movie": 1}
     page.screenshot(path=tmp_path / "images.png")
     movie = cards["movie"].locator("img").first
     movie.scroll_into_view_if_needed()
@@ -76,8 +79,50 @@ def test_images_show_overlay_panels_and_a_movie_that_plays(browser: Any, address
     page.close()
 
 
+def test_custom_scalars_gather_the_layers(browser: Any, address: str, tmp_path: Path) -> None:
+    page = opened(browser, address, "custom_scalars", "tf-custom-scalar-multi-line-chart-card")
+    page.wait_for_timeout(2500)
+    page.screenshot(path=tmp_path / "custom_scalars.png")
+    for words in (
+        "boundaries: how far boundaries moved since the last sample",
+        "all layers",
+        "layer2: shift, rotate, upstream",
+        "boundaries: copycats",
+        "boundaries: dormant units",
+    ):
+        assert page.get_by_text(words).count(), words
+    card = page.locator("tf-custom-scalar-multi-line-chart-card").filter(has_text="layer2: shift, rotate, upstream")
+    assert card.get_by_text("Matches (4)").count() == 1
+    page.close()
+
+
+def test_histograms_and_the_table_are_shown(browser: Any, address: str, tmp_path: Path) -> None:
+    page = opened(browser, address, "histograms", "tf-histogram-loader")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=tmp_path / "histograms.png")
+    for part in ("flipped", "shift", "rotate", "upstream"):
+        assert page.get_by_text(f"boundaries/drift/{part}_per_unit/layer3").count(), part
+    page.close()
+    page = opened(browser, address, "text", "tf-text-loader table")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=tmp_path / "text.png")
+    table = page.locator("tf-text-loader table").first.inner_text()
+    assert "copycats since step" in table
+    assert "layer1" in table
+    page.close()
+
+
+def test_descriptions_reach_the_reader(browser: Any, address: str) -> None:
+    """The fast loader keeps those that came with a tag's first value."""
+    page = browser.new_page()
+    tags = page.goto(f"{address}data/plugin/scalars/tags").json()
+    (run,) = tags.values()
+    assert "shifting in parallel" in run["boundaries/drift/shift/layer1"]["description"]
+    page.close()
+
+
 def test_scalars_show_every_layer(browser: Any, address: str, tmp_path: Path) -> None:
-    page = opened(browser, address, "timeseries", "scalar-card")
+    page = opened(browser, f"{address}?tagFilter=on%2Fshare", "timeseries", "scalar-card")
     page.wait_for_timeout(1500)
     titles = " ".join(page.locator("scalar-card").all_inner_texts()).replace("\n", "")
     page.screenshot(path=tmp_path / "scalars.png")

@@ -12,7 +12,7 @@ from golden import compare
 from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 from boundarycb import slices
-from boundarycb.render import draw_overlay, draw_panels
+from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
 from boundarycb.render.canvas import Canvas
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.pictures import _panel_title, axes_caption, background_caption
@@ -50,6 +50,51 @@ def test_overlay(name: str, request: pytest.FixtureRequest) -> None:
 @pytest.mark.parametrize("name", ["plain", "many_layers"])
 def test_panels(name: str, request: pytest.FixtureRequest) -> None:
     compare(draw_panels(SNAPSHOTS[name](), 320), f"panels_{name}", request)
+
+
+def alike(layers: int = 3, units: int = 16) -> Snapshot:
+    """Return a snapshot with likenesses made by hand: a copy, a unit that does not switch, an unlike rest."""
+    shot = snapshot([fan(units, 0.3 * k) for k in range(layers)], step=1200)
+    phi: dict[str, Any] = {}
+    numbers: dict[str, float] = {}
+    for number in range(1, layers + 1):
+        matrix = np.cos(np.subtract.outer(np.arange(units), np.arange(units)) * (0.2 + 0.1 * number))
+        matrix[2] = matrix[:, 2] = np.nan
+        phi |= {
+            f"copycat/phi/layer{number}": matrix.astype(np.float16),
+            f"copycat/units/layer{number}": np.arange(units) * number,
+            f"copycat/since/layer{number}": np.array([[0, units - 1, 5]] * (number == 2), dtype=np.int64).reshape(-1, 3),
+        }
+        numbers |= {f"copycat/chance/layer{number}": 0.972, f"copycat/pairs/layer{number}": float(number == 2)}
+    return replace(shot, per_unit=phi, metrics=numbers)
+
+
+@pytest.mark.parametrize(("name", "layers", "units"), [("three", 3, 16), ("one", 1, 5), ("wide", 2, 200)])
+def test_similarity(name: str, layers: int, units: int, request: pytest.FixtureRequest) -> None:
+    compare(draw_similarity(alike(layers, units), 320), f"similarity_{name}", request)
+
+
+def test_similarity_marks_the_pairs_and_the_units_that_do_not_switch() -> None:
+    colours = {name: np.array(rgb(code)) for name, code in (("pair", "#f07800"), ("idle", "#e9e6df"), ("self", "#b9bec6"))}
+    shot = alike(2, 8)
+    picture = draw_similarity(shot, 320)
+    side = 8 * (160 // 8)
+    gap, strip = round(round(9.0 * 1.75) / 2), round(9.0 * 1.75)
+    square = picture.rgb()[3 * strip :, gap + 160 + gap :][:side, :side]  # the second layer's
+    cells = square.reshape(8, side // 8, 8, side // 8, 3)[:, 3, :, 3]
+    assert {tuple(cell) for cell in cells[2]} == {tuple(colours["idle"])}
+    assert (cells[0, 7] == colours["pair"]).all()
+    assert (cells[7, 0] == colours["pair"]).all()
+    assert ((cells == colours["pair"]).all(axis=2)).sum() == 2
+    assert (cells[[0, 1, 3], [0, 1, 3]] == colours["self"]).all()
+
+
+def test_similarity_needs_its_metric() -> None:
+    assert not has_similarity(plain())
+    with pytest.raises(
+        ValueError, match=r"`snapshot` has no likeness of units; sample with the metric boundarycb\.metrics\.copycats"
+    ):
+        draw_similarity(plain(), 320)
 
 
 def near(picture: Picture, colour: str) -> int:

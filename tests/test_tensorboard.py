@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from snapshots import plain
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader as RawEvents
+from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.util.tensor_util import make_ndarray
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from boundarycb import BoundaryWarning, slices, watch
+from boundarycb import BoundaryWarning, Recorder, load, metrics, slices, watch
+from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.sinks import TensorBoard
+from boundarycb.sinks.layout import layout_for
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -70,9 +75,138 @@ def test_every_tag_carries_a_description(tmp_path: Path) -> None:
         for event in EventFileLoader(str(path)).Load():
             for value in event.summary.value:
                 texts.setdefault(value.tag, value.metadata.summary_description)
-    assert set(texts) == {"boundaries/overlay", "boundaries/panels", "boundaries/movie", "boundaries/on/share/0"}
+    assert texts.pop("custom_scalars__config__") == ""  # TensorBoard's own
     assert all(len(text) > 20 for text in texts.values())
+    words = (
+        "overlay",
+        "panels",
+        "similarity",
+        "movie",
+        "on/share/0",
+        "drift/rotate/0",
+        "drift/rotate_per_unit/0",
+        "copycat/closest",
+    )
+    assert {f"boundaries/{word}" for word in words} < set(texts)
     assert "--samples_per_plugin images=1000" in texts["boundaries/overlay"]
+
+
+def test_descriptions_are_sent_once(tmp_path: Path) -> None:
+    train(mlp(2, 4, 2), 4, every_n_steps=1, directory=tmp_path)
+    described: dict[str, list[bool]] = {}
+    for path in tmp_path.glob("events*"):
+        for record in RawEvents(str(path)).Load():
+            for value in record.summary.value:
+                described.setdefault(value.tag, []).append(value.HasField("metadata"))
+    assert described.pop("boundaries/movie") == [True]
+    assert described.pop("boundaries/drift/shift/0") == [True, False, False, False]  # from the second sample on
+    assert all(flags[0] and not any(flags[1:]) for flags in described.values())
+
+
+@pytest.mark.parametrize("metric", metrics.default(), ids=lambda metric: metric.__name__)
+def test_every_number_of_ours_is_described(metric: Any, tmp_path: Path) -> None:
+    """With its range, or what it adds up to."""
+    recorder = Recorder(tmp_path, SQUARE, resolution=16, metrics=[metric])
+    for step in (0, 1):
+        recorder.record(mlp(2, 4, 4, 2, seed=step), step)
+    recorder.close()
+    names = load(tmp_path)[-1].metrics
+    assert names
+    for name in names:
+        assert re.search(r"Range|or more|flipped\.|did\.|copies", describe(name)), name
+    assert describe("my/own/number") == describe("my/own_per_unit/number") == ""
+
+
+def test_histograms_hold_a_value_a_unit(tmp_path: Path) -> None:
+    recorder = train(Ginn(), 4, every_n_steps=2, directory=tmp_path)
+    last = load(recorder.directory)[-1]
+    for part in ("flipped", "shift", "rotate", "upstream"):
+        events = read(tmp_path).Tensors(f"boundaries/drift/{part}_per_unit/layer2")
+        assert [event.step for event in events] == [2, 4]
+        table = make_ndarray(events[-1].tensor_proto)
+        values = last.per_unit[f"drift/{part}_per_unit/layer2"]
+        assert table[:, 2].sum() == 16
+        assert table[0, 0] <= values.min() <= values.max() <= table[-1, 1]
+        assert (table[:, 2] * table[:, :2].mean(axis=1)).sum() / 16 == pytest.approx(values.mean(), abs=np.ptp(table[:, :2]) / 30)
+
+
+def test_the_closest_pairs_are_a_table(tmp_path: Path) -> None:
+    recorder = train(Ginn(), 12, every_n_steps=2, directory=tmp_path)
+    events = read(tmp_path).Tensors("boundaries/copycat/closest")
+    assert [event.step for event in events] == [0, 10, 12]
+    lines = make_ndarray(events[-1].tensor_proto).item().decode().splitlines()
+    rows = load(recorder.directory)[-1].tables["copycat/closest"]
+    assert lines[0] == "| layer | unit | other | phi | chance level | copycats since step |"
+    assert len(lines) == 2 + len(rows)
+    assert lines[2].startswith(
+        f"| layer1 | {rows[0]['unit']} | {rows[0]['other']} | {rows[0]['phi']:.3f} | {rows[0]['chance']:.3f} |"
+    )
+
+
+def layout(directory: Path) -> Layout:
+    (event,) = read(directory).Tensors("custom_scalars__config__")
+    return Layout.FromString(make_ndarray(event.tensor_proto).item())
+
+
+def test_the_layout_puts_drift_with_its_parts_on_one_chart_and_all_layers_on_one(tmp_path: Path) -> None:
+    train(Ginn(), 4, every_n_steps=2, directory=tmp_path)
+    tags = read(tmp_path).Tags()["scalars"]
+    charts = {chart.title: chart.multiline.tag for category in layout(tmp_path).category for chart in category.chart}
+    shown = {
+        title: sorted(tag for tag in tags if any(re.search(regex, tag) for regex in regexes)) for title, regexes in charts.items()
+    }
+    assert shown["layer2: shift, rotate, upstream"] == [
+        f"boundaries/drift/{part}/layer2" for part in ("flipped", "rotate", "shift", "upstream")
+    ]
+    assert shown["all layers"] == [f"boundaries/drift/flipped/layer{k}" for k in (1, 2, 3)]
+    assert shown["layer1: most alike pair, and chance"] == ["boundaries/copycat/chance/layer1", "boundaries/copycat/max_phi/layer1"]
+    assert all(shown.values())
+
+
+def test_a_layout_of_the_users_stays_and_so_does_that_of_another_name(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_custom_scalars({"mine": {"losses": ["Multiline", ["loss/.*"]]}})
+        train(mlp(2, 4, 2), 2, every_n_steps=1, writer=writer)
+        train(mlp(2, 4, 2), 2, every_n_steps=1, writer=writer, name="other")
+        train(mlp(2, 4, 2), 2, every_n_steps=1, writer=writer, name="other")  # again, in the same run
+    last = Layout.FromString(make_ndarray(read(tmp_path).Tensors("custom_scalars__config__")[-1].tensor_proto).item())
+    titles = [category.title.split(":")[0] for category in last.category]
+    assert titles == ["mine", *["boundaries"] * 4, *["other"] * 4]
+
+
+def test_an_event_file_that_is_too_large_to_be_searched_keeps_its_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.sinks.layout._READABLE", 10)
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_custom_scalars({"mine": {"losses": ["Multiline", ["loss/.*"]]}})
+        train(mlp(2, 4, 2), 2, every_n_steps=1, writer=writer)
+    assert [category.title for category in layout(tmp_path).category] == ["mine"]
+
+
+def test_layers_with_odd_names_are_found_by_their_charts() -> None:
+    layers = ["net.0", "net.00", "net-1"]
+    for category in layout_for("a.b", layers).category:
+        for chart in category.chart:
+            (regex,) = chart.multiline.tag
+            hits = [layer for layer in layers if re.search(regex, f"a.b/drift/shift/{layer}")]
+            assert hits in ([], [chart.title.split(":")[0]])
+            assert not re.search(regex, "aXb/drift/flipped/net.0")
+
+
+def test_without_metrics_there_are_pictures_alone(tmp_path: Path) -> None:
+    train(mlp(2, 4, 2), 2, every_n_steps=1, directory=tmp_path, metrics=[])
+    tags = read(tmp_path).Tags()
+    assert tags["scalars"] == []
+    assert tags["images"] == ["boundaries/overlay", "boundaries/panels", "boundaries/movie"]
+
+
+def test_final_numbers_go_into_hparams(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path)) as writer:
+        recorder = train(mlp(2, 4, 2), 4, every_n_steps=2, writer=writer)
+        writer.add_hparams({"lr": 0.05}, recorder.finals, run_name=".")
+    events = read(tmp_path)
+    assert len(events.Scalars("boundaries/drift/flipped/0")) == 2  # untouched
+    (final,) = events.Scalars("total/drift/flipped/0")
+    assert final.value == pytest.approx(sum(event.value for event in events.Scalars("boundaries/drift/flipped/0")), rel=1e-5)
 
 
 def test_the_users_writer_is_shared_and_stays_open(tmp_path: Path) -> None:
@@ -109,13 +243,15 @@ def test_an_open_tensorboard_sees_samples_while_training_goes_on(tmp_path: Path)
 
 def test_metadata_are_such_that_the_fast_loader_keeps_the_text(tmp_path: Path) -> None:
     train(mlp(2, 4, 2), 1, directory=tmp_path)
-    kinds = {}
+    kinds: dict[str, tuple[str, int]] = {}
     for path in tmp_path.glob("events*"):
         for event in RawEvents(str(path)).Load():
             for value in event.summary.value:
-                kinds[value.tag] = (value.metadata.plugin_data.plugin_name, value.metadata.data_class)
+                kinds.setdefault(value.tag, (value.metadata.plugin_data.plugin_name, value.metadata.data_class))
     assert kinds["boundaries/overlay"] == ("images", 3)  # DATA_CLASS_BLOB_SEQUENCE
     assert kinds["boundaries/on/share/0"] == ("scalars", 1)  # DATA_CLASS_SCALAR
+    assert kinds["boundaries/drift/shift_per_unit/0"] == ("histograms", 2)  # DATA_CLASS_TENSOR
+    assert kinds["boundaries/copycat/closest"] == ("text", 2)
 
 
 def test_numbers_that_are_not_finite_are_left_out(tmp_path: Path) -> None:

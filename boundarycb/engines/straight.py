@@ -8,6 +8,7 @@ from boundarycb.types import Floats, Slice
 
 _TOLERANCE = 1e-4  # of the values' spread: what a plane leaves over of an affine function in single precision is less
 
+_ROUNDING = 1e-6
 _POINTS = 1024  # that are enough to fit three numbers and to see that they fit
 
 
@@ -39,5 +40,7 @@ def planes(slice: Slice, points: Floats, z: Floats) -> Floats:
     design = np.column_stack([q, np.ones(len(q))])
     found = np.linalg.pinv(design) @ z
     rest = np.abs(z - design @ found).max(axis=0)
+    flat = np.linalg.norm(found[:2], axis=0) * np.linalg.norm(q, axis=1).max() <= _ROUNDING * np.abs(z).max(axis=0)
+    found[:2, flat] = 0  # a constant is no line, however its rounding slopes
     found[:, ~(rest <= _TOLERANCE * np.abs(z).max(axis=0))] = np.nan
     return found.T

@@ -19,7 +19,7 @@ _SIDE = 64  # points a side at which the run's own masks are compared: enough fo
 def chance_of_lines(units: int) -> float:
     r"""Return the level that the most alike pair of `units` random straight lines exceeds in one set of twenty.
 
-    .. math:: 1 - 0.31 \Big/ \sqrt{U (U - 1) / 2}
+    .. math:: 1 - 0.30 \Big/ \sqrt{U (U - 1) / 2}
 
     Lines through a uniform point of a square, in a uniform direction; a fit to the 95th percentile of the largest
     :math:`|\varphi|` in thousands of such sets (``tests/test_copycat.py`` draws them again). Two lines are within :math:`\delta`
@@ -27,9 +27,9 @@ def chance_of_lines(units: int) -> float:
     units.
 
     >>> [round(chance_of_lines(units), 3) for units in (4, 16, 64, 512)]
-    [0.873, 0.972, 0.993, 0.999]
+    [0.878, 0.973, 0.993, 0.999]
     """
-    return 1 - 0.31 / math.sqrt(units * (units - 1) / 2) if units > 1 else math.nan
+    return 1 - 0.30 / math.sqrt(units * (units - 1) / 2) if units > 1 else math.nan
 
 
 def chance_of_masks(on: Bits, resolution: int) -> float:

@@ -57,7 +57,7 @@ def copycats(sample: Sample) -> dict[str, Value]:
     >>> state = Capture((layer,), 2, np.packbits([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0]], axis=1))
     >>> values = copycats(Sample(state, empty))
     >>> [values[f"copycat/{name}/fc"] for name in ("max_phi", "pairs", "largest_cluster", "effective_units")]
-    [1.0, 1, 2, 1.8]
+    [1.0, 1.0, 2.0, 1.8]
     """
     values: dict[str, Value] = {}
     table: list[dict[str, Any]] = []

@@ -17,7 +17,7 @@ from boundarycb.probe.trace import Replay, Trace
 from boundarycb.types import Moves
 
 Values = dict[tuple[int, int], torch.Tensor]
-"""Pre-activations (kept, n) by (map, input), each 0 for old and 1 for new."""
+"""Pre-activations (n, kept) by (map, input), each 0 for old and 1 for new."""
 Pair = tuple[torch.Tensor, torch.Tensor]
 """Old and new (kept,)."""
 
@@ -39,7 +39,7 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
     bias = was(zeros)[0].double(), now(zeros)[0].double()
     scales = was.norms.double(), now.norms.double()
     plain, canonical = four.states(rescaled=False), four.states(rescaled=True)
-    means = tuple(canonical[number, 0].mean(dim=1, dtype=torch.float64) / scales[number] for number in (0, 1))
+    means = tuple(canonical[number, 0].mean(dim=0, dtype=torch.float64) / scales[number] for number in (0, 1))
     one = torch.ones_like(scales[0])
     return Moves(
         points=len(new.z),
@@ -50,14 +50,14 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
 
 
 class _Four:
-    """The pre-activations of the old and the new map, each on the old and the new input, with one row a unit.
+    """The pre-activations of the old and the new map, each on the old and the new input.
 
     Where an input meets the other sample's map, it may be measured in that sample's units.
     """
 
     def __init__(self, old: Trace, new: Trace, was: Replay, now: Replay) -> None:
         self._was, self._now = was, now
-        self._known: Values = {(0, 0): _by_unit(old.z), (1, 1): _by_unit(new.z)}
+        self._known: Values = {(0, 0): old.z, (1, 1): new.z}
         self._ratio = torch.where(was.scale > 0, now.scale / was.scale, 1.0)  # a new unit in old ones; 0 where a border was padded
         self._same_units = bool((self._ratio == 1).all())
         self._same_input = self._same_units and torch.equal(was.source, now.source)
@@ -74,11 +74,7 @@ class _Four:
         return self._plain
 
     def _made(self, old_input: torch.Tensor, new_input: torch.Tensor) -> Values:
-        return {**self._known, (1, 0): _by_unit(self._now(old_input)), (0, 1): _by_unit(self._was(new_input))}
-
-
-def _by_unit(z: torch.Tensor) -> torch.Tensor:
-    return z.T.contiguous()
+        return {**self._known, (1, 0): self._now(old_input), (0, 1): self._was(new_input)}
 
 
 def _settled(offsets: Pair, four: Values, scales: Pair) -> Pair:
@@ -86,8 +82,8 @@ def _settled(offsets: Pair, four: Values, scales: Pair) -> Pair:
 
     A unit that is exactly 0 on a whole region would else be switched on there by rounding.
     """
-    largest = torch.maximum(*(four[number, 0].abs().amax(dim=1) / scales[number] for number in (0, 1)))
-    close = (offsets[1] - offsets[0]).abs() <= 4 * torch.finfo(four[0, 0].dtype).eps * largest
+    sizes = [four[number, 0].square().mean(dim=0).sqrt() / scales[number] for number in (0, 1)]
+    close = (offsets[1] - offsets[0]).abs() <= 8 * torch.finfo(four[0, 0].dtype).eps * torch.maximum(*sizes)
     return offsets[0], torch.where(close, offsets[0], offsets[1])
 
 
@@ -98,13 +94,18 @@ def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
     that of map and input, with the map's own offset taken out and the other put in: it is compared with the difference.
     """
     base, after = four[0, 0] > 0, four[1, 1] > 0
-    counts = torch.zeros(8, len(base), dtype=torch.int64, device=base.device)
-    for coalition in range(1, 8):
+    counts = torch.zeros(8, base.shape[1], dtype=torch.int64, device=base.device)
+    same_input = four[0, 1] is four[0, 0]
+    for coalition in range(1, 7):
         offset, weights, source = coalition & 1, coalition >> 1 & 1, coalition >> 2
+        if same_input and source:
+            counts[coalition] = counts[coalition & 3]
+            continue
         values = four[weights, source]
         threshold = ((offsets[weights] - offsets[offset]) * scales[weights]).to(values.dtype)
-        counts[coalition] = ((values > threshold[:, None]) != base).sum(dim=1)
-    on = base.sum(dim=1) + after.sum(dim=1)
-    counts[:, (on == 0) | (on == 2 * base.shape[1])] = 0  # a boundary that was out of view and still is has not moved there
+        counts[coalition] = ((values > threshold) != base).sum(dim=0)
+    counts[7] = (after != base).sum(dim=0)
+    on = base.sum(dim=0) + after.sum(dim=0)
+    counts[:, (on == 0) | (on == 2 * len(base))] = 0  # a boundary that was out of view and still is has not moved there
     result: NDArray[np.int64] = counts.cpu().numpy()
     return result

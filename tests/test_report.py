@@ -1,0 +1,107 @@
+"""A run in words and in final numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from models import linear_units, mlp
+from snapshots import plain
+
+from boundarycb import Recorder, load, metrics, slices
+from boundarycb.cli import main
+from boundarycb.history import HistoryWriter
+from boundarycb.report import summarise
+
+SQUARE = slices.box((-1, 1), (-1, 1))
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+    """Four lines: unit 0 goes from x = 0 to x = .5, unit 1 makes a quarter turn, unit 3 becomes a copy of unit 2."""
+    recorder = Recorder(tmp_path_factory.mktemp("run"), SQUARE, resolution=64)
+    nets = [
+        linear_units((1, 0, 0), (1, 0, 0), (1, 1, -0.3), (1, -1, 0.4)),
+        linear_units((1, 0, -0.5), (1, 0, 0), (1, 1, -0.3), (1, -1, 0.4)),
+        linear_units((1, 0, -0.5), (0, 1, 0), (1, 1, -0.3), (1, 1, -0.3)),
+    ]
+    for step, net in zip((0, 10, 60), nets, strict=True):
+        recorder.record(net, step)
+    recorder.close()
+    return recorder
+
+
+def test_the_numbers_in_words(recorder: Recorder) -> None:
+    text = summarise(load(recorder.directory))
+    rows = {line[:42].strip(): line[42:].split() for line in text.splitlines() if line[42:].strip() and not line.endswith(".")}
+    moved = 0.25 + 0.5  # and what unit 3 flipped
+    assert float(rows["drift: flipped, sum over the run"][0]) >= moved / 4
+    assert rows["shift / (shift + rotate), 0-20"] == ["1.00"]
+    assert float(rows["shift / (shift + rotate), 20-60"][0]) < 0.3
+    assert rows["own bias / (bias + weights), 0-20"] == ["1.00"]
+    assert rows["copycats: pairs at the start"] == ["1"]  # units 0 and 1 began as one line
+    assert rows["pairs at the end"] == ["1"]
+    assert rows["dormant: units that switch on the slice"] == ["100%"]
+    assert "0: units 2 and 3 are copycats since step 60 (phi 1.000, chance level 0.950)." in text
+    assert "0 moved less by shifting as training went on: 100% of shift + rotate in steps 0-20" in text
+    assert "0's lines turned by " in text
+
+
+def test_the_final_numbers(recorder: Recorder) -> None:
+    finals = recorder.finals
+    assert finals["final/copycat/new_pairs/0"] == 1
+    assert finals["total/drift/shift/0"] == pytest.approx(sum(load(recorder.directory).series("drift/shift/0")[1][1:]))
+    assert 0.25 < finals["total/drift/shift_share/0"] < 0.75
+    assert all(np.isfinite(value) for value in finals.values())
+    assert not [name for name in finals if name.startswith("final/drift")]
+
+
+def test_a_history_without_our_numbers_has_no_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(plain(0))
+    assert summarise(load(tmp_path)) == ""
+    writer.append(plain(10))
+    assert summarise(load(tmp_path)) == ""
+    assert main(["info", str(tmp_path)]) == 0
+    assert "drift" not in capsys.readouterr().out
+
+
+def test_metrics_of_ones_own_alone_are_no_obstacle(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SQUARE, resolution=16, metrics=[metrics.on_share, lambda sample: {"mine": float(sample.step)}])
+    for step in (0, 5):
+        recorder.record(mlp(2, 4, 1), step)
+    recorder.close()
+    assert summarise(load(tmp_path)) == ""
+    assert recorder.finals["final/mine"] == 5
+    assert load(tmp_path).series("mine")[1].tolist() == [0, 5]
+
+
+def test_the_command_says_the_numbers(recorder: Recorder, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", str(recorder.directory)]) == 0
+    assert "copycats since step 60" in capsys.readouterr().out
+
+
+def test_many_layers_and_long_names_keep_the_table_narrow(tmp_path: Path) -> None:
+    class Deep(torch.nn.Module):
+        def __init__(self, seed: int) -> None:
+            super().__init__()
+            self.a_name_of_many_words = mlp(2, *[4] * 12, 1, seed=seed)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.a_name_of_many_words(x)
+
+    recorder = Recorder(tmp_path, SQUARE, resolution=16)
+    for step in (0, 5):
+        recorder.record(Deep(step), step)
+    recorder.close()
+    lines = summarise(load(tmp_path)).splitlines()
+    assert len(lines[0]) == 42 + 8 * 11
+    assert lines[0].split()[0].startswith("…")
+
+
+def test_a_series_that_does_not_exist_is_refused_with_what_there_is(recorder: Recorder) -> None:
+    with pytest.raises(KeyError, match="No snapshot has the metric 'drift/shfit/0'; there are .*drift/shift/0"):
+        load(recorder.directory).series("drift/shfit/0")

@@ -1,0 +1,315 @@
+"""The traced pass: what it keeps, of which layers, at how many points; and that it fails without harm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from models import Ginn, mlp
+from torch import nn
+
+from boundarycb import BoundaryWarning, Recorder, load, metrics, slices
+from boundarycb.engines.bands import centres
+from boundarycb.probe import Budget, Prober, Trace, joined, probe
+from boundarycb.probe import budget as limits
+from boundarycb.probe.calls import Call
+from boundarycb.sampling import look
+from boundarycb.types import Layer
+
+SQUARE = slices.box((-1, 1), (-1, 1))
+POINTS = centres(SQUARE, 9)
+
+
+def traced(model: nn.Module, points: Any = POINTS, max_units: int = 512) -> tuple[Trace, ...]:
+    with probe(model, max_units=max_units) as forward:
+        names = {layer.name for layer in forward(points).layers}
+        return forward.trace(points, names)
+
+
+class Net(nn.Module):
+    """A first layer of four units, what follows, and a last layer of three."""
+
+    def __init__(self, follow: Any, width: int = 4, op: Any = F.relu) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 4), nn.Linear(width, 3)
+        self.follow, self.op = follow, op
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z: torch.Tensor = self.last(self.follow(self.op(self.first(x))))
+        return F.relu(z)
+
+
+FOLLOW: dict[str, tuple[Any, int, bool]] = {
+    "nothing": (lambda h: h, 4, True),
+    "reshaped": (lambda h: h.reshape(len(h), 2, 2).flatten(1), 4, True),
+    "with the batch named": (lambda h: h.view(h.shape[0], -1, 2).view(h.shape[0], -1), 4, True),
+    "permuted": (lambda h: h.reshape(-1, 2, 2).permute(0, 2, 1).reshape(-1, 4), 4, True),
+    "in parts": (lambda h: torch.cat([h[:, 2:], h[:, :2]], dim=1), 4, True),
+    "chunks": (lambda h: torch.cat(h.chunk(2, dim=1)[::-1], dim=1), 4, True),
+    "dropout that is off": (lambda h: F.dropout(h, 0.5, training=False), 4, True),
+    "max-pooled": (lambda h: F.max_pool1d(h.unsqueeze(1), 2).flatten(1), 2, True),
+    "mean-pooled": (lambda h: F.avg_pool1d(h.unsqueeze(1), 2).flatten(1), 2, True),
+    "padded": (lambda h: F.pad(h, (1, 1)), 6, True),
+    "a sum": (lambda h: h + 1, 4, False),
+    "normalised": (lambda h: F.layer_norm(h, (4,)), 4, False),
+    "a product": (lambda h: h * h, 4, False),
+    "with another": (lambda h: torch.cat([h, torch.ones_like(h)], dim=1), 8, False),
+}
+
+
+@pytest.mark.parametrize("name", FOLLOW)
+def test_the_scale_of_a_unit_is_carried_by_what_commutes_with_it(name: str) -> None:
+    follow, width, canonical = FOLLOW[name]
+    model = Net(follow, width)
+    last = traced(model)[-1].replay
+    assert last is not None
+    assert last.canonical == canonical
+    if canonical:  # the scale goes through like an activation of one sample
+        norms = model.first.weight.detach().norm(dim=1)
+        expected = follow(norms[None].expand(len(POINTS), 4))[:1]
+        assert last.scale == pytest.approx(expected)
+    else:
+        assert (last.scale == 1).all()
+
+
+@pytest.mark.parametrize("op", [F.leaky_relu, lambda h: F.prelu(h, torch.tensor([0.1])), lambda h: h.relu_(), torch.relu])
+def test_homogeneous_activations_carry_the_scale(op: Any) -> None:
+    replay = traced(Net(lambda h: h, op=op))[-1].replay
+    assert replay is not None
+    assert replay.canonical
+
+
+@pytest.mark.parametrize("op", [torch.tanh, F.gelu, F.relu6, F.elu])
+def test_other_activations_do_not(op: Any) -> None:
+    replay = traced(Net(lambda h: h, op=op))[-1].replay
+    assert replay is not None
+    assert not replay.canonical
+
+
+def norms_of(layer: nn.Module, shape: tuple[int, ...], scale: torch.Tensor | None = None, *after: nn.Module) -> torch.Tensor:
+    """Return what a layer's |w| are said to be, for inputs of `shape` made of two coordinates."""
+
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.after = layer, nn.Sequential(*after)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            z: torch.Tensor = self.after(self.layer(x.sum(dim=1).reshape(-1, *[1] * len(shape)).expand(-1, *shape)))
+            return F.relu(z)
+
+    with probe(One()) as forward:
+        forward(POINTS)
+        affine = forward.calls[0].affine
+        assert affine is not None
+        found: torch.Tensor = affine.norms(torch.ones(1, *shape) if scale is None else scale)
+        return found
+
+
+@torch.no_grad()
+def test_norms_are_those_of_the_rows() -> None:
+    torch.manual_seed(0)
+    scale = torch.rand(1, 6) + 0.5
+    linear = nn.Linear(6, 5)
+    assert norms_of(linear, (6,), scale)[0] == pytest.approx((linear.weight * scale).norm(dim=1))
+    wide = torch.rand(1, 6, 1, 1) + 0.5
+    for groups in (1, 2, 3):
+        for layer in (nn.Conv2d(6, 12, 3, groups=groups, padding=1), nn.ConvTranspose2d(6, 12, 3, groups=groups)):
+            found = norms_of(layer, (6, 4, 4), wide.expand(1, 6, 4, 4))
+            by_hand = []
+            for channel in range(12):
+                inside = range(channel // (12 // groups) * (6 // groups), (channel // (12 // groups) + 1) * (6 // groups))
+                if isinstance(layer, nn.Conv2d):
+                    taps = [layer.weight[channel, place] for place in range(6 // groups)]
+                else:
+                    taps = [layer.weight[source, channel % (12 // groups)] for source in inside]
+                squares = sum(float((tap * wide[0, source]).square().sum()) for tap, source in zip(taps, inside, strict=True))
+                by_hand.append(squares**0.5)
+            assert found.amax(dim=(0, 2, 3)) == pytest.approx(by_hand, rel=1e-5)
+            assert (found == found[:, :, :1, :1]).all()
+
+
+@torch.no_grad()
+def test_norms_are_folded_with_a_batch_norm() -> None:
+    norm = nn.BatchNorm1d(5)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    norm.weight.copy_(torch.tensor([1.0, -2, 0, 3, 0.5]))
+    norm.running_mean.uniform_(-3, 3)
+    norm.running_var.uniform_(0.5, 4)
+    linear = nn.Linear(6, 5)
+    expected = linear.weight.norm(dim=1) * (norm.weight / (norm.running_var + norm.eps).sqrt()).abs()
+    assert norms_of(linear, (6,), None, norm)[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_products_and_glu_and_sequences_have_norms_and_a_map() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Parameter(torch.randn(2, 6)), nn.Parameter(torch.randn(4))
+            self.c, self.d = nn.Parameter(torch.randn(3, 4)), nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = F.glu(x @ self.a)
+            h = torch.addmm(self.b, h, self.c, alpha=0.5).relu()
+            time_first = torch.stack([h, 2 * h])  # (time, batch, features)
+            z: torch.Tensor = self.d(time_first).relu()[1]
+            return z
+
+    model = Mixed()
+    traces = traced(model)
+    expected = [model.a.detach()[:, 3:].norm(dim=0), 0.5 * model.c.detach().norm(dim=0), model.d.weight.detach().norm(dim=1)]
+    for trace, norms in zip(traces, expected, strict=True):
+        assert trace.replay is not None
+        assert torch.allclose(trace.replay(trace.replay.source), trace.z)
+        assert trace.replay.norms[-len(norms) :] == pytest.approx(norms, rel=1e-5)
+
+
+def test_what_was_kept_does_not_change_with_the_model() -> None:
+    model = Ginn()
+    before = traced(model)
+    copies = [(trace.z.clone(), trace.replay.source.clone()) for trace in before if trace.replay is not None]
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(7)
+    for trace, (z, source) in zip(before, copies, strict=True):
+        assert trace.replay is not None
+        assert torch.equal(trace.z, z)
+        assert torch.equal(trace.replay.source, source)
+        assert torch.equal(trace.replay(source), z)
+
+
+def test_an_input_that_is_overwritten_later_is_kept_as_it_was() -> None:
+    class Overwrites(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(2, 3), nn.Linear(3, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.fc1(x).relu_()
+            z: torch.Tensor = self.fc2(h).relu()
+            h += 100
+            out: torch.Tensor = z + h
+            return out
+
+    for trace in traced(Overwrites()):
+        assert trace.replay is not None
+        assert torch.equal(trace.replay(trace.replay.source), trace.z)
+
+
+def test_batches_are_joined_as_if_they_had_run_together() -> None:
+    model = mlp(2, 5, 4, 1)
+    with probe(model) as forward:
+        whole = forward.trace(POINTS, {"0", "2"})
+        parts = joined([forward.trace(part, {"0", "2"}) for part in (POINTS[:50], POINTS[50:60], POINTS[60:])])
+    for one, other in zip(whole, parts, strict=True):
+        assert other.z == pytest.approx(one.z, abs=1e-6)
+        assert other.strength == pytest.approx(one.strength, abs=1e-6)
+        assert one.replay is not None
+        assert other.replay is not None
+        assert other.replay.source == pytest.approx(one.replay.source, abs=1e-6)
+
+
+def test_watched_units_are_traced_and_no_others() -> None:
+    (trace,) = traced(mlp(2, 20, 1), max_units=5)
+    assert trace.z.shape == (81, 5)
+    assert trace.replay is not None
+    assert trace.replay(trace.replay.source) == pytest.approx(trace.z)
+    assert trace.strength.shape == trace.replay.norms.shape == (5,)
+
+
+# ------------------------------------------------------------------------------------------------------------------ budget
+
+
+def call(name: str, size: int, weights: int, inputs: int, affine: Any = "yes") -> Call:
+    return Call(Layer(name, "relu", (size,), (0,)), torch.empty(0), affine, (weights, inputs))
+
+
+def test_small_networks_are_traced_on_the_whole_grid() -> None:
+    assert Budget.of([call("a", 48, 1000, 8)], 128) == Budget(128, frozenset("a"), ())
+    assert Budget.of([call("a", 48, 1000, 8)], 8).side == 8
+
+
+def test_many_units_take_fewer_points_but_not_too_few() -> None:
+    assert Budget.of([call("a", 1000, 1000, 8)], 128).side ** 2 <= limits.VALUES // 1000
+    assert Budget.of([call("a", 10**7, 1000, 8)], 128).side == 16
+
+
+def test_memory_bounds_points_and_layers() -> None:
+    megabyte = 2**20
+    assert Budget.of([call("a", 10, megabyte, 32 * 1024)], 128).side == int((63 * megabyte / (32 * 1024)) ** 0.5)
+    # Input of 64 MB at 256 points, or weights of more: not kept, and named.
+    allowed = Budget.of(
+        [call("a", 10, 0, 8), call("b", 10, 0, 300 * 1024), call("c", 10, 65 * megabyte, 8), call("d", 10, 0, 0, None)], 128
+    )
+    assert (allowed.names, allowed.left_out) == (frozenset("a"), ("b", "c"))
+    # Six layers of 60 MB weights: the largest go, so that all take 256 MB.
+    many = Budget.of([call(str(k), 10, (60 + k) * megabyte, 64) for k in range(4)] + [call("small", 10, 0, 64)], 128)
+    assert many.names == {"0", "1", "2", "3", "small"}  # 246 MB
+    many = Budget.of([call(str(k), 10, (60 + k) * megabyte, 64) for k in range(5)] + [call("small", 10, 0, 64)], 128)
+    assert (many.names, many.left_out) == (frozenset({"0", "1", "2", "3", "small"}), ("4",))
+
+
+def test_a_layer_that_is_too_large_is_said_and_has_its_flipped_area(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LAYER_BYTES", 20_000)
+    model = mlp(2, 40, 4, 1)
+    recorder = Recorder(tmp_path, SQUARE, resolution=32)
+    with pytest.warns(
+        BoundaryWarning, match="drift of 2 is not split into its parts, since weights and inputs take too much memory"
+    ):
+        recorder.record(model, 0)
+    with torch.no_grad():
+        model[0].bias += 0.3
+    recorder.record(model, 1)
+    recorder.close()
+    last = load(tmp_path)[-1]
+    assert np.isnan(last.metrics["drift/shift/2"])
+    assert last.metrics["drift/flipped/2"] > 0
+    assert last.metrics["drift/shift/0"] > 0
+
+
+def test_what_fails_in_a_traced_pass_costs_its_numbers_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(Prober, "trace", fails)
+    model = mlp(2, 4, 1)
+    recorder = Recorder(tmp_path, SQUARE, resolution=16)
+    with pytest.warns(BoundaryWarning, match=r"drift is not split .* \(RuntimeError: out of memory\)"):
+        recorder.record(model, 0)
+    with torch.no_grad():
+        model[0].bias += 0.5
+    recorder.record(model, 1)  # and says it once
+    recorder.close()
+    last = load(tmp_path)[-1]
+    assert last.metrics["drift/flipped/0"] > 0
+    assert np.isnan(last.metrics["drift/shift/0"])
+    assert "dormant/tau/0" not in last.metrics
+    assert "dormant/live/0" in last.metrics
+
+
+def test_only_metrics_that_need_it_make_a_traced_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise AssertionError("nobody asked")
+
+    monkeypatch.setattr(Prober, "trace", fails)
+    recorder = Recorder(tmp_path, SQUARE, resolution=16, metrics=[metrics.on_share, metrics.copycats])
+    recorder.record(mlp(2, 4, 1), 0)
+    recorder.close()
+    assert look(mlp(2, 4, 1), SQUARE, resolution=16).capture.strength is None
+
+
+def test_a_model_that_grows_layers_starts_anew(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SQUARE, resolution=16)
+    recorder.record(mlp(2, 4, 1), 0)
+    recorder.record(mlp(2, 6, 6, 1), 1)
+    recorder.record(mlp(2, 6, 6, 1, seed=1), 2)
+    recorder.close()
+    steps, values = load(tmp_path).series("drift/flipped/0")
+    assert steps.tolist() == [0, 1, 2]
+    assert np.isnan(values[:2]).all()
+    assert values[2] > 0
