@@ -1,4 +1,4 @@
-"""What a sample costs, in ratios to a bare forward pass over the same points and to contourpy, in one run.
+"""What a sample costs, in ratios to a bare forward pass over the same points and to contourpy, and what its numbers cost.
 
     python benchmarks/sampling.py [--repeats 15]
 
@@ -19,13 +19,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from boundarycb import slices
+from boundarycb import metrics, slices
 from boundarycb.render import draw_overlay
-from boundarycb.sampling import look
-from boundarycb.types import Snapshot
+from boundarycb.sampling import Look, look
+from boundarycb.types import Metric, Sample, Snapshot, Value
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 NETS = {"3 x 16": (16, 3), "3 x 64": (64, 3), "8 x 32": (32, 8), "3 x 256": (256, 3)}
+MEASURED = {"48 = 3 x 16": (16, 3), "1,000 = 8 x 125": (125, 8), "10,000 = 20 x 500": (500, 20)}
 
 
 def net(width: int, depth: int) -> nn.Sequential:
@@ -77,8 +78,45 @@ def medians(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def two_looks(model: nn.Sequential, resolution: int) -> tuple[Look, Look]:
+    """Return a look at the model and one after a small step."""
+    before = look(model, SQUARE, resolution=resolution, trace=True)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    return before, look(model, SQUARE, resolution=resolution, trace=True, before=before.traces)
+
+
+def print_metrics(repeats: int, resolution: int) -> None:
+    """Print what the default metrics cost beyond the look that they are about."""
+    print("\nunits               look ms  traced pass ms   metrics ms  together ms   / look   of the metrics")
+    for name, (width, depth) in MEASURED.items():
+        model = net(width, depth)
+        before, now = two_looks(model, resolution)
+        past: dict[str, Value] = {}
+        for metric in metrics.default():
+            past.update(metric(Sample(before.capture, before.boundaries, None, before.capture)))
+        sample = Sample(now.capture, now.boundaries, before.capture, before.capture, 1, now.moves, past)
+        single: dict[str, Metric] = {metric.__name__: metric for metric in metrics.default()}
+        ms = medians(
+            {
+                "look": partial(look, model, SQUARE, resolution=resolution),
+                "traced": partial(look, model, SQUARE, resolution=resolution, trace=True, before=before.traces),
+                **{key: partial(metric, sample) for key, metric in single.items()},
+            },
+            repeats if width * depth < 5000 else 3,
+        )
+        ms = {key: 1000 * value for key, value in ms.items()}
+        traced, computed = ms["traced"] - ms["look"], sum(ms[key] for key in single)
+        dearest = ", ".join(f"{key} {ms[key]:.1f}" for key in sorted(single, key=lambda key: -ms[key])[:2])
+        print(
+            f"{name:18} {ms['look']:8.1f} {traced:15.1f} {computed:12.1f} {traced + computed:12.1f} "
+            f"{(traced + computed) / ms['look']:8.2f}   {dearest}"
+        )
+
+
 def main() -> None:
-    """Print a table."""
+    """Print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--resolution", type=int, default=128)
@@ -102,6 +140,7 @@ def main() -> None:
             f"{name:10} {ms['bare']:8.1f} {ms['look']:10.1f} {ms['look'] / ms['bare']:7.1f} {ms['contourpy']:13.1f} "
             f"{ms['contourpy'] / ms['look']:9.1f} {ms['overlay']:11.1f} {len(seen.boundaries):7}"
         )
+    print_metrics(options.repeats, options.resolution)
 
 
 if __name__ == "__main__":

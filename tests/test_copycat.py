@@ -18,7 +18,7 @@ from scipy.cluster.hierarchy import fcluster, linkage
 from boundarycb import metrics, slices
 from boundarycb.metrics.chance import FLOOR, chance_of_lines, chance_of_masks
 from boundarycb.metrics.clusters import complete_linkage
-from boundarycb.metrics.masks import phi
+from boundarycb.metrics.masks import count_common, count_ones, phi
 from boundarycb.recorder import Recorder
 from boundarycb.sampling import capture
 from boundarycb.types import Boundaries, Capture, Floats, Layer, Sample, Value
@@ -85,9 +85,13 @@ def test_phi_is_that_of_the_definition(units: int, points: int, seed: int) -> No
     assert np.nanmax(abs(found), initial=0) <= 1
 
 
-def test_phi_counts_more_points_than_it_unpacks_at_a_time() -> None:
-    states = np.random.default_rng(0).random((3, 40_001)) < 0.3
-    assert phi(pack(states), 40_001) == pytest.approx(np.corrcoef(states), abs=1e-12)
+@pytest.mark.parametrize("points", [1, 7, 64, 65, 40_001])
+def test_bits_are_counted_with_and_without_the_instruction_for_it(points: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = np.random.default_rng(points).random((5, points)) < 0.3
+    for _ in range(2):
+        assert np.array_equal(count_ones(pack(states)), states.sum(axis=1))
+        assert np.array_equal(count_common(pack(states)), states.astype(int) @ states.T.astype(int))
+        monkeypatch.delattr(np, "bitwise_count", raising=False)  # numpy 1 has none
 
 
 # ------------------------------------------------------------------------------------------------------------------ chance

@@ -48,7 +48,7 @@ def copycats(sample: Sample) -> dict[str, Value]:
     is without a break at or above the level. Table: ``copycat/closest``, the five most alike pairs of each layer.
 
     The same boundary is not yet the same function: in deeper layers the values may differ, and a mirrored pair is not redundant.
-    Source: "copycat neurons", GINN (arXiv:1810.01860, section 7). Cost: a matrix product of U x P x U a layer; at most 256 units
+    Source: "copycat neurons", GINN (arXiv:1810.01860, section 7). Cost: U x U x P / 64 counts of bits a layer; at most 256 units
     of a layer are compared.
 
     >>> from boundarycb.types import Boundaries, Layer

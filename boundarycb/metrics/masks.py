@@ -7,13 +7,36 @@ from numpy.typing import NDArray
 
 from boundarycb.types import Bits, Capture, Floats
 
-_ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1).astype(np.uint8)
-_POINTS = 2**14  # whose states are unpacked at a time
+_TABLE = np.unpackbits(np.arange(2**16, dtype="<u2").view(np.uint8).reshape(-1, 2), axis=1).sum(axis=1, dtype=np.uint8)
 
 
 def count_ones(bits: Bits) -> NDArray[np.int64]:
     """Return the number of set bits of each row of packed `bits` (U, bytes), int64 (U,)."""
-    return np.asarray(_ONES[bits].sum(axis=1, dtype=np.int64))
+    return _ones(_words(bits))
+
+
+def count_common(bits: Bits) -> NDArray[np.int64]:
+    """Return the number of bits that are set in both, of each pair of rows of packed `bits` (U, bytes), int64 (U, U).
+
+    As fast as a matrix product of the states, without its memory, and without its threads, which wait for each other where other
+    processes keep the processor busy.
+    """
+    words = _words(bits)
+    both = np.zeros((len(words), len(words)), dtype=np.int64)
+    for row in range(len(words)):
+        both[row, row:] = both[row:, row] = _ones(words[row] & words[row:])
+    return both
+
+
+def _words(bits: Bits) -> NDArray[np.uint64]:
+    """Return packed rows as 64-bit words, filled up with zeros."""
+    return np.ascontiguousarray(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))).view(np.uint64)
+
+
+def _ones(words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    # numpy 1 has no instruction for it.
+    counts = np.bitwise_count(words) if hasattr(np, "bitwise_count") else _TABLE[words.view(np.uint16)]
+    return np.asarray(counts.sum(axis=1, dtype=np.int64))
 
 
 def defined(*captures: Capture) -> NDArray[np.bool_]:
@@ -47,11 +70,7 @@ def phi(bits: Bits, points: int) -> Floats:
     >>> phi(states, 4)[0].round(5).tolist()
     [1.0, -1.0, 0.0, 0.57735, nan]
     """
-    both = np.zeros((len(bits), len(bits)))
-    for start in range(0, points, _POINTS):
-        # Counts are whole numbers below 2**24, so single precision holds them exactly.
-        states = np.unpackbits(bits[:, start // 8 :], axis=1, count=min(_POINTS, points - start)).astype(np.float32)
-        both += states @ states.T
+    both = count_common(bits).astype(np.float64)
     on = np.diag(both)
     spread = on * (points - on)  # of equal units the root below is exact, and so their phi of 1
     with np.errstate(invalid="ignore", divide="ignore"):
