@@ -34,6 +34,8 @@ from boundarycb.types import Capture, History, Metric, Picture, Sample, Sink, Sl
 
 log = logging.getLogger(__name__)
 
+_WINDOW = 7  # captures before the current one that are kept where a metric needs them
+
 Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
 
@@ -92,6 +94,7 @@ class Recorder:
         self._before: Capture | None = None
         self._traces: tuple[Trace, ...] = ()
         self._past: Mapping[str, Value] = {}
+        self._window: tuple[Capture, ...] = ()
         self._finals = Finals(resolution**2)
         self._logged: dict[str, Any] = {}
         self._asked = 0
@@ -188,7 +191,7 @@ class Recorder:
         if self.steps:
             log.info("%d samples, steps %d to %d, are in %s.", len(self.steps), self.steps[0], self.steps[-1], self.directory)
         self._first = self._before = None
-        self._traces, self._past = (), {}
+        self._traces, self._past, self._window = (), {}, ()
         self.seconds += time.perf_counter() - start
 
     # ------------------------------------------------------------------------------------------------------ one sample
@@ -200,7 +203,7 @@ class Recorder:
             plane,
             resolution=self._resolution,
             max_units=self._max_units,
-            trace=any(getattr(_plain(metric), "needs", None) == "trace" for metric in self._metrics),
+            trace=self._needed("trace"),
             before=self._traces,
         )
         capture = seen.capture
@@ -218,6 +221,7 @@ class Recorder:
         self.steps.append(step)
         self._asked = max(step, self._asked)
         self._first, self._before, self._traces = sample.first, capture, seen.traces
+        self._window = (*sample.window, capture)[-_WINDOW:] if self._needed("window") else ()
         self._finals.add(snapshot.metrics)
         self._past = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
         self._say_notes(snapshot, seen.notes)
@@ -226,7 +230,13 @@ class Recorder:
         """Return what metrics may look at. Where the layers are others than before, there is nothing to compare with."""
         if self._before is None or self._before.layers != seen.capture.layers:
             return Sample(seen.capture, seen.boundaries, None, seen.capture, step)
-        return Sample(seen.capture, seen.boundaries, self._before, self._first, step, seen.moves, self._past)
+        return Sample(
+            seen.capture, seen.boundaries, self._before, self._first, step, moves=seen.moves, past=self._past, window=self._window
+        )
+
+    def _needed(self, part: str) -> bool:
+        """Return whether a metric needs `part`; see :func:`boundarycb.types.needs`."""
+        return any(part in getattr(_plain(metric), "needs", ()) for metric in self._metrics)
 
     def _plane(self) -> Slice:
         """Return the slice, which is found once and holds for the whole run."""

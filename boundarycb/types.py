@@ -429,6 +429,7 @@ class Sample:
         step: optimiser steps taken.
         moves: what moved since the last sample, by layer; only for metrics that say ``@needs("trace")``.
         past: all values that the metrics gave at the last sample, by name.
+        window: the captures of the last samples before this one, at most seven, oldest first; only for ``@needs("window")``.
     """
 
     now: Capture
@@ -438,6 +439,7 @@ class Sample:
     step: int = 0
     moves: Mapping[str, Moves] = dataclass_field(default_factory=dict)
     past: Mapping[str, Value] = dataclass_field(default_factory=dict)
+    window: tuple[Capture, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -544,16 +546,16 @@ Metric = Callable[[Sample], Mapping[str, Value]]
 MetricType = TypeVar("MetricType", bound=Metric)
 
 
-def needs(part: Literal["trace"]) -> Callable[[MetricType], MetricType]:
+def needs(*parts: Literal["trace", "window"]) -> Callable[[MetricType], MetricType]:
     """Return a decorator that says what a metric needs besides captures and boundaries; it is made only where a metric says so.
 
     ``trace``: a second, smaller forward pass that keeps inputs and weights; it gives ``sample.moves`` and the captures'
-        ``strength``
-    and ``planes``.
+        ``strength`` and
+    ``planes``. ``window``: the captures of the last samples, in memory, as ``sample.window``.
     """
 
     def mark(metric: MetricType) -> MetricType:
-        metric.needs = part  # type: ignore[attr-defined]
+        metric.needs = parts  # type: ignore[attr-defined]
         return metric
 
     return mark

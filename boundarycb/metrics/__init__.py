@@ -7,20 +7,34 @@ A metric is any callable of that signature; it needs no registration and no base
 
     BoundaryCallback(metrics=[*boundarycb.metrics.default(), lines])
 
-One that looks at ``sample.moves``, or at a capture's ``strength`` or ``planes``, says so with ``@metrics.needs("trace")``.
+One that looks at ``sample.moves``, or at a capture's ``strength`` or ``planes``, says so with ``@metrics.needs("trace")``; one
+that looks at ``sample.window``, with ``@metrics.needs("window")``.
 """
 
 from __future__ import annotations
 
 from boundarycb.metrics.cause import drift_causes
 from boundarycb.metrics.copycat import copycats
+from boundarycb.metrics.distance import boundary_distance
 from boundarycb.metrics.dormant import dormant_units
 from boundarycb.metrics.drift import drift_parts
+from boundarycb.metrics.indecisive import indecisive_units
 from boundarycb.metrics.line import line_motion
 from boundarycb.metrics.share import on_share
 from boundarycb.types import Metric, needs
 
-__all__ = ["copycats", "default", "dormant_units", "drift_causes", "drift_parts", "line_motion", "needs", "on_share"]
+__all__ = [
+    "boundary_distance",
+    "copycats",
+    "default",
+    "dormant_units",
+    "drift_causes",
+    "drift_parts",
+    "indecisive_units",
+    "line_motion",
+    "needs",
+    "on_share",
+]
 
 
 def default() -> list[Metric]:

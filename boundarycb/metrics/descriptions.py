@@ -76,6 +76,20 @@ _TEXTS = {
         "How often, so far, a unit was on somewhere on the slice after a sample at which it was nowhere. 0 or more; high: much "
         "came back."
     ),
+    "indecisive/jitter": (
+        "Share of the slice that flips from one sample to the next, mean over the last eight samples and the layer's "
+        "units. Range 0 to 1."
+    ),
+    "indecisive/osc": (
+        "How much units go to and fro: 1 - sum f2 / sum (f1 + f1 before), of flips to the next sample (f1) and the next "
+        "but one (f2). Range 0 to 1; 0.29: random walk, 0.5: noise about a place, 1: two states in turn."
+    ),
+    "indecisive/ret": (
+        "How far units are back where they were eight samples ago: 1 - flipped since then / sum of flips. Range 0 to 1; 1: back."
+    ),
+    "indecisive/units": (
+        "Units that flip much (four times the layer's median or more) and go to and fro (osc and ret above 0.5). 0 or more."
+    ),
 }
 
 
