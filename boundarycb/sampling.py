@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
 from torch import nn
 
 from boundarycb.engines import grid
@@ -15,7 +16,7 @@ from boundarycb.engines.masks import MaskReader
 from boundarycb.engines.straight import planes
 from boundarycb.probe import MAX_UNITS, Budget, Prober, Trace, compare, joined, probe
 from boundarycb.render import draw_overlay
-from boundarycb.types import Boundaries, Capture, Floats, Moves, Picture, Slice, Snapshot
+from boundarycb.types import Boundaries, Capture, Floats, Layer, Moves, Picture, Slice, Snapshot
 
 RESOLUTION = 128
 _ENGINES = {"auto": grid.find_boundaries, "grid": grid.find_boundaries}
@@ -76,18 +77,24 @@ def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Tr
     """Return `plain` with what a traced pass adds to it."""
     allowed = Budget.of(forward.calls, plain.capture.resolution)
     points = centres(slice, allowed.side)
-    traces = _traced(forward, slice, points, allowed.names)
+    traces = _traced(forward, slice, points, allowed.names, plain.capture.layers)
+    moves, failures = compare(before, traces)
     capture = replace(plain.capture, strength=_strengths(traces), planes=_planes(slice, points, traces))
-    return Look(capture, plain.boundaries, traces, compare(before, traces), _left_out(allowed))
+    notes = [
+        f"drift of {layer} is not split into its parts, since its map cannot be made again ({why})"
+        for layer, why in failures.items()
+    ]
+    return Look(capture, plain.boundaries, traces, moves, (*_left_out(allowed), *notes))
 
 
 def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def _traced(forward: Prober, slice: Slice, points: Floats, names: Collection[str]) -> tuple[Trace, ...]:
-    """Return the traces at `points`, run in batches whose inputs take a bounded number of bytes."""
-    return joined([forward.trace(slice.lift(part), names) for part in batches(slice, points)])
+def _traced(forward: Prober, slice: Slice, points: Floats, names: Collection[str], layers: Sequence[Layer]) -> tuple[Trace, ...]:
+    """Return the traces at `points`, run in batches that take a bounded number of bytes."""
+    units = sum(layer.size for layer in layers)
+    return joined([forward.trace(slice.lift(part), names) for part in batches(slice, points, units)])
 
 
 def _strengths(traces: Sequence[Trace]) -> Floats:
@@ -98,7 +105,9 @@ def _planes(slice: Slice, points: Floats, traces: Sequence[Trace]) -> Floats:
     """Return the planes of the units that are affine in the input, NaN for all others (U, 3)."""
     return np.concatenate(
         [
-            planes(slice, points, one.z.double().cpu().numpy()) if one.first else np.full((one.z.shape[1], 3), np.nan)
+            planes(slice, points, one.z.double().cpu().numpy(), 4 * torch.finfo(one.z.dtype).eps)
+            if one.first
+            else np.full((one.z.shape[1], 3), np.nan)
             for one in traces
         ]
     )

@@ -51,8 +51,14 @@ FOLLOW: dict[str, tuple[Any, int, bool]] = {
     "in parts": (lambda h: torch.cat([h[:, 2:], h[:, :2]], dim=1), 4, True),
     "chunks": (lambda h: torch.cat(h.chunk(2, dim=1)[::-1], dim=1), 4, True),
     "dropout that is off": (lambda h: F.dropout(h, 0.5, training=False), 4, True),
-    "max-pooled": (lambda h: F.max_pool1d(h.unsqueeze(1), 2).flatten(1), 2, True),
-    "mean-pooled": (lambda h: F.avg_pool1d(h.unsqueeze(1), 2).flatten(1), 2, True),
+    "max-pooled unit by unit": (lambda h: F.max_pool1d(torch.stack([h, h], dim=2), 2).flatten(1), 4, True),
+    "mean-pooled unit by unit": (lambda h: F.avg_pool1d(torch.stack([h, h], dim=2), 2).flatten(1), 4, True),
+    "the highest of itself": (lambda h: torch.stack([h, h], dim=2).amax(dim=2), 4, True),
+    "max-pooled across units": (lambda h: F.max_pool1d(h.unsqueeze(1), 2).flatten(1), 2, False),
+    "mean-pooled across units": (lambda h: F.avg_pool1d(h.unsqueeze(1), 2).flatten(1), 2, False),
+    "the highest unit": (lambda h: h.amax(dim=1, keepdim=True), 1, False),
+    "into a buffer": (lambda h: torch.cat([h[:, 2:], h[:, :2]], dim=1, out=torch.empty_like(h)), 4, False),
+    "viewed as only it can be": (lambda h: h.view(-1).view(h.shape), 4, False),
     "padded": (lambda h: F.pad(h, (1, 1)), 6, True),
     "a sum": (lambda h: h + 1, 4, False),
     "normalised": (lambda h: F.layer_norm(h, (4,)), 4, False),
@@ -70,20 +76,20 @@ def test_the_scale_of_a_unit_is_carried_by_what_commutes_with_it(name: str) -> N
     assert last.canonical == canonical
     if canonical:  # the scale goes through like an activation of one sample
         norms = model.first.weight.detach().norm(dim=1)
-        expected = follow(norms[None].expand(len(POINTS), 4))[:1]
+        expected = follow(norms[None].expand(len(POINTS), 4))[:2]
         assert last.scale == pytest.approx(expected)
     else:
         assert (last.scale == 1).all()
 
 
-@pytest.mark.parametrize("op", [F.leaky_relu, lambda h: F.prelu(h, torch.tensor([0.1])), lambda h: h.relu_(), torch.relu])
+@pytest.mark.parametrize("op", [F.leaky_relu, F.rrelu, lambda h: F.prelu(h, torch.tensor([0.1])), lambda h: h.relu_(), torch.relu])
 def test_homogeneous_activations_carry_the_scale(op: Any) -> None:
     replay = traced(Net(lambda h: h, op=op))[-1].replay
     assert replay is not None
     assert replay.canonical
 
 
-@pytest.mark.parametrize("op", [torch.tanh, F.gelu, F.relu6, F.elu])
+@pytest.mark.parametrize("op", [torch.tanh, F.gelu, F.relu6, F.elu, F.softplus, F.silu])
 def test_other_activations_do_not(op: Any) -> None:
     replay = traced(Net(lambda h: h, op=op))[-1].replay
     assert replay is not None
@@ -106,7 +112,7 @@ def norms_of(layer: nn.Module, shape: tuple[int, ...], scale: torch.Tensor | Non
         forward(POINTS)
         affine = forward.calls[0].affine
         assert affine is not None
-        found: torch.Tensor = affine.norms(torch.ones(1, *shape) if scale is None else scale)
+        found: torch.Tensor = affine.norms(torch.ones(2, *shape) if scale is None else scale.expand(2, *scale.shape[1:]))
         return found
 
 

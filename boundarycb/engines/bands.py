@@ -110,9 +110,9 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
     return Reading(first.layers, z, output, first.gaps)
 
 
-def batches(slice: Slice, points: Floats) -> list[Floats]:
-    """Return `points` in parts whose inputs take a bounded number of bytes."""
-    size = max(1, _BATCH_BYTES // (slice.origin.size * slice.origin.itemsize))
+def batches(slice: Slice, points: Floats, units: int = 1) -> list[Floats]:
+    """Return `points` in parts whose inputs take a bounded number of bytes, as do the model's `units` pre-activations."""
+    size = max(1, min(_BATCH_BYTES // (slice.origin.size * slice.origin.itemsize), _BAND_VALUES // units))
     return np.array_split(points, -(-len(points) // size))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from boundarycb.types import Floats, Slice
 
-_TOLERANCE = 1e-4  # of the values' spread: what a plane leaves over of an affine function in single precision is less
+_TOLERANCE = 1e-4  # of the largest value: what a plane leaves over of an affine function in single precision is less
 
 _ROUNDING = 1e-6
 _POINTS = 1024  # that are enough to fit three numbers and to see that they fit
@@ -22,7 +22,7 @@ def in_plane(slice: Slice, points: Floats) -> Floats:
     return np.asarray((points - centre) @ (triangle * np.sign(np.diag(triangle))[:, None]).T)
 
 
-def planes(slice: Slice, points: Floats, z: Floats) -> Floats:
+def planes(slice: Slice, points: Floats, z: Floats, rounding: float = 0.0) -> Floats:
     r"""Return for each unit the affine function that its pre-activations are on the slice, float64 (U, 3).
 
     .. math:: z(q) = c + g \cdot q, \qquad \text{row} = (g_1, g_2, c)
@@ -34,6 +34,7 @@ def planes(slice: Slice, points: Floats, z: Floats) -> Floats:
         slice: the slice.
         points: slice coordinates (n, 2).
         z: pre-activations (n, U).
+        rounding: what z was rounded to, of its largest value; a unit is affine if a plane leaves no more over than this, or 1e-4.
     """
     some = np.linspace(0, len(points) - 1, min(len(points), _POINTS)).round().astype(int)
     q, z = in_plane(slice, points[some]), z[some]
@@ -42,5 +43,5 @@ def planes(slice: Slice, points: Floats, z: Floats) -> Floats:
     rest = np.abs(z - design @ found).max(axis=0)
     flat = np.linalg.norm(found[:2], axis=0) * np.linalg.norm(q, axis=1).max() <= _ROUNDING * np.abs(z).max(axis=0)
     found[:2, flat] = 0  # a constant is no line, however its rounding slopes
-    found[:, ~(rest <= _TOLERANCE * np.abs(z).max(axis=0))] = np.nan
+    found[:, ~(rest <= max(_TOLERANCE, rounding) * np.abs(z).max(axis=0))] = np.nan
     return found.T

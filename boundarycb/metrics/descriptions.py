@@ -20,8 +20,8 @@ _TEXTS = {
         "upstream = flipped; negative where it undid what another part did."
     ),
     "drift/upstream": (
-        "Part of drift/flipped (Shapley value) that comes from the layers below moving this layer's inputs. 0 in the first "
-        "layer. shift + rotate + upstream = flipped; negative where it undid what another part did."
+        "Part of drift/flipped (Shapley value) that comes from the layers below moving this layer's inputs. 0 where a "
+        "layer reads the input itself. shift + rotate + upstream = flipped; negative where it undid what another part did."
     ),
     "cause/bias": (
         "Part of drift/flipped (Shapley value) done by the units' own bias parameters. Unlike drift/shift it depends on where "

@@ -33,14 +33,19 @@ _ADDED = methods("add", "add_", "__add__", "__radd__", "__iadd__")
 _RESHAPED = methods("flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "to")
 _DROPOUTS = methods("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 
-_SCALED = methods(
+_NAMES_SIZES = methods("reshape", "view")
+_MOVED = methods(
     "flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "to", "clone", "detach", "permute", "transpose", "t",
     "movedim", "swapaxes", "__getitem__", "narrow", "select", "cat", "concat", "stack", "chunk", "split", "unbind", "repeat",
-    "expand", "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
-    "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "mean", "amax",
-    "pad", "interpolate", "pixel_shuffle",
+    "expand", "pad", "pixel_shuffle",
 )  # fmt: skip
-"""What commutes with a positive scale a channel. A batch-norm behind the activation does not, and takes any scale away."""
+"""What puts numbers elsewhere as they are."""
+_POOLED = methods(
+    "max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
+    "avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d",
+    "mean", "amax", "interpolate",
+)  # fmt: skip
+"""What commutes with scales as long as all numbers that it puts together have the same one."""
 
 
 def option(args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int, name: str, default: Any) -> Any:
@@ -77,9 +82,25 @@ def is_off(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str,
     return func in _DROPOUTS and not option(args, kwargs, 2, "training", True) and not kwargs.get("train", False)
 
 
-def carries_scale(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Return whether scaling the channels of what `func` takes by positive numbers scales what it gives alike."""
-    return func in _SCALED or is_off(func, args, kwargs)
+def moves_numbers(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether `func` gives the numbers that it takes, each as it is, elsewhere."""
+    return func in _MOVED or is_off(func, args, kwargs)
+
+
+def pools_numbers(func: Callable[..., Any]) -> bool:
+    """Return whether `func` gives maxima or means of the numbers that it takes."""
+    return func in _POOLED
+
+
+def names_batch(func: Callable[..., Any], args: tuple[Any, ...], n: int) -> bool:
+    """Return whether `func` names the number of points, as in ``view(x.shape[0], -1)``: then it holds for no other.
+
+    The batch is the first size, or the second behind a fixed one in sequence-first models.
+    """
+    if func not in _NAMES_SIZES or len(args) < 2:
+        return False
+    sizes = args[1] if isinstance(args[1], (tuple, list)) else args[1:]
+    return bool(sizes[:1] == type(sizes)([n]) or (len(sizes) > 1 and sizes[0] != -1 and sizes[1] == n))
 
 
 def uses_batch_statistics(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
@@ -174,10 +195,11 @@ class Affine:
 
         .. math:: |w|_u = \sqrt{\sum_d (w_{ud} g_d)^2}
 
-        with the weights folded with a batch-norm that follows. All units of a convolution's channel have that of its kernel.
+        with the weights folded with a batch-norm that follows. All units of a convolution's channel have that
+        of its kernel, unless the scale of a channel of its input differs from place to place.
 
         Args:
-            scale: g, the size of one unit of each input, in the input's shape with a batch of one.
+            scale: g, the size of one unit of each input, in the input's shape with any batch.
         """
         first, *later = self.steps
         zeros = first(torch.zeros_like(scale))
@@ -196,15 +218,25 @@ def _norms(step: Step, scale: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     if step.function not in _CONVOLUTIONS | _TRANSPOSED:
         factor: float = abs(step.kwargs.get("alpha", 1))
         return torch.matmul(squares, weight.square()).sqrt() * factor
+    if bool((squares != squares.flatten(2)[..., :1].reshape(*squares.shape[:2], *[1] * (squares.ndim - 2))).any()):
+        return _norms_by_place(step, weight, squares)
     groups = option(step.args, step.kwargs, 6, "groups", 1)
     taps = weight.square().flatten(2).sum(dim=2)  # (out, in / groups), or (in, out / groups) where transposed
-    channels = squares.flatten(2).amax(dim=2)[0].reshape(groups, -1, 1)  # (groups, in / groups, 1)
+    channels = squares.flatten(2)[0, :, 0].reshape(groups, -1, 1)  # (groups, in / groups, 1)
     if step.function in _TRANSPOSED:
         kernels = (taps.reshape(groups, channels.shape[1], -1) * channels).sum(dim=1)
     else:
         kernels = (taps.reshape(groups, -1, channels.shape[1]) * channels.transpose(1, 2)).sum(dim=2)
     norms: torch.Tensor = kernels.sqrt().reshape(1, -1, *[1] * (len(shape) - 2)).expand(shape).contiguous()
     return norms
+
+
+def _norms_by_place(step: Step, weight: torch.Tensor, squares: torch.Tensor) -> torch.Tensor:
+    """Return the norms of a convolution's rows where the scale of a channel differs from place to place: one a unit."""
+    kwargs = {name: value for name, value in step.kwargs.items() if name not in ("weight", "bias")}
+    options = step.args[3:]
+    found: torch.Tensor = step.function(squares, weight.square(), None, *options, **kwargs)
+    return found.clamp(min=0).sqrt()
 
 
 def _copied(value: Any) -> Any:

@@ -26,6 +26,7 @@ from boundarycb.probe.affine import (
     Step,
     input_of_affine,
     keeps_affine,
+    names_batch,
     option,
     uses_batch_statistics,
 )
@@ -87,12 +88,14 @@ class Mark:
         source: that map's input.
         version: the input's version; another one means that it was written into since.
         earlier: activation calls before the map's.
+        holds: whether the map can be made again for another number of points.
     """
 
     affine: Affine
     source: torch.Tensor
     version: int
     earlier: int
+    holds: bool = True
 
 
 # ------------------------------------------------------------------------------------------------------------- the calls
@@ -166,8 +169,10 @@ class CallWatch(TorchFunctionMode):
             self._note("a batch-norm has no running statistics, so values depend on which points run together")
         for place, value in enumerate(args[:2]):
             mark = self._marks.get(value)
-            if mark is not None and keeps_affine(func, args, kwargs, place) and not _names_batch(args, self._n):
-                return replace(mark, affine=mark.affine.then(Step.of(func, args, kwargs, place)))
+            if mark is not None and keeps_affine(func, args, kwargs, place):
+                # The name holds in any case: it must not depend on how many points run together.
+                holds = mark.holds and not names_batch(func, args, self._n)
+                return replace(mark, affine=mark.affine.then(Step.of(func, args, kwargs, place)), holds=holds)
         return None
 
     def _activation(self, op: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, Mark | None] | None:
@@ -177,7 +182,8 @@ class CallWatch(TorchFunctionMode):
         mark = self._marks.get(source)
         name = self._name(op, mark)
         # An input that was written into since cannot be mapped again: its name still holds, the map does not.
-        affine = mark.affine if mark is not None and mark.source._version == mark.version else None
+        known = mark is not None and mark.holds and mark.source._version == mark.version
+        affine = mark.affine if mark is not None and known else None
         z = source
         if op == "glu":
             gate = Step(second_half, (None, option(args, kwargs, 1, "dim", -1)), {}, 0)
@@ -207,12 +213,6 @@ class CallWatch(TorchFunctionMode):
             name = f"{base}.call{count}"
         self._names.add(name)
         return name
-
-
-def _names_batch(args: tuple[Any, ...], n: int) -> bool:
-    """Return whether the number of points stands among the arguments, as in ``view(x.shape[0], -1)``: that holds for no other."""
-    sizes = [size for arg in args[1:] for size in (arg if isinstance(arg, (tuple, list, torch.Size)) else [arg])]
-    return any(isinstance(size, int) and not isinstance(size, bool) and size == n for size in sizes)
 
 
 def second_half(tensor: torch.Tensor, dim: int) -> torch.Tensor:

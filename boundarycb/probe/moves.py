@@ -22,20 +22,27 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 """Old and new (kept,)."""
 
 
-def compare(before: Sequence[Trace], now: Sequence[Trace]) -> dict[str, Moves]:
-    """Return what moved in each layer whose map and input both samples have, at the same points; none where the layers changed."""
+def compare(before: Sequence[Trace], now: Sequence[Trace]) -> tuple[dict[str, Moves], dict[str, str]]:
+    """Return what moved in each layer whose map and input both samples have, at the same points; and why not, in others, by layer.
+
+    There is nothing to compare where the layers changed.
+    """
+    moves: dict[str, Moves] = {}
+    failures = {trace.layer.name: trace.failure for trace in now if trace.failure is not None}
     if [trace.layer for trace in before] != [trace.layer for trace in now]:
-        return {}
-    moves = {}
+        return moves, failures
     for old, new in zip(before, now, strict=True):
         if old.replay is not None and new.replay is not None and old.z.shape == new.z.shape:
-            moves[new.layer.name] = _compare(old, new, old.replay, new.replay)
-    return moves
+            try:
+                moves[new.layer.name] = _compare(old, new, old.replay, new.replay)
+            except Exception as error:  # noqa: BLE001 - one odd layer shall not take the numbers of all others
+                failures[new.layer.name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return moves, failures
 
 
 def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
     four = _Four(old, new, was, now)
-    zeros = torch.zeros_like(was.source.narrow(was.axis, 0, 1))
+    zeros = torch.zeros_like(was.scale)
     bias = was(zeros)[0].double(), now(zeros)[0].double()
     scales = was.norms.double(), now.norms.double()
     plain, canonical = four.states(rescaled=False), four.states(rescaled=True)
@@ -58,7 +65,8 @@ class _Four:
     def __init__(self, old: Trace, new: Trace, was: Replay, now: Replay) -> None:
         self._was, self._now = was, now
         self._known: Values = {(0, 0): old.z, (1, 1): new.z}
-        self._ratio = torch.where(was.scale > 0, now.scale / was.scale, 1.0)  # a new unit in old ones; 0 where a border was padded
+        one = now.scale.narrow(now.axis, 0, 1) / was.scale.narrow(was.axis, 0, 1)  # a new unit in old ones
+        self._ratio = torch.where(one.isfinite() & (one > 0), one, 1.0)  # the scale is 0 where a border was padded
         self._same_units = bool((self._ratio == 1).all())
         self._same_input = self._same_units and torch.equal(was.source, now.source)
         self._plain: Values | None = None
@@ -82,8 +90,10 @@ def _settled(offsets: Pair, four: Values, scales: Pair) -> Pair:
 
     A unit that is exactly 0 on a whole region would else be switched on there by rounding.
     """
-    sizes = [four[number, 0].square().mean(dim=0).sqrt() / scales[number] for number in (0, 1)]
-    close = (offsets[1] - offsets[0]).abs() <= 8 * torch.finfo(four[0, 0].dtype).eps * torch.maximum(*sizes)
+    sizes = [four[number, 0].double().square().mean(dim=0).sqrt() / scales[number] for number in (0, 1)]
+    # Half precision rounds weights, which is a move; what is rounded here is no more than in single precision.
+    rounding = 8 * min(torch.finfo(four[0, 0].dtype).eps, torch.finfo(torch.float32).eps)
+    close = (offsets[1] - offsets[0]).abs() <= rounding * torch.maximum(*sizes)
     return offsets[0], torch.where(close, offsets[0], offsets[1])
 
 

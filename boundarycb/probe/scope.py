@@ -52,7 +52,7 @@ class Prober:
         """
         self.calls = ()
         watch = CallWatch(len(inputs), self._running, self._max_units)
-        output = self._run(inputs, watch)
+        output = self._run(self._batch(inputs), watch, inputs)
         self.calls = tuple(watch.calls)
         z = np.concatenate([_numpy(call.z) for call in watch.calls], axis=1)
         return Reading(tuple(call.layer for call in watch.calls), z, _output(output, len(inputs)), tuple(watch.gaps))
@@ -63,13 +63,16 @@ class Prober:
         Raises:
             ValueError: the model cannot take inputs of this shape, or calls no activation.
         """
-        watch = TraceWatch(len(inputs), self._running, self._max_units, names)
-        self._run(inputs, watch)
+        batch = self._batch(inputs)
+        watch = TraceWatch(len(inputs), self._running, self._max_units, names, batch)
+        self._run(batch, watch, inputs)
         return tuple(watch.traces)
 
-    def _run(self, inputs: Floats, watch: CallWatch) -> Any:
+    def _batch(self, inputs: Floats) -> torch.Tensor:
         dtype, device = self._home
-        batch = torch.from_numpy(np.ascontiguousarray(inputs)).to(device=device, dtype=dtype)
+        return torch.from_numpy(np.ascontiguousarray(inputs)).to(device=device, dtype=dtype)
+
+    def _run(self, batch: torch.Tensor, watch: CallWatch, inputs: Floats) -> Any:
         try:
             with watch:
                 output = self._model(batch)

@@ -3,24 +3,28 @@
 A ReLU unit may be scaled, and the weights that read it scaled back, without any change of what the network does. So inputs and
 weights are measured in the canonical gauge: each unit in units of its own :math:`|w|`, from the first layer up (Neyshabur et al.
 2015, arXiv:1506.02617; Phuong and Lampert 2020). The scale of a unit's output is carried along beside the pass, through what
-commutes with it: pooling, reshaping, concatenation. Behind anything else (a normalisation, a residual sum, a smooth activation)
-the input is taken as it is, and a unit is measured by its own weights alone.
+commutes with it: reshaping, concatenation, pooling within a channel. Behind anything else (a normalisation, a residual sum, a
+smooth activation, a linear layer without an activation) the input is taken as it is, and a unit is measured by its own weights
+alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from boundarycb.probe.affine import Affine, carries_scale
+from boundarycb.probe.affine import Affine, moves_numbers, pools_numbers
 from boundarycb.probe.calls import Call, CallWatch, Known, Mark, per_point, units_of_rows
 from boundarycb.types import Layer
 
 _HOMOGENEOUS = {"relu", "leaky_relu", "prelu", "rrelu"}
 """Activations with act(c z) = c act(z) for every c > 0 (rrelu in eval mode)."""
+
+SMALL = 2
+"""Points of a batch that is made up to ask a map something. A batch of one would be squeezed away by ``squeeze()``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +35,7 @@ class Replay:
         affine: the map.
         source: its input at the n points.
         axis: the input's batch axis.
-        scale: the size of one unit of each input, in the input's shape with a batch of one.
+        scale: the size of one unit of each input, in the input's shape with a batch of two.
         norms: |w| of each kept unit (kept,) with inputs in units of `scale`; 1 where the weights are zero.
         kept: flat indices of the kept units.
         canonical: whether `scale` is that of the units that make the input; else it is 1.
@@ -47,9 +51,14 @@ class Replay:
 
     def __call__(self, source: torch.Tensor) -> torch.Tensor:
         """Return the kept units' pre-activations (n, kept) that the layer makes of the input `source`."""
-        rows = per_point(self.affine(source), source.shape[self.axis])
-        assert rows is not None
-        return units_of_rows(rows, self.kept)
+        return _kept_units(self.affine(source), source.shape[self.axis], self.kept)
+
+
+def _kept_units(z: torch.Tensor, n: int, kept: tuple[int, ...]) -> torch.Tensor:
+    rows = per_point(z, n)
+    if rows is None:
+        raise ValueError(f"A pre-activation of shape {tuple(z.shape)} is not one row a point, of {n}.")
+    return units_of_rows(rows, kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +69,10 @@ class Trace:
         layer: its layer.
         z: pre-activations of the kept units (n, kept).
         strength: mean absolute value of the activation (kept,); of a convolution, over all positions of the unit's channel.
-        first: whether no activation was called before the layer, so that units are affine in the input.
+        first: whether units are affine in the input as far as can be told: no activation was called before the layer, or it reads
+            the input itself.
         replay: the layer's map and input, where there are any and memory allows.
+        failure: why there is no replay although there is a map, in words.
     """
 
     layer: Layer
@@ -69,6 +80,7 @@ class Trace:
     strength: torch.Tensor
     first: bool
     replay: Replay | None
+    failure: str | None = None
 
 
 def joined(batches: Sequence[Sequence[Trace]]) -> tuple[Trace, ...]:
@@ -81,9 +93,17 @@ def _joined(parts: Sequence[Trace]) -> Trace:
     strength = (torch.stack([part.strength for part in parts]) * weights[:, None]).sum(dim=0) / weights.sum()
     replays = [part.replay for part in parts if part.replay is not None]
     replay = None
-    if replays:
+    if len(replays) == len(parts):
         replay = replace(replays[0], source=torch.cat([one.source for one in replays], dim=replays[0].axis))
     return replace(parts[0], z=torch.cat([part.z for part in parts]), strength=strength, replay=replay)
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """The size of one unit of each number of a tensor, in its shape; and whether the numbers are the model's inputs."""
+
+    sizes: torch.Tensor
+    of_input: bool
 
 
 class TraceWatch(CallWatch):
@@ -94,13 +114,15 @@ class TraceWatch(CallWatch):
         running: paths of the modules that are running, the innermost last.
         max_units: kept units a layer.
         names: layers whose map and input are kept.
+        inputs: the model's input, whose scale is 1.
     """
 
-    def __init__(self, n: int, running: list[str], max_units: int, names: Collection[str]) -> None:
+    def __init__(self, n: int, running: list[str], max_units: int, names: Collection[str], inputs: torch.Tensor) -> None:
         super().__init__(n, running, max_units)
         self.traces: list[Trace] = []
         self._replayed = names
-        self._scales: Known[torch.Tensor] = Known()
+        self._scales: Known[_Scale] = Known()
+        self._scales.put(inputs, _Scale(torch.ones_like(inputs[:1]).expand(inputs.shape), of_input=True))
 
     def _follow(
         self,
@@ -112,53 +134,96 @@ class TraceWatch(CallWatch):
     ) -> None:
         if seen is not None:
             self._trace(*seen, result)
-        elif carries_scale(func, args, kwargs):
-            self._carry(func, args, kwargs, result)
+        elif moves_numbers(func, args, kwargs) or pools_numbers(func):
+            try:
+                self._carry(func, args, kwargs, result)
+            except RuntimeError:
+                return  # such as a view that only the activations' memory allows: then the scale is not known any more
 
     def _trace(self, call: Call, mark: Mark | None, result: torch.Tensor) -> None:
-        replay = None
-        if mark is not None and call.affine is not None:
+        replay, failure, first = None, None, False
+        if mark is not None:
             known = self._scales.get(mark.source)
-            axis = 0 if mark.source.shape[0] == self._n else 1
-            scale = (torch.ones_like(mark.source) if known is None else known).narrow(axis, 0, 1)
-            norms = call.affine.norms(scale)
-            norms = torch.where(norms > 0, norms, 1.0)
-            if call.layer.op in _HOMOGENEOUS:
-                self._scales.put(result, norms.expand(result.shape))
-            if call.layer.name in self._replayed:
-                rows = per_point(norms, 1)
-                assert rows is not None
-                replay = Replay(
-                    affine=call.affine.copied(),
-                    source=mark.source.detach().clone(),
-                    axis=axis,
-                    scale=scale.clone(),
-                    norms=units_of_rows(rows, call.layer.kept)[0],
-                    kept=call.layer.kept,
-                    canonical=known is not None or mark.earlier == 0,
-                )
-        strength = _strength(result, self._n, call)
-        self.traces.append(Trace(call.layer, call.z, strength, mark is not None and mark.earlier == 0, replay))
+            first = mark.earlier == 0 or (known is not None and known.of_input)
+        if mark is not None and call.affine is not None:
+            try:
+                replay = self._replay(call, call.affine, mark.source, known, result)
+            except Exception as error:  # noqa: BLE001 - one odd layer shall not take the numbers of all others
+                failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self.traces.append(Trace(call.layer, call.z, _strength(result, self._n, call), first, replay, failure))
+
+    def _replay(
+        self, call: Call, affine: Affine, source: torch.Tensor, known: _Scale | None, result: torch.Tensor
+    ) -> Replay | None:
+        """Return the call's map and input if they are asked for; put the scale of its `result` beside it."""
+        axis = next((axis for axis in (0, 1) if source.ndim > axis and source.shape[axis] == self._n), None)
+        if axis is None:
+            raise ValueError(f"its input of shape {tuple(source.shape)} is not one row a point")
+        scale = (torch.ones_like(source) if known is None else known.sizes).narrow(axis, 0, min(SMALL, self._n))
+        norms = affine.norms(scale)
+        norms = torch.where(norms > 0, norms, 1.0)
+        if call.layer.op in _HOMOGENEOUS:
+            place = 0 if result.shape[0] == self._n else 1
+            self._scales.put(result, _Scale(norms.narrow(place, 0, 1).expand(result.shape), of_input=False))
+        if call.layer.name not in self._replayed:
+            return None
+        return Replay(
+            affine=affine.copied(),
+            source=source.detach().clone(),
+            axis=axis,
+            scale=scale.clone(),
+            norms=_kept_units(norms, scale.shape[axis], call.layer.kept)[0],
+            kept=call.layer.kept,
+            canonical=known is not None,
+        )
 
     def _carry(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Put the scale of what `func` gave beside it, where all tensors that it took have one."""
-        found: list[torch.Tensor] = []
-        scales = _replaced(args, self._scales, found)
-        if not found or any(scale is None for scale in found):
+        if any(isinstance(value, torch.Tensor) for value in kwargs.values()):
+            return  # such as `out`, which would be written into
+        found: list[tuple[torch.Tensor, _Scale | None]] = []
+        self._find(args, found)
+        known = [(tensor, scale) for tensor, scale in found if scale is not None]
+        if not known or len(known) < len(found):
             return
-        carried = func(*scales, **kwargs)
+        sizes = iter([scale.sizes for _, scale in known])
+        carried = func(*_replaced(args, sizes), **kwargs)
+        if pools_numbers(func) and not self._commutes(func, args, kwargs, known, carried, result):
+            return
         pairs = zip(result, carried, strict=True) if isinstance(result, (tuple, list)) else [(result, carried)]
         for tensor, scale in pairs:
-            self._scales.put(tensor, scale)
+            self._scales.put(tensor, _Scale(scale, of_input=all(scale.of_input for _, scale in known)))
+
+    @staticmethod
+    def _commutes(
+        func: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+        known: Sequence[tuple[torch.Tensor, _Scale]],
+        carried: Any,
+        result: Any,
+    ) -> bool:
+        """Return whether `func` gives of the numbers in their own units, scaled, what it gave of the numbers."""
+        own = iter([torch.where(scale.sizes > 0, tensor / scale.sizes, 0.0) for tensor, scale in known])
+        again = func(*_replaced(args, own), **kwargs)
+        ours, carried, again = (value[0] if isinstance(value, (tuple, list)) else value for value in (result, carried, again))
+        return torch.allclose(again * carried, ours, rtol=1e-3, atol=1e-6 * float(ours.abs().max()))
+
+    def _find(self, value: Any, found: list[tuple[torch.Tensor, _Scale | None]]) -> None:
+        """Add each tensor in `value` to `found`, with its scale if it is known."""
+        if isinstance(value, torch.Tensor):
+            found.append((value, self._scales.get(value)))
+        elif isinstance(value, (tuple, list)):
+            for part in value:
+                self._find(part, found)
 
 
-def _replaced(value: Any, scales: Known[torch.Tensor], found: list[Any]) -> Any:
-    """Return `value` with each tensor in it replaced by its scale, and add what was found, or None, to `found`."""
+def _replaced(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
+    """Return `value` with the tensors in it replaced by `tensors`, in their order."""
     if isinstance(value, torch.Tensor):
-        found.append(scales.get(value))
-        return found[-1]
+        return next(tensors)
     if isinstance(value, (tuple, list)):
-        parts = [_replaced(part, scales, found) for part in value]
+        parts = [_replaced(part, tensors) for part in value]
         return parts if isinstance(value, list) else tuple(parts)
     return value
 
@@ -166,8 +231,8 @@ def _replaced(value: Any, scales: Known[torch.Tensor], found: list[Any]) -> Any:
 def _strength(result: torch.Tensor, n: int, call: Call) -> torch.Tensor:
     """Return the mean absolute activation of the kept units, float64 (kept,)."""
     rows = per_point(result.detach(), n)
-    assert rows is not None
+    assert rows is not None  # its pre-activation was, and an activation keeps the shape
     means = rows.abs().mean(dim=0, dtype=torch.float64)
-    if call.affine is not None and call.affine.convolution:
+    if call.affine is not None and call.affine.convolution and means.ndim > 1:  # else it was flattened: no channels are left
         means = means.flatten(1).mean(dim=1).reshape(-1, *[1] * (means.ndim - 1)).expand(means.shape)
     return means.reshape(-1)[list(call.layer.kept)]
