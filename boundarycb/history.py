@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import overload
 
@@ -161,7 +162,10 @@ class History:
             known |= metrics.keys()
             values.append(metrics.get(metric, math.nan))
         if metric not in known:
-            raise KeyError(f"No snapshot has the metric {metric!r}; there are {', '.join(sorted(known)) or 'none'}.")
+            near = get_close_matches(metric, sorted(known), 3, 0.4) or sorted(known)[:3]
+            raise KeyError(
+                f"No snapshot has the metric {metric!r}; there are {', '.join(near) or 'none'}{', …' if len(known) > 3 else ''}."
+            )
         return np.array(self.steps, dtype=np.int64), np.array(values, dtype=np.float64)
 
     def __repr__(self) -> str:

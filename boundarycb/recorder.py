@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -23,6 +22,7 @@ from torch.optim import Optimizer
 from boundarycb import metrics as metrics_module
 from boundarycb.engines.bands import checked_resolution
 from boundarycb.history import FILE, HistoryWriter, load
+from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
 from boundarycb.metrics.finals import Finals
 from boundarycb.probe import MAX_UNITS, Trace, checked_max_units
 from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
@@ -84,7 +84,7 @@ class Recorder:
         self.seconds = 0.0
         self._slice = checked_slice(slice)
         self._due = resolve(every_n_steps, schedule)
-        self._metrics: list[Metric] = list(metrics_module.default() if metrics is None else metrics)
+        self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
         self._sinks: list[Sink] = list(sinks)
         self._resolution = checked_resolution(resolution)
         self._image_size = checked_size(image_size)
@@ -203,7 +203,7 @@ class Recorder:
             plane,
             resolution=self._resolution,
             max_units=self._max_units,
-            trace=self._needed("trace"),
+            trace=is_needed("trace", self._metrics),
             before=self._traces,
         )
         capture = seen.capture
@@ -221,7 +221,7 @@ class Recorder:
         self.steps.append(step)
         self._asked = max(step, self._asked)
         self._first, self._before, self._traces = sample.first, capture, seen.traces
-        self._window = (*sample.window, capture)[-_WINDOW:] if self._needed("window") else ()
+        self._window = (*sample.window, capture)[-_WINDOW:] if is_needed("window", self._metrics) else ()
         self._finals.add(snapshot.metrics)
         self._past = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
         self._say_notes(snapshot, seen.notes)
@@ -233,10 +233,6 @@ class Recorder:
         return Sample(
             seen.capture, seen.boundaries, self._before, self._first, step, moves=seen.moves, past=self._past, window=self._window
         )
-
-    def _needed(self, part: str) -> bool:
-        """Return whether a metric needs `part`; see :func:`boundarycb.types.needs`."""
-        return any(part in getattr(_plain(metric), "needs", ()) for metric in self._metrics)
 
     def _plane(self) -> Slice:
         """Return the slice, which is found once and holds for the whole run."""
@@ -258,11 +254,11 @@ class Recorder:
                 )
         return numbers
 
-    def _measured(self, sample: Sample) -> dict[str, dict[str, Any]]:
+    def _measured(self, sample: Sample) -> Kinds:
         """Return the metrics' values, sorted by kind."""
-        measured: dict[str, dict[str, Any]] = {"metrics": {}, "per_unit": {}, "tables": {}}
+        measured = no_values()
         for metric in list(self._metrics):
-            given = self._part(self._metrics, metric, partial(_measure, metric, sample))
+            given = self._part(self._metrics, metric, partial(measure, metric, sample, list(measured.values())))
             for kind, values in (given or {}).items():
                 measured[kind].update(values)
         return measured
@@ -291,8 +287,7 @@ class Recorder:
             if not self.steps:
                 raise
             parts.remove(part)
-            name = getattr(_plain(part), "__name__", type(part).__name__)
-            warn(f"{name} failed and is dropped; training and other outputs go on. {_words(error)}")
+            warn(f"{name_of(part)} failed and is dropped; training and other outputs go on. {_words(error)}")
             return None
 
     # ---------------------------------------------------------------------------------------------------------- the end
@@ -388,34 +383,3 @@ def new_history(directory: Path, slice: Slice) -> HistoryWriter:
             return HistoryWriter(directory.with_name(f"{directory.name}-{number}") if number else directory, slice)
         except FileExistsError:
             number += 1
-
-
-def _measure(metric: Metric, sample: Sample) -> dict[str, dict[str, Any]]:
-    """Return a metric's values by kind; raise TypeError, naming it, for one that cannot be kept."""
-    kinds: dict[str, dict[str, Any]] = {"metrics": {}, "per_unit": {}, "tables": {}}
-    for name, value in metric(sample).items():
-        if not isinstance(name, str):
-            raise TypeError(f"A metric names its values by text, got {name!r}.")
-        if isinstance(value, np.ndarray) and value.ndim and value.dtype.kind in "biuf":
-            kinds["per_unit"][name] = value
-        elif isinstance(value, list) and all(_is_row(row) for row in value):
-            kinds["tables"][name] = value
-        elif isinstance(value, (bool, int, float, np.number, np.bool_)):
-            kinds["metrics"][name] = float(value)
-        else:
-            raise TypeError(
-                f"`{name}` must be a number, an array of numbers or a list of dicts of numbers and text, got {value!r:.80}."
-            )
-    return kinds
-
-
-def _plain(part: Any) -> Any:
-    """Return what a ``functools.partial`` calls; anything else as it is."""
-    while isinstance(part, partial):
-        part = part.func
-    return part
-
-
-def _is_row(row: Any) -> bool:
-    plain = (bool, int, float, str, np.number, np.bool_, type(None))
-    return isinstance(row, dict) and all(isinstance(key, str) and isinstance(cell, plain) for key, cell in row.items())

@@ -15,6 +15,7 @@ _WINDOWS = (0, 20, 100, 500, 2000)
 """Steps between which drift is told apart, up to the run's end: most happens early."""
 
 _LEAST_FLIPS = 5  # grid points: fewer say nothing about their parts
+_LEAST_SAMPLES = 3  # in a window, for a sentence about it
 _COLUMNS = 8  # layers that a table shows, evenly spread
 _PAIRS = 12  # lines about copycats
 _WORDS, _CELL = 42, 11  # characters
@@ -48,8 +49,11 @@ class _Run:
                     self._series.setdefault(name, [math.nan] * len(history))[number] = value
         self._start: Snapshot = history[0]
         self._end: Snapshot = history[-1]
-        # A short run has fewer windows.
-        self._edges = [step for step in _WINDOWS if step < self._end.step] + [self._end.step]
+        # Windows begin and end at samples, since what moved is known from one to the next; a short run has fewer.
+        nominal = [step for step in _WINDOWS if step < self._end.step]
+        self._edges = sorted(
+            {int(self._steps[self._steps <= step].max(initial=self._steps[0])) for step in nominal} | {self._end.step}
+        )
 
     def drift(self, layers: Sequence[str]) -> Iterator[str]:
         """Yield the rows about what moved."""
@@ -101,20 +105,23 @@ class _Run:
         windows = list(pairwise(self._edges))
         shifts = [self._share(["drift/shift", "drift/rotate"], layer, *window) for window in windows]
         causes = [self._share(["cause/bias", "cause/weights"], layer, *window) for window in windows]
-        known = [number for number, share in enumerate(shifts) if not math.isnan(share) and not math.isnan(causes[number])]
+        known = [number for number, window in enumerate(windows) if self._says(shifts[number], causes[number], window)]
         if len(known) < 2:
             return
         first, last = known[0], known[-1]
         spans = [f"steps {windows[number][0]:,}-{windows[number][1]:,}" for number in (first, last)]
-        change = "less" if shifts[last] < shifts[first] else "no less"
-        yield (
-            f"{layer} moved {change} by shifting as training went on: {shifts[first]:.0%} of shift + rotate in {spans[0]}, "
-            f"{shifts[last]:.0%} in {spans[1]}."
-        )
+        change = "less and less" if shifts[last] < shifts[first] else "as much or more"
+        early, late = (f"{shifts[number]:.0%}" for number in (first, last))
+        yield f"{layer} moved {change} by shifting: {early} of shift + rotate in {spans[0]}, {late} in {spans[1]}."
         yield (
             f"Shift is not bias: its own biases did {causes[first]:.0%} of what its own parameters did in {spans[0]}, "
             f"{causes[last]:.0%} in {spans[1]}."
         )
+
+    def _says(self, shift: float, cause: float, window: tuple[int, int]) -> bool:
+        """Return whether a window has enough samples, and shares that are shares: where parts cancel they may be anything."""
+        samples = ((self._steps > window[0]) & (self._steps <= window[1])).sum()
+        return bool(samples >= _LEAST_SAMPLES and 0 <= shift <= 1 and 0 <= cause <= 1)
 
     def _said_of_lines(self) -> Iterator[str]:
         spans = spans_of(self._end.layers)
@@ -125,7 +132,7 @@ class _Run:
                 continue
             turn, slide = (float(np.nanmedian(abs(values[seen[span]]))) for values in (turned, slid))
             yield (
-                f"{layer}'s lines turned by {turn:.1f} degrees and shifted by {slide:.2f} from start to end "
+                f"{layer}'s lines turned by {turn:.1f} degrees and slid by {slide:.2f} input lengths from start to end "
                 "(medians of those seen at either)."
             )
 

@@ -447,7 +447,7 @@ class Snapshot:
     """All that is kept of one sampled step.
 
     Args:
-        step: optimiser steps taken before the sample; 0 is the untouched initialisation.
+        step: optimiser steps taken before the sample; 0 is before the first one.
         time: seconds since the epoch.
         slice: the slice; the same for the whole run.
         capture: on/off states and output.
@@ -553,6 +553,10 @@ def needs(*parts: Literal["trace", "window"]) -> Callable[[MetricType], MetricTy
         ``strength`` and
     ``planes``. ``window``: the captures of the last samples, in memory, as ``sample.window``.
     """
+    unknown = [part for part in parts if part not in ("trace", "window")]
+    if unknown:
+        given = getattr(unknown[0], "__name__", unknown[0])
+        raise ValueError(f'`needs` takes "trace" or "window", as in @needs("trace"), got {given!r}.')
 
     def mark(metric: MetricType) -> MetricType:
         metric.needs = parts  # type: ignore[attr-defined]

@@ -14,7 +14,7 @@ LAYERS = [
     {"types", "schedule"},
     {"wire"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
-    {"sampling", "sinks", "report"},
+    {"sampling", "sinks", "report", "measuring"},
     {"recorder"},
     {"loop", "hooks"},
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},

@@ -284,3 +284,13 @@ def test_undefined_units_are_left_out() -> None:
     found = values(capture(model, SQUARE, resolution=16))
     assert np.isnan(found["copycat/phi/0"][2]).all()
     assert np.isfinite(found["copycat/max_phi/0"])
+    without = mlp(2, 5, 1)
+    with torch.no_grad():
+        without[0].weight[2] = 0
+    assert found["copycat/chance/0"] == values(capture(without, SQUARE, resolution=16))["copycat/chance/0"]
+
+
+def test_a_layer_without_a_live_unit_has_no_cluster() -> None:
+    found = values(state(np.zeros(64), np.ones(64)))
+    assert found["copycat/largest_cluster/fc"] == 0
+    assert np.isnan([found[f"copycat/{name}/fc"] for name in ("max_phi", "share", "effective_units")]).all()

@@ -73,6 +73,11 @@ def test_what_comes_back_is_counted_once_each_time() -> None:
     assert past["dormant/revivals_per_unit/fc"].tolist() == [0, 2, 0, 0]
 
 
+def test_a_unit_that_was_undefined_has_not_come_back() -> None:
+    off, on = state(NEVER, NEVER, NEVER, NEVER, undefined=(0,)), state(SOME, SOME, NEVER, NEVER)
+    assert values(on, off)["dormant/revivals_per_unit/fc"].tolist() == [0, 1, 0, 0]
+
+
 # ---------------------------------------------------------------------------------------------------- what the probe measures
 
 
@@ -151,6 +156,25 @@ def test_lengths_are_those_of_the_input_whatever_the_slices_axes() -> None:
     found = motion(old, new, plane)
     assert found["line/turn_per_unit/0"] == pytest.approx([45], abs=1e-3)
     assert found["line/slide_per_unit/0"] == pytest.approx([0.4 / 2**0.5 - 0.1], abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_turns_are_counted_from_the_first_axis_to_the_second(seed: int) -> None:
+    """In any slice, by Gram and Schmidt."""
+    rng = np.random.default_rng(seed)
+    axes = rng.normal(size=(2, 4))
+    first = axes[0] / np.linalg.norm(axes[0])
+    second = axes[1] - (axes[1] @ first) * first
+    second /= np.linalg.norm(second)
+    nets = []
+    for angle in (0.3, 1.0):
+        layer = nn.Linear(4, 1)
+        with torch.no_grad():
+            layer.weight.copy_(torch.tensor(np.cos(angle) * first + np.sin(angle) * second)[None])
+            layer.bias.zero_()
+        nets.append(nn.Sequential(layer, nn.ReLU()))
+    found = motion(nets[0], nets[1], Slice(np.zeros(4), axes, ((-1, 1), (-1, 1))))
+    assert found["line/turn_per_unit/0"] == pytest.approx([np.degrees(0.7)], abs=1e-3)
 
 
 def test_a_slice_of_many_dimensions_has_the_lines_that_the_picture_shows() -> None:

@@ -418,6 +418,50 @@ def test_a_residual_sum_has_no_map_so_only_the_flipped_area_is_given() -> None:
     assert np.isnan(values[f"drift/shift/{name}"])
 
 
+def test_what_is_not_known_to_be_the_input_is_the_units_own() -> None:
+    """Behind a clamp that is not seen, a linear layer without an activation, a normalisation: nothing is claimed."""
+    for before in (nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)), nn.Linear(2, 2), nn.LayerNorm(2)):
+        net = nn.Sequential(before, nn.Linear(2, 3), nn.ReLU())
+        assert gauges(net, copy.deepcopy(net)) == {"1": "own"}
+
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.other, self.both = nn.Linear(2, 3), nn.Linear(1, 3), nn.Linear(6, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.one(x).relu()
+            z: torch.Tensor = self.both(torch.cat([h, self.other(x[:, 1:]).relu()], dim=1))
+            return z.relu()
+
+    assert set(gauges(Branches(), Branches()).values()) == {"canonical"}
+    both = sample(Branches(), Branches())
+    assert {"line/turn/one", "line/turn/other"} <= set(metrics.line_motion(both))
+
+
+def test_a_unit_that_is_not_read_does_not_count() -> None:
+    """A convolution over units of a linear layer: one that never reads the rescaled unit has not moved."""
+
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.conv = nn.Linear(2, 4), nn.Conv1d(1, 1, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            z: torch.Tensor = self.conv(self.fc(x).relu().view(-1, 1, 4))
+            return z.relu()
+
+    torch.manual_seed(3)
+    old = Mixed()
+    with torch.no_grad():
+        old.fc.bias[3] = -9.0
+    new = copy.deepcopy(old)
+    with torch.no_grad():
+        new.fc.weight[3] *= 10
+        new.fc.bias[3] *= 10
+    assert not parts(old, new, "conv")[:, :2].any()
+
+
 def test_behind_a_normalisation_or_a_smooth_unit_the_gauge_is_the_units_own() -> None:
     normal = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.LayerNorm(4), nn.Linear(4, 3), nn.ReLU())
     assert gauges(normal, copy.deepcopy(normal)) == {"0": "canonical", "3": "own"}
@@ -456,6 +500,36 @@ def test_nothing_is_compared_at_the_first_sample_or_with_other_layers() -> None:
     assert look(mlp(2, 5, 1), SQUARE, resolution=16, trace=True, before=first.traces).moves == {}
 
 
+def test_parts_add_up_on_a_coarser_grid_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many units are traced at fewer points than the masks have: then flipped is that of these points."""
+    monkeypatch.setattr("boundarycb.probe.budget.VALUES", 36 * 400)
+    both = sample(mlp(2, 16, 16, 4, 2), mlp(2, 16, 16, 4, 2, seed=1))
+    values: Any = metrics.drift_parts(both)
+    for layer in ("0", "2", "4"):
+        assert both.moves[layer].points == 400
+        assert values[f"drift/flipped/{layer}"] == pytest.approx(sum(values[f"drift/{part}/{layer}"] for part in PARTS[1:]))
+        flipped = (both.now.mask(layer) != both.before.mask(layer)).mean()  # type: ignore[union-attr]
+        assert values[f"drift/flipped/{layer}"] == pytest.approx(flipped, abs=0.02)
+
+
+def test_the_slightest_move_of_what_is_below_counts() -> None:
+    """x = 0 moves by 5e-4, which z = 1000 h - .2 sees on a slice that is 4e-3 wide."""
+    plane = slices.box((-0.002, 0.002), (-1, 1))
+
+    def net(bias: float) -> nn.Module:
+        model = TwoLayers(bias, -0.2)
+        with torch.no_grad():
+            model.fc2.weight.fill_(1000.0)
+        return model
+
+    assert parts(net(0), net(5e-4), "fc2", plane)[:, 0] == pytest.approx((0.125, 0, 0, 0.125), abs=1e-6)
+
+
+def test_a_unit_that_stays_on_everywhere_has_not_moved() -> None:
+    assert not parts(line(0.1, 0, 1), line(0, 5, 6)).any()
+    assert not causes(line(0.1, 0, 1), line(0, 5, 6)).any()
+
+
 def test_undefined_units_have_no_drift() -> None:
     old, new = mlp(2, 4, 1), mlp(2, 4, 1, seed=1)
     with torch.no_grad():
@@ -463,6 +537,8 @@ def test_undefined_units_have_no_drift() -> None:
     found = parts(old, new)
     assert np.isnan(found[:, 1]).all()
     assert np.isfinite(found[:, [0, 2, 3]]).all()
+    assert np.isnan(causes(old, new)[:, 1]).all()
+    assert np.isfinite(causes(old, new)[:, [0, 2, 3]]).all()
 
 
 def test_what_does_not_change_is_exactly_zero() -> None:
@@ -472,6 +548,14 @@ def test_what_does_not_change_is_exactly_zero() -> None:
     for moves in again.moves.values():
         assert not moves.geometry.any()
         assert not moves.cause.any()
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_a_small_shift_is_one_in_every_precision(kind: torch.dtype) -> None:
+    found = parts(line(1, 0, 0).to(kind), line(1, 0, -0.03125).to(kind), resolution=128)
+    assert found[:, 0] == pytest.approx((0.015625, 0.015625, 0, 0), abs=1e-6)
+    both = sample(line(1, 0, 0).to(kind), line(0, 1, 0).to(kind))
+    assert dict(metrics.line_motion(both))["line/turn/0"] == pytest.approx(90, abs=0.5)
 
 
 def test_double_precision_and_half_precision_models() -> None:

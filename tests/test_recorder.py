@@ -313,7 +313,16 @@ def test_histories_step_aside_for_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "text", torch.ones(2), np.array(["a"]), np.array([{}], dtype=object), [{"cell": torch.ones(1)}], [3]]
+    "value",
+    [
+        None,
+        "text",
+        torch.ones(2, dtype=torch.complex64),
+        np.array(["a"]),
+        np.array([{}], dtype=object),
+        [{"cell": torch.ones(1)}],
+        [3],
+    ],
 )
 def test_values_that_cannot_be_kept_drop_their_metric(tmp_path: Path, value: Any) -> None:
     def odd(sample: Sample) -> dict[str, Any]:
@@ -321,7 +330,7 @@ def test_values_that_cannot_be_kept_drop_their_metric(tmp_path: Path, value: Any
 
     recorder, model = make(tmp_path, metrics=[odd, lambda sample: {"even": 2}]), mlp(2, 4, 2)
     recorder.record(model, 0)
-    with pytest.warns(BoundaryWarning, match="odd failed and is dropped.*`odd` must be a number, an array"):
+    with pytest.warns(BoundaryWarning, match="odd failed and is dropped.*must give a number, an array .* for `odd`"):
         recorder.record(model, 1)
     recorder.record(model, 2)
     assert [dict(snapshot.metrics) for snapshot in load(tmp_path)] == [{"odd": 1, "even": 2}, {"even": 2}, {"even": 2}]

@@ -159,7 +159,10 @@ def test_the_layout_puts_drift_with_its_parts_on_one_chart_and_all_layers_on_one
         f"boundaries/drift/{part}/layer2" for part in ("flipped", "rotate", "shift", "upstream")
     ]
     assert shown["all layers"] == [f"boundaries/drift/flipped/layer{k}" for k in (1, 2, 3)]
-    assert shown["layer1: most alike pair, and chance"] == ["boundaries/copycat/chance/layer1", "boundaries/copycat/max_phi/layer1"]
+    assert shown["layer1: most alike pair, and chance level"] == [
+        "boundaries/copycat/chance/layer1",
+        "boundaries/copycat/max_phi/layer1",
+    ]
     assert all(shown.values())
 
 
@@ -182,9 +185,29 @@ def test_an_event_file_that_is_too_large_to_be_searched_keeps_its_layout(tmp_pat
     assert [category.title for category in layout(tmp_path).category] == ["mine"]
 
 
+def test_layers_without_parts_have_no_chart_of_them(tmp_path: Path) -> None:
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(2, 4), nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = torch.relu(self.fc1(x))
+            z: torch.Tensor = torch.tanh(x + self.fc2(h))
+            return z
+
+    train(Skip(), 2, every_n_steps=1, directory=tmp_path)
+    titles = [chart.title for category in layout(tmp_path).category for chart in category.chart]
+    assert [title for title in titles if "rotate" in title or "weights" in title] == [
+        "fc1: shift, rotate, upstream",
+        "fc1: bias, weights, upstream",
+    ]
+
+
 def test_layers_with_odd_names_are_found_by_their_charts() -> None:
     layers = ["net.0", "net.00", "net-1"]
-    for category in layout_for("a.b", layers).category:
+    numbers = {f"{metric}/{layer}": 0.5 for metric in ("drift/flipped", "drift/shift", "copycat/chance") for layer in layers}
+    for category in layout_for("a.b", layers, numbers).category:
         for chart in category.chart:
             (regex,) = chart.multiline.tag
             hits = [layer for layer in layers if re.search(regex, f"a.b/drift/shift/{layer}")]

@@ -16,6 +16,7 @@ from boundarycb import BoundaryWarning, Recorder, load, metrics, slices
 from boundarycb.engines.bands import centres
 from boundarycb.probe import Budget, Prober, Trace, joined, probe
 from boundarycb.probe import budget as limits
+from boundarycb.probe.affine import Affine, Step
 from boundarycb.probe.calls import Call
 from boundarycb.sampling import look
 from boundarycb.types import Layer
@@ -228,6 +229,110 @@ def test_watched_units_are_traced_and_no_others() -> None:
     assert trace.strength.shape == trace.replay.norms.shape == (5,)
 
 
+class Odd(nn.Module):
+    """Two layers with something in between, or behind, that a careless map would stumble over."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.a, self.b = nn.Linear(2, 6), nn.Linear(3 if kind == "folded" else 6, 1)
+        self.conv = nn.Conv1d(1, 3, 1)
+        self.shift = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.a(x).relu()
+        z: torch.Tensor = self.b(h.reshape(-1, 3) if self.kind == "folded" else h)
+        if self.kind == "squeezed":
+            return torch.sigmoid(z.squeeze())
+        if self.kind == "flattened convolution":
+            z = self.conv(x.sum(dim=1).reshape(-1, 1, 1)).flatten(1)
+        if self.kind == "folded":
+            z = z.reshape(-1, 2)
+        if self.kind == "added in place":
+            z = z.add_(self.shift)
+        if self.kind == "added with a factor":
+            z = torch.add(z, self.shift, alpha=2)
+        return z.relu()
+
+
+ODD = ("squeezed", "flattened convolution", "folded", "added in place", "added with a factor", "plain")
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_layers_have_their_map_or_none_and_do_no_harm_to_others(kind: str) -> None:
+    torch.manual_seed(0)
+    old, new = Odd(kind), Odd(kind)
+    before = look(old, SQUARE, resolution=16, trace=True)
+    now = look(new, SQUARE, resolution=16, trace=True, before=before.traces)
+    assert now.moves["a"].geometry.any()
+    assert now.capture.strength is not None
+    assert np.isfinite(now.capture.strength).all()
+    for trace in now.traces:
+        if trace.replay is not None:
+            assert torch.allclose(trace.replay(trace.replay.source), trace.z)
+    left_out = [note for note in now.notes if "its map cannot be made again" in note]
+    assert [note.split()[2] for note in left_out] == (["b"] if kind == "folded" else [])
+    if kind == "added in place":
+        replay = now.traces[-1].replay
+        assert replay is not None
+        assert replay.norms == pytest.approx((new.b.weight * new.a.weight.norm(dim=1)).norm(dim=1).detach(), rel=1e-5)
+
+
+def test_names_do_not_depend_on_how_many_points_run_together() -> None:
+    """A size among the arguments of a reshaping that happens to be the number of points."""
+
+    class Sized(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 64)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(self.fc(x).view(-1, 64).view(x.shape[0], 8, 8).flatten(1))
+
+    with probe(Sized()) as forward:
+        for n in (1, 2, 8, 63, 64, 65):
+            assert [layer.name for layer in forward(np.zeros((n, 2))).layers] == ["fc"]
+    assert look(Sized(), SQUARE, resolution=62).capture.layers[0].name == "fc"  # whose rows have 64 nodes
+
+
+def test_a_sequence_first_model_moves_like_a_batch_first_one() -> None:
+    class Sequence(nn.Module):
+        def __init__(self, first: bool) -> None:
+            super().__init__()
+            self.first = first
+            self.fc1, self.fc2 = nn.Linear(1, 3), nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            steps = x[:, :, None].transpose(0, 1) if self.first else x[:, :, None]  # two steps of one feature
+            z = self.fc2(self.fc1(steps).relu()).relu()
+            out: torch.Tensor = (z.transpose(0, 1) if self.first else z).flatten(1)
+            return out
+
+    found = []
+    for first in (False, True):
+        old, new = Sequence(first), Sequence(first)
+        for seed, model in ((0, old), (1, new)):
+            torch.manual_seed(seed)
+            for parameter in model.parameters():
+                nn.init.normal_(parameter)
+        before = look(old, SQUARE, resolution=32, trace=True)
+        found.append(look(new, SQUARE, resolution=32, trace=True, before=before.traces).moves)
+    for layer in ("fc1", "fc2"):
+        assert found[1][layer].gauge == found[0][layer].gauge == "canonical"
+        assert found[0][layer].geometry.any()
+        assert abs(found[1][layer].geometry - found[0][layer].geometry).max() <= 2
+        assert abs(found[1][layer].cause - found[0][layer].cause).max() <= 2
+
+
+@torch.no_grad()
+def test_large_weights_in_half_precision_have_their_norm() -> None:
+    layer = nn.Linear(6, 2).half()
+    layer.weight.fill_(300.0)  # whose squares are out of half precision's range
+    affine = Affine("fc", (Step(F.linear, (None, layer.weight, layer.bias), {}, 0),))
+    assert affine.norms(torch.ones(2, 6, dtype=torch.float16))[0].float() == pytest.approx([300 * 6**0.5] * 2, rel=1e-3)
+    assert affine.bytes() == 2 * (12 + 2)
+
+
 # ------------------------------------------------------------------------------------------------------------------ budget
 
 
@@ -258,6 +363,16 @@ def test_memory_bounds_points_and_layers() -> None:
     assert many.names == {"0", "1", "2", "3", "small"}  # 246 MB
     many = Budget.of([call(str(k), 10, (60 + k) * megabyte, 64) for k in range(5)] + [call("small", 10, 0, 64)], 128)
     assert (many.names, many.left_out) == (frozenset({"0", "1", "2", "3", "small"}), ("4",))
+
+
+def test_the_largest_layers_go_first_and_all_inputs_together_bound_the_points() -> None:
+    megabyte = 2**20
+    many = Budget.of([call(str(k), 10, (64 - 10 * k) * megabyte, 64) for k in range(6)], 128)
+    assert many.left_out == ("0",)  # 64 + 54 + 44 + 34 + 24 + 14 MB are 234: but its input does not fit beside 64
+    ten = Budget.of([call(str(k), 10, 0, 16 * 1024) for k in range(10)], 256)
+    assert ten.side == int((256 * megabyte / (10 * 16 * 1024)) ** 0.5)  # 40, not the 64 that one layer alone would allow
+    few = Budget.of([call("a", 10, 0, 300 * 1024)], 8)
+    assert few == Budget(8, frozenset("a"), ())  # 64 points of it are 19 MB
 
 
 def test_a_layer_that_is_too_large_is_said_and_has_its_flipped_area(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

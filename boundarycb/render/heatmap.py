@@ -77,7 +77,7 @@ class _Sheet:
 
     @property
     def width(self) -> int:
-        return max(self.columns * (self.side + self.gap) + self.gap, round(30 * self.letter))
+        return max(self.columns * (self.side + self.gap) + self.gap, round(33 * self.letter))
 
     @property
     def height(self) -> int:
@@ -123,7 +123,7 @@ def _caption(canvas: Canvas, sheet: _Sheet, snapshot: Snapshot, name: str, left:
     count = (
         "too few units"
         if not np.isfinite(level)
-        else f"{pairs:.0f} pair{'' if pairs == 1 else 's'} at or above chance, {level:.3f}"
+        else f"{pairs:.0f} pair{'' if pairs == 1 else 's'} at or above chance level {level:.3f}"
     )
     canvas.text(left, top - sheet.letter * 0.5, canvas.fitted(count, sheet.letter * 0.9, sheet.side), sheet.letter * 0.9, FAINT)
 
@@ -139,6 +139,7 @@ def _key(canvas: Canvas, sheet: _Sheet) -> list[tuple[int, int, NDArray[np.uint8
         ("|phi| 0", bar, "1"),
         ("", np.full(height, _COPYCAT_AT, np.uint8), "copycats"),
         ("", np.full(height, _IDLE_AT, np.uint8), "does not switch here"),
+        ("", np.full(height, _SELF_AT, np.uint8), "itself"),
     ):
         if before:
             canvas.text(x, baseline, before, letter, INK)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +16,59 @@ _LAYERS = 12  # with charts of their own
 _READABLE = 64 * 2**20  # a larger event file is not searched for a layout of the user's
 
 
-def layout_for(name: str, layers: Sequence[str]) -> Layout:
+def layout_for(name: str, layers: Sequence[str], metrics: Mapping[str, float]) -> Layout:
     """Return a layout with the drift of each layer and its parts on one chart, and all layers of a number on one chart.
 
     Args:
         name: the leading word of all tags.
-        layers: names of the layers; the first twelve have charts of their own.
+        layers: names of the layers; twelve have charts of their own.
+        metrics: a sample's numbers: charts without any are left out.
     """
-    shown = layers[:_LAYERS]
-    return Layout(
-        category=[
-            Category(
-                title=f"{name}: how far boundaries moved since the last sample",
-                chart=[_all_layers(name, "drift/flipped", "all layers")]
-                + [
-                    _one_layer(name, "drift/(flipped|shift|rotate|upstream)", layer, f"{layer}: shift, rotate, upstream")
-                    for layer in shown
-                ],
-            ),
-            Category(
-                title=f"{name}: which parameters moved them",
-                chart=[
-                    _one_layer(name, "cause/(bias|weights|upstream)", layer, f"{layer}: bias, weights, upstream") for layer in shown
-                ],
-                closed=True,
-            ),
-            Category(
-                title=f"{name}: copycats",
-                chart=[
-                    _all_layers(name, "copycat/pairs", "pairs at or above chance, all layers"),
-                    _all_layers(name, "copycat/share", "share of live units that repeat another, all layers"),
-                ]
-                + [_one_layer(name, "copycat/(max_phi|chance)", layer, f"{layer}: most alike pair, and chance") for layer in shown],
-            ),
-            Category(
-                title=f"{name}: dormant units",
-                chart=[
-                    _all_layers(name, "dormant/live", "live: switch on the slice, all layers"),
-                    _all_layers(name, "dormant/never_on", "never on here, all layers"),
-                    _all_layers(name, "dormant/always_on", "always on here, all layers"),
-                    _all_layers(name, "dormant/tau", "tau-dormant, all layers"),
-                ],
-            ),
+    charts = _Charts(name, layers, {metric for metric, value in metrics.items() if math.isfinite(value)})
+    categories = {
+        "how far boundaries moved since the last sample": [
+            *charts.of_all("drift/flipped", "all layers"),
+            *charts.of_each("drift/flipped", ("drift/shift", "drift/rotate", "drift/upstream"), "shift, rotate, upstream"),
+            *charts.of_all("line/turn", "degrees by which straight lines turned"),
+        ],
+        "which parameters moved them": charts.of_each("cause/bias", ("cause/weights", "cause/upstream"), "bias, weights, upstream"),
+        "copycats": [
+            *charts.of_all("copycat/pairs", "pairs at or above the chance level, all layers"),
+            *charts.of_all("copycat/share", "share of live units that repeat another, all layers"),
+            *charts.of_each("copycat/max_phi", ("copycat/chance",), "most alike pair, and chance level"),
+        ],
+        "dormant units": [
+            *charts.of_all("dormant/live", "live: switch on the slice, all layers"),
+            *charts.of_all("dormant/never_on", "never on here, all layers"),
+            *charts.of_all("dormant/always_on", "always on here, all layers"),
+            *charts.of_all("dormant/tau", "tau-dormant, all layers"),
+        ],
+    }
+    return Layout(category=[Category(title=f"{name}: {title}", chart=made) for title, made in categories.items() if made])
+
+
+class _Charts:
+    """Makes charts of the metrics that there are."""
+
+    def __init__(self, name: str, layers: Sequence[str], metrics: set[str]) -> None:
+        self._name = re.escape(name)
+        self._layers = layers
+        self._metrics = metrics
+
+    def of_all(self, metric: str, title: str) -> list[Chart]:
+        """Return a chart of `metric` of all layers, if any has it."""
+        if not any(f"{metric}/{layer}" in self._metrics for layer in self._layers):
+            return []
+        return [Chart(title=title, multiline=MultilineChartContent(tag=[f"^{self._name}/{metric}/"]))]
+
+    def of_each(self, metric: str, others: Sequence[str], title: str) -> list[Chart]:
+        """Return a chart of `metric` and `others` for each layer that has the first of the others, twelve at most."""
+        shown = [layer for layer in self._layers if f"{others[0]}/{layer}" in self._metrics][:_LAYERS]
+        either = "|".join([metric, *others])
+        return [
+            Chart(title=f"{layer}: {title}", multiline=MultilineChartContent(tag=[f"^{self._name}/({either})/{re.escape(layer)}$"]))
+            for layer in shown
         ]
-    )
-
-
-def _all_layers(name: str, metric: str, title: str) -> Chart:
-    return Chart(title=title, multiline=MultilineChartContent(tag=[f"^{re.escape(name)}/{metric}/"]))
-
-
-def _one_layer(name: str, metric: str, layer: str, title: str) -> Chart:
-    return Chart(title=title, multiline=MultilineChartContent(tag=[f"^{re.escape(name)}/{metric}/{re.escape(layer)}$"]))
 
 
 def joined_with_earlier(layout: Layout, directory: Path) -> Layout | None:

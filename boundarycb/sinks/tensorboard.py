@@ -96,7 +96,7 @@ class TensorBoard:
         self._waiting = (snapshot, images)
         if self._count % self._panels_every == 0:
             values += self._now_and_then()
-        if self._count == 0:
+        if self._count == 1:  # now it is known which layers' drift has parts
             values += self._layout(snapshot)
         self._file.add(values, snapshot.step)
         self._count += 1
@@ -121,6 +121,7 @@ class TensorBoard:
         values = [self._image(tag, images[tag]) for tag in _NOW_AND_THEN if tag in images]
         rows = snapshot.tables.get("copycat/closest")
         if rows:
+            rows = sorted(rows, key=lambda row: row["chance"] - abs(row["phi"]))
             values.append(self._make.markdown("copycat/closest", _TEXTS["copycat/closest"], table(rows, _CLOSEST)))
         return values
 
@@ -140,7 +141,8 @@ class TensorBoard:
         return [value for value in made if value is not None]
 
     def _layout(self, snapshot: Snapshot) -> list[Summary.Value]:
-        """Return the layout of Custom Scalars, once a run."""
+        """Return the layout of Custom Scalars, once a run; nothing where there are no numbers of ours."""
         self._file.flush()
-        layout = joined_with_earlier(layout_for(self._name, [layer.name for layer in snapshot.layers]), self._file.directory)
+        ours = layout_for(self._name, [layer.name for layer in snapshot.layers], snapshot.metrics)
+        layout = joined_with_earlier(ours, self._file.directory) if ours.category else None
         return [] if layout is None else [self._make.layout(layout)]

@@ -1,0 +1,100 @@
+"""Metrics as users give them: checked, named, run on a sample, their values sorted by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from boundarycb.types import Metric, Sample
+
+Kinds = dict[str, dict[str, Any]]
+"""``metrics`` (numbers), ``per_unit`` (arrays) and ``tables``, each by name: what a Snapshot has."""
+
+
+def checked_metrics(metrics: Any) -> list[Metric]:
+    """Return `metrics` as a list; raise TypeError where it is no list of callables."""
+    ask = "`metrics` must be a list of functions of a sample, such as [*metrics.default(), mine]"
+    if isinstance(metrics, str) or not isinstance(metrics, Iterable):
+        raise TypeError(f"{ask}, got {getattr(metrics, '__name__', repr(metrics))}.")
+    found: list[Metric] = list(metrics)
+    for metric in found:
+        if not callable(metric):
+            raise TypeError(f"{ask}, got {metric!r:.80} in it.")
+    return found
+
+
+def is_needed(part: str, metrics: Iterable[Metric]) -> bool:
+    """Return whether one of `metrics` needs `part`; see :func:`boundarycb.types.needs`."""
+    return any(part in getattr(_inner(metric), "needs", ()) for metric in metrics)
+
+
+def name_of(part: Any) -> str:
+    """Return what a user calls a metric or a sink."""
+    name: str = getattr(_inner(part), "__name__", type(part).__name__)
+    return name
+
+
+def no_values() -> Kinds:
+    """Return what no metric gives."""
+    return {"metrics": {}, "per_unit": {}, "tables": {}}
+
+
+def measure(metric: Metric, sample: Sample, taken: Sequence[Collection[str]] = ()) -> Kinds:
+    """Return a metric's values by kind.
+
+    Args:
+        metric: the metric.
+        sample: what it looks at.
+        taken: names that other metrics gave.
+
+    Raises:
+        RuntimeError: the metric failed.
+        TypeError: it gave something that cannot be kept.
+        ValueError: it gave a name that is taken.
+    """
+    who = f"The metric `{name_of(metric)}`"
+    try:
+        values: Any = metric(sample)
+    except Exception as error:
+        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise RuntimeError(f"{who} failed ({words}); mend it, or leave it out of `metrics`.") from error
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{who} must return values by name, as in {{'lines': 3.0}}, got {type(values).__name__}.")
+    kinds = no_values()
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise TypeError(f"{who} must name its values by text, got {name!r}.")
+        if any(name in others for others in taken):
+            raise ValueError(f"{who} gives `{name}`, which another metric gives already; leave one of them out, or rename it.")
+        kind, plain = _sorted(value)
+        if kind is None:
+            kept = "a number, an array of numbers or a list of dicts of numbers and text"
+            raise TypeError(f"{who} must give {kept} for `{name}`, got {value!r:.80}.")
+        kinds[kind][name] = plain
+    return kinds
+
+
+def _sorted(value: Any) -> tuple[str | None, Any]:
+    """Return the kind of `value`, None for one that cannot be kept, and the value as it is kept."""
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return ("per_unit", value) if value.ndim else ("metrics", float(value))
+    if isinstance(value, list) and all(_is_row(row) for row in value):
+        return "tables", value
+    return ("metrics", float(value)) if isinstance(value, (bool, int, float, np.number, np.bool_)) else (None, value)
+
+
+def _is_row(row: Any) -> bool:
+    plain = (bool, int, float, str, np.number, np.bool_, type(None))
+    return isinstance(row, dict) and all(isinstance(key, str) and isinstance(cell, plain) for key, cell in row.items())
+
+
+def _inner(part: Any) -> Any:
+    """Return what a ``functools.partial`` calls; anything else as it is."""
+    while isinstance(part, partial):
+        part = part.func
+    return part
