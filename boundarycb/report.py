@@ -144,6 +144,9 @@ class _Run:
                 f"{pair['layer']}: units {pair['unit']} and {pair['other']} are copycats {since} "
                 f"(phi {pair['phi']:.3f}, chance level {pair['chance']:.3f})."
             )
+        more = sum(_get(self._end, "copycat/pairs", layer.name) for layer in self._end.layers) - len(pairs[:_PAIRS])
+        if more > 0:
+            yield f"And {more:.0f} more such pair{'' if more == 1 else 's'}."
         none = [layer for layer in layers if _get(self._end, "copycat/pairs", layer) == 0]
         if none:
             yield f"No pair of {', '.join(none)} is more alike than chance explains."
