@@ -65,7 +65,7 @@ def measure(metric: Metric, sample: Sample, taken: Sequence[Collection[str]] = (
         raise TypeError(f"{who} must return values by name, as in {{'lines': 3.0}}, got {type(values).__name__}.")
     kinds = no_values()
     for name, value in values.items():
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not name:
             raise TypeError(f"{who} must name its values by text, got {name!r}.")
         if any(name in others for others in taken):
             raise ValueError(f"{who} gives `{name}`, which another metric gives already; leave one of them out, or rename it.")
@@ -79,8 +79,13 @@ def measure(metric: Metric, sample: Sample, taken: Sequence[Collection[str]] = (
 
 def _sorted(value: Any) -> tuple[str | None, Any]:
     """Return the kind of `value`, None for one that cannot be kept, and the value as it is kept."""
-    if hasattr(value, "detach"):  # a tensor
-        value = value.detach().cpu().numpy()
+    try:
+        if hasattr(value, "detach"):  # a tensor, of any precision
+            value = np.array(value.detach().tolist())
+        if isinstance(value, int):
+            value = float(value)
+    except (OverflowError, RuntimeError, TypeError, ValueError):
+        return None, value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return ("per_unit", value) if value.ndim else ("metrics", float(value))
     if isinstance(value, list) and all(_is_row(row) for row in value):

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,13 +31,24 @@ from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import RESOLUTION, Look, look
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import Capture, History, Metric, Picture, Sample, Sink, Slice, Snapshot, Value, warn
+from boundarycb.types import Capture, History, Layer, Metric, Picture, Sample, Sink, Slice, Snapshot, Value, warn
 
 log = logging.getLogger(__name__)
 
 _WINDOW = 7  # captures before the current one that are kept where a metric needs them
 
+_MEMORIES = 4  # kinds of layers that a model has at different samples, of which the last are remembered
+
 Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Memory:
+    """What is known of earlier samples with the same layers."""
+
+    first: Capture
+    past: Mapping[str, Value] = field(default_factory=dict)
+    window: tuple[Capture, ...] = ()
 
 
 class Recorder:
@@ -90,11 +102,9 @@ class Recorder:
         self._image_size = checked_size(image_size)
         self._max_units = checked_max_units(max_units)
         self._history: HistoryWriter | None = None
-        self._first: Capture | None = None
+        self._memories: dict[tuple[Layer, ...], _Memory] = {}
         self._before: Capture | None = None
         self._traces: tuple[Trace, ...] = ()
-        self._past: Mapping[str, Value] = {}
-        self._window: tuple[Capture, ...] = ()
         self._finals = Finals(resolution**2)
         self._logged: dict[str, Any] = {}
         self._asked = 0
@@ -190,8 +200,7 @@ class Recorder:
             self._guarded(type(sink).__name__, partial(sink.close, history, movie))
         if self.steps:
             log.info("%d samples, steps %d to %d, are in %s.", len(self.steps), self.steps[0], self.steps[-1], self.directory)
-        self._first = self._before = None
-        self._traces, self._past, self._window = (), {}, ()
+        self._memories, self._before, self._traces = {}, None, ()
         self.seconds += time.perf_counter() - start
 
     # ------------------------------------------------------------------------------------------------------ one sample
@@ -220,19 +229,36 @@ class Recorder:
         self._keep(snapshot)
         self.steps.append(step)
         self._asked = max(step, self._asked)
-        self._first, self._before, self._traces = sample.first, capture, seen.traces
-        self._window = (*sample.window, capture)[-_WINDOW:] if is_needed("window", self._metrics) else ()
         self._finals.add(snapshot.metrics)
-        self._past = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
+        self._remember(sample, snapshot, seen.traces)
         self._say_notes(snapshot, seen.notes)
 
     def _sample(self, step: int, seen: Look) -> Sample:
-        """Return what metrics may look at. Where the layers are others than before, there is nothing to compare with."""
-        if self._before is None or self._before.layers != seen.capture.layers:
-            return Sample(seen.capture, seen.boundaries, None, seen.capture, step)
-        return Sample(
-            seen.capture, seen.boundaries, self._before, self._first, step, moves=seen.moves, past=self._past, window=self._window
+        """Return what metrics may look at.
+
+        Where the layers are others than at the last sample, there is nothing to compare with; where they are those of an earlier
+        one, what was known of them then holds on.
+        """
+        layers, capture, boundaries = seen.capture.layers, seen.capture, seen.boundaries
+        memory = self._memories.get(layers, _Memory(capture))
+        if self._before is None or self._before.layers == layers:
+            return Sample(
+                capture, boundaries, self._before, memory.first, step, moves=seen.moves, past=memory.past, window=memory.window
+            )
+        self._say(
+            "layers", f"step {step}: the model called other layers than at the last sample, so there is nothing to compare with."
         )
+        return Sample(capture, boundaries, None, memory.first, step, past=memory.past)
+
+    def _remember(self, sample: Sample, snapshot: Snapshot, traces: tuple[Trace, ...]) -> None:
+        """Keep what the next sample is compared with: of this one, and for as many kinds of layers as a model may sensibly have."""
+        window = (*sample.window, sample.now)[-_WINDOW:] if is_needed("window", self._metrics) else ()
+        past: dict[str, Value] = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
+        self._memories.pop(sample.now.layers, None)
+        self._memories[sample.now.layers] = _Memory(sample.first or sample.now, past, window)
+        if len(self._memories) > _MEMORIES:
+            del self._memories[next(iter(self._memories))]
+        self._before, self._traces = sample.now, traces
 
     def _plane(self) -> Slice:
         """Return the slice, which is found once and holds for the whole run."""

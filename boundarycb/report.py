@@ -147,7 +147,11 @@ class _Run:
         more = sum(_get(self._end, "copycat/pairs", layer.name) for layer in self._end.layers) - len(pairs[:_PAIRS])
         if more > 0:
             yield f"And {more:.0f} more such pair{'' if more == 1 else 's'}."
-        none = [layer for layer in layers if _get(self._end, "copycat/pairs", layer) == 0]
+        none = [
+            layer
+            for layer in layers
+            if _get(self._end, "copycat/pairs", layer) == 0 and not math.isnan(_get(self._end, "copycat/max_phi", layer))
+        ]
         if none:
             yield f"No pair of {', '.join(none)} is more alike than chance explains."
 

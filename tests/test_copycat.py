@@ -290,6 +290,16 @@ def test_undefined_units_are_left_out() -> None:
     assert found["copycat/chance/0"] == values(capture(without, SQUARE, resolution=16))["copycat/chance/0"]
 
 
+def test_a_layer_whose_units_are_all_undefined_is_left_out() -> None:
+    model = mlp(2, 5, 1)
+    with torch.no_grad():
+        model[0].weight.fill_(torch.nan)
+    found = values(capture(model, SQUARE, resolution=16))
+    assert found["copycat/pairs/0"] == 0
+    assert found["copycat/chance/0"] == FLOOR
+    assert np.isnan(found["copycat/max_phi/0"])
+
+
 def test_a_layer_without_a_live_unit_has_no_cluster() -> None:
     found = values(state(np.zeros(64), np.ones(64)))
     assert found["copycat/largest_cluster/fc"] == 0

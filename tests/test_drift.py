@@ -292,7 +292,7 @@ def folded(weight: tuple[float, float], gain: float, shift: float, mean: float, 
 def test_a_batch_norm_is_folded(gain: float) -> None:
     # 2 (x - .5) / 4 against x: the same line x = .5, whichever parameters say so; then the mean moves the line to x = .75.
     old = Net(folded((2, 0), gain, 0.0, 1.0, 4.0))
-    assert not parts(old, Net(folded((1, 0), gain, -gain / 6, 0.0, 3.0)), "body.0").any() or gain < 0
+    assert not parts(old, Net(folded((1, 0), gain, -gain / 6, 0.0, 3.0)), "body.0").any()
     new = Net(folded((2, 0), gain, 0.0, 1.5, 4.0))
     assert parts(old, new, "body.0")[:, 0] == pytest.approx((0.125, 0.125, 0, 0), abs=1e-6)
     assert causes(old, new, "body.0")[:, 0] == pytest.approx((0.125, 0, 0), abs=1e-6)
@@ -437,6 +437,37 @@ def test_what_is_not_known_to_be_the_input_is_the_units_own() -> None:
     assert set(gauges(Branches(), Branches()).values()) == {"canonical"}
     both = sample(Branches(), Branches())
     assert {"line/turn/one", "line/turn/other"} <= set(metrics.line_motion(both))
+
+
+def test_the_gauge_stays_the_units_own_above_a_layer_whose_scale_is_not_known() -> None:
+    net = nn.Sequential(nn.Linear(2, 3), nn.Hardtanh(), nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU())
+    assert gauges(net, copy.deepcopy(net)) == {"0": "canonical", "2": "own", "4": "own"}
+
+
+def test_upsampling_within_channels_carries_their_scale() -> None:
+    """Whose rounding is no difference: a rescaled network has not moved, at padded borders neither."""
+
+    class Up(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1, self.conv2 = nn.Conv2d(1, 3, 1), nn.Conv2d(3, 2, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.conv1(x.reshape(-1, 1, 1, 2)).relu()
+            z: torch.Tensor = self.conv2(F.interpolate(h, (3, 5), mode="bilinear"))
+            return z.relu()
+
+    for seed in range(6):
+        torch.manual_seed(seed)
+        old = Up()
+        new = copy.deepcopy(old)
+        with torch.no_grad():
+            factors = torch.tensor([0.37, 5.3, 1.7])
+            new.conv1.weight *= factors.reshape(3, 1, 1, 1)
+            new.conv1.bias *= factors  # type: ignore[operator]
+            new.conv2.weight /= factors.reshape(1, 3, 1, 1)
+        assert gauges(old, new) == {"conv1": "canonical", "conv2": "canonical"}
+        assert abs(parts(old, new, "conv2", resolution=32)).max() <= 2 / 32**2
 
 
 def test_a_unit_that_is_not_read_does_not_count() -> None:

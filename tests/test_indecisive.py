@@ -62,11 +62,18 @@ def test_one_that_goes_to_and_fro_among_steady_ones_is_counted() -> None:
 
 
 def test_it_is_computed_when_asked_for_over_a_window_of_eight(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path, SQUARE, resolution=16, metrics=[metrics.indecisive_units])
+    windows: list[int] = []
+
+    @metrics.needs("window")
+    def seen(sample: Sample) -> dict[str, float]:
+        windows.append(len(sample.window))
+        return {}
+
+    recorder = Recorder(tmp_path, SQUARE, resolution=16, metrics=[metrics.indecisive_units, seen])
     for step in range(14):
         recorder.record(linear_units((1, 0, -0.5 * (step % 2)), (0, 1, 0.1)), step)
-        assert len(recorder._window) == min(7, step + 1)
     recorder.close()
+    assert windows == [0, 1, 2, 3, 4, 5, 6, *[7] * 7]
     history = load(tmp_path)
     _, osc = history.series("indecisive/osc/0")
     assert np.isnan(osc[:2]).all()

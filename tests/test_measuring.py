@@ -33,11 +33,12 @@ def test_numbers_arrays_tensors_and_tables_are_kept(tmp_path: Path) -> None:
             "numpy": np.float32(0.5),
             "tensor": torch.tensor(2.5, requires_grad=True),
             "point": np.array(3.0),
+            "half": torch.tensor(0.25, dtype=torch.bfloat16),
         }
         return {**numbers, "many": np.arange(3), "tensors": torch.ones(2), "rows": [{"unit": 3, "what": "text", "nothing": None}]}
 
     last = record(tmp_path, [mine])
-    assert last.metrics == {"int": 1, "bool": 1, "numpy": 0.5, "tensor": 2.5, "point": 3}
+    assert last.metrics == {"int": 1, "bool": 1, "numpy": 0.5, "tensor": 2.5, "point": 3, "half": 0.25}
     assert {name: values.tolist() for name, values in last.per_unit.items()} == {"many": [0, 1, 2], "tensors": [1, 1]}
     assert last.tables == {"rows": [{"unit": 3, "what": "text", "nothing": None}]}
 
@@ -62,6 +63,8 @@ def raises(sample: Sample) -> Any:
         (lambda sample: 3.0, TypeError, r"The metric `<lambda>` must return values by name, as in {'lines': 3\.0}, got float\."),
         (lambda sample: {3: 3.0}, TypeError, r"must name its values by text, got 3\."),
         (lambda sample: {"x": [1.0, 2.0]}, TypeError, r"must give a number, an array .* for `x`, got \[1\.0, 2\.0\]\."),
+        (lambda sample: {"x": 10**400}, TypeError, r"must give a number, .* for `x`, got 1000"),
+        (lambda sample: {"": 1.0}, TypeError, r"must name its values by text, got ''\."),
         (lambda sample: {"x": "words"}, TypeError, r"for `x`, got 'words'\."),
         (partial(metrics.on_share), ValueError, r"The metric `on_share` gives `on/share/0`, which another metric gives already"),
     ],

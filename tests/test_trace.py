@@ -51,6 +51,10 @@ FOLLOW: dict[str, tuple[Any, int, bool]] = {
     "permuted": (lambda h: h.reshape(-1, 2, 2).permute(0, 2, 1).reshape(-1, 4), 4, True),
     "in parts": (lambda h: torch.cat([h[:, 2:], h[:, :2]], dim=1), 4, True),
     "chunks": (lambda h: torch.cat(h.chunk(2, dim=1)[::-1], dim=1), 4, True),
+    "named": (lambda h: torch.cat(tensors=(h[:, 2:], h[:, :2]), dim=1), 4, True),
+    "turned over": (lambda h: h.flip(1).roll(1, dims=1), 4, True),
+    "unflattened": (lambda h: h.unflatten(1, (2, 2)).flatten(1), 4, True),
+    "the highest of the dead": (lambda h: (0 * h).amax(dim=1, keepdim=True), 1, False),
     "dropout that is off": (lambda h: F.dropout(h, 0.5, training=False), 4, True),
     "max-pooled unit by unit": (lambda h: F.max_pool1d(torch.stack([h, h], dim=2), 2).flatten(1), 4, True),
     "mean-pooled unit by unit": (lambda h: F.avg_pool1d(torch.stack([h, h], dim=2), 2).flatten(1), 4, True),
@@ -427,10 +431,47 @@ def test_only_metrics_that_need_it_make_a_traced_pass(tmp_path: Path, monkeypatc
 def test_a_model_that_grows_layers_starts_anew(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path, SQUARE, resolution=16)
     recorder.record(mlp(2, 4, 1), 0)
-    recorder.record(mlp(2, 6, 6, 1), 1)
+    with pytest.warns(BoundaryWarning, match="step 1: the model called other layers than at the last sample"):
+        recorder.record(mlp(2, 6, 6, 1), 1)
     recorder.record(mlp(2, 6, 6, 1, seed=1), 2)
     recorder.close()
     steps, values = load(tmp_path).series("drift/flipped/0")
     assert steps.tolist() == [0, 1, 2]
     assert np.isnan(values[:2]).all()
     assert values[2] > 0
+
+
+def test_a_layer_that_is_skipped_at_one_sample_costs_that_comparison_only(tmp_path: Path) -> None:
+    """What was known of the others holds on: chance levels, since when pairs are copycats, revivals, the first lines."""
+
+    class Skips(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(2, 8), nn.Linear(8, 4)
+            self.on = True
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = torch.relu(self.fc1(x))
+            return torch.relu(self.fc2(h)) if self.on else h
+
+    model = Skips()
+    recorder = Recorder(tmp_path, SQUARE, resolution=32)
+    for step in range(6):
+        with torch.no_grad():
+            model.fc1.weight.copy_(mlp(2, 8, 1)[0].weight)
+            model.fc1.bias.fill_(0.1 + 0.02 * step)
+            if step >= 2:
+                model.fc1.weight[1] = model.fc1.weight[0]
+        model.on = step != 4
+        if step == 4:
+            with pytest.warns(BoundaryWarning, match="step 4: the model called other layers than at the last sample"):
+                recorder.record(model, step)
+        else:
+            recorder.record(model, step)
+    recorder.close()
+    history = load(tmp_path)
+    chance = history.series("copycat/chance/fc1")[1]
+    assert (chance[[0, 1, 2, 3, 5]] == chance[0]).all()
+    assert history[5].per_unit["copycat/since/fc1"].tolist() == [[0, 1, 2]]
+    flipped = history.series("drift/flipped/fc1")[1]
+    assert np.isnan(flipped).tolist() == [True, False, False, False, True, True]

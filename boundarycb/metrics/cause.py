@@ -20,7 +20,8 @@ def drift_causes(sample: Sample) -> dict[str, Value]:
     units and per unit (``cause/bias_per_unit/<layer>`` …). A batch-norm in eval mode behind the layer is folded into both. They add
     up to ``drift/flipped``.
 
-    As there, a boundary that was out of view and still is has moved by 0. Unlike drift this depends on how the network is
+    As there, a unit that has the same state everywhere, before and after, has moved by 0. Unlike drift this depends on how the
+    network is
     written: parameters that are only rescaled give parts that cancel, and moving the origin of the inputs moves flips from bias
     to weights. It answers "which parameters did it", not "what happened". NaN where drift's parts are. Cost: with drift, two more
     maps of each layer's input.

@@ -44,6 +44,8 @@ def chance_of_masks(on: Bits, resolution: int) -> float:
         on: packed states (U, bytes) on the grid.
         resolution: points a side.
     """
+    if not len(on):
+        return math.nan
     states = _different(_coarse(on, resolution))
     if len(states) < 2:
         return math.nan

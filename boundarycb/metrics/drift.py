@@ -26,10 +26,11 @@ def drift_parts(sample: Sample) -> dict[str, Value]:
     inputs; *rotate* that of the new normal n; *upstream* that of the new A. Scaling a unit's weights and scaling the next layer's
     back moves nothing. A part is negative where it undid what another did.
 
-    A boundary that was out of view and still is has moved by 0. The parts are NaN where the pre-activation has no affine map that
-    could be made again (a residual sum), or no memory for it (weights and input of more than 64 MB a layer): there only flipped is
-    given. The table ``drift/layers`` says so, and the gauge: ``canonical``, or ``own`` behind a normalisation, a residual sum or a
-    smooth activation, where inputs are taken as they are. Flipped has steps of 1 / points, the grid's in layers without parts.
+    A unit that has the same state everywhere, before and after, has moved by 0, whatever its boundary does out of view. The parts
+    are NaN where the pre-activation has no affine map that could be made again (a residual sum), or no memory for it (weights and
+    input of more than 64 MB a layer): there only flipped is given. The table ``drift/layers`` says so, and the gauge:
+    ``canonical``, or ``own`` behind a normalisation, a residual sum or a smooth activation, where inputs are taken as they are.
+    Flipped has steps of 1 / points, the grid's in layers without parts.
 
     Source: GINN (arXiv:1810.01860, section 5) saw boundaries shift before they turn and called it bias before weights; which of the
     parameters did it is :func:`~boundarycb.metrics.cause.drift_causes`. Cost: four more maps of each layer's input, 8 comparisons a

@@ -38,11 +38,9 @@ class Finals:
     def numbers(self) -> dict[str, float]:
         """Return the finite figures of the run.
 
-        ``final/<metric>`` is the last sample's value. ``total/<metric>`` is the sum over the samples of what is measured since
-        the last
-        one: the way that boundaries went, with detours. ``total/drift/shift_share/<layer>`` is shift / (shift + rotate) of the
-            sums,
-        given where five points of the grid or more flipped.
+        ``final/<metric>`` is the last sample's value. ``total/<metric>`` is the sum over the samples of what is measured since the
+        last one: the way that boundaries went, with detours. ``total/drift/shift_share/<layer>`` is shift / (shift + rotate) of
+        these sums, given where five points of the grid or more flipped.
         """
         found = {f"final/{name}": value for name, value in self._last.items()}
         found |= {f"total/{name}": value for name, value in self._sums.items()}

@@ -30,14 +30,14 @@ _PRODUCTS = methods("matmul", "mm", "__matmul__")
 _ADDED_PRODUCTS = methods("addmm")
 _FOLDED = methods("batch_norm")
 _ADDED = methods("add", "add_", "__add__", "__radd__", "__iadd__")
-_RESHAPED = methods("flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "to")
+_RESHAPED = methods("flatten", "unflatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "to")
 _DROPOUTS = methods("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
 
 _NAMES_SIZES = methods("reshape", "view")
 _MOVED = methods(
     "flatten", "reshape", "view", "squeeze", "unsqueeze", "contiguous", "to", "clone", "detach", "permute", "transpose", "t",
     "movedim", "swapaxes", "__getitem__", "narrow", "select", "cat", "concat", "stack", "chunk", "split", "unbind", "repeat",
-    "expand", "pad", "pixel_shuffle",
+    "expand", "pad", "pixel_shuffle", "unflatten", "flip", "roll", "index_select", "fliplr", "flipud",
 )  # fmt: skip
 """What puts numbers elsewhere as they are."""
 _POOLED = methods(
@@ -218,7 +218,7 @@ def _norms(step: Step, scale: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     if step.function not in _CONVOLUTIONS | _TRANSPOSED:
         factor: float = abs(step.kwargs.get("alpha", 1))
         return torch.matmul(squares, weight.square()).sqrt() * factor
-    if bool((squares != squares.flatten(2)[..., :1].reshape(*squares.shape[:2], *[1] * (squares.ndim - 2))).any()):
+    if not torch.allclose(squares.flatten(2), squares.flatten(2)[..., :1], rtol=1e-3, atol=0):
         return _norms_by_place(step, weight, squares)
     groups = option(step.args, step.kwargs, 6, "groups", 1)
     taps = weight.square().flatten(2).sum(dim=2)  # (out, in / groups), or (in, out / groups) where transposed

@@ -52,7 +52,7 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
         points=len(new.z),
         geometry=_counts(canonical, _settled((means[0], means[1]), canonical, scales), scales),
         cause=_counts(plain, bias, (one, one)),
-        gauge="canonical" if now.canonical else "own",
+        gauge="canonical" if was.canonical and now.canonical else "own",
     )
 
 
@@ -116,6 +116,6 @@ def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
         counts[coalition] = ((values > threshold) != base).sum(dim=0)
     counts[7] = (after != base).sum(dim=0)
     on = base.sum(dim=0) + after.sum(dim=0)
-    counts[:, (on == 0) | (on == 2 * len(base))] = 0  # a boundary that was out of view and still is has not moved there
+    counts[:, (on == 0) | (on == 2 * len(base))] = 0  # a unit with the same state everywhere has not moved there
     result: NDArray[np.int64] = counts.cpu().numpy()
     return result

@@ -4,8 +4,8 @@ A ReLU unit may be scaled, and the weights that read it scaled back, without any
 weights are measured in the canonical gauge: each unit in units of its own :math:`|w|`, from the first layer up (Neyshabur et al.
 2015, arXiv:1506.02617; Phuong and Lampert 2020). The scale of a unit's output is carried along beside the pass, through what
 commutes with it: reshaping, concatenation, pooling within a channel. Behind anything else (a normalisation, a residual sum, a
-smooth activation, a linear layer without an activation) the input is taken as it is, and a unit is measured by its own weights
-alone.
+smooth activation, a linear layer without an activation) the input is taken as it is, a unit is measured by its own weights alone,
+and the scale of what follows is not known all the way down.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Replay:
         scale: the size of one unit of each input, in the input's shape with a batch of two.
         norms: |w| of each kept unit (kept,) with inputs in units of `scale`; 1 where the weights are zero.
         kept: flat indices of the kept units.
-        canonical: whether `scale` is that of the units that make the input; else it is 1.
+        canonical: whether `scale` is known all the way down to the model's input; where it is not known at all, it is 1.
     """
 
     affine: Affine
@@ -100,10 +100,17 @@ def _joined(parts: Sequence[Trace]) -> Trace:
 
 @dataclass(frozen=True, eq=False)
 class _Scale:
-    """The size of one unit of each number of a tensor, in its shape; and whether the numbers are the model's inputs."""
+    """The scale of a tensor's numbers.
+
+    Args:
+        sizes: the size of one unit of each number, in the tensor's shape.
+        whole: whether it is known all the way down to the input.
+        of_input: whether the numbers are the model's inputs.
+    """
 
     sizes: torch.Tensor
-    of_input: bool
+    whole: bool
+    of_input: bool = False
 
 
 class TraceWatch(CallWatch):
@@ -122,7 +129,7 @@ class TraceWatch(CallWatch):
         self.traces: list[Trace] = []
         self._replayed = names
         self._scales: Known[_Scale] = Known()
-        self._scales.put(inputs, _Scale(torch.ones_like(inputs[:1]).expand(inputs.shape), of_input=True))
+        self._scales.put(inputs, _Scale(torch.ones_like(inputs[:1]).expand(inputs.shape), whole=True, of_input=True))
 
     def _follow(
         self,
@@ -164,7 +171,9 @@ class TraceWatch(CallWatch):
         norms = torch.where(norms > 0, norms, 1.0)
         if call.layer.op in _HOMOGENEOUS:
             place = 0 if result.shape[0] == self._n else 1
-            self._scales.put(result, _Scale(norms.narrow(place, 0, 1).expand(result.shape), of_input=False))
+            self._scales.put(
+                result, _Scale(norms.narrow(place, 0, 1).expand(result.shape), whole=known is not None and known.whole)
+            )
         if call.layer.name not in self._replayed:
             return None
         return Replay(
@@ -174,54 +183,60 @@ class TraceWatch(CallWatch):
             scale=scale.clone(),
             norms=_kept_units(norms, scale.shape[axis], call.layer.kept)[0],
             kept=call.layer.kept,
-            canonical=known is not None,
+            canonical=known is not None and known.whole,
         )
 
     def _carry(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
         """Put the scale of what `func` gave beside it, where all tensors that it took have one."""
-        if any(isinstance(value, torch.Tensor) for value in kwargs.values()):
-            return  # such as `out`, which would be written into
-        found: list[tuple[torch.Tensor, _Scale | None]] = []
-        self._find(args, found)
-        known = [(tensor, scale) for tensor, scale in found if scale is not None]
+        if kwargs.get("out") is not None:
+            return  # it would be written into
+        given = (args, dict(kwargs))
+        found = [self._scales.get(tensor) for tensor in _tensors(given)]
+        known = [scale for scale in found if scale is not None]
         if not known or len(known) < len(found):
             return
-        sizes = iter([scale.sizes for _, scale in known])
-        carried = func(*_replaced(args, sizes), **kwargs)
-        if pools_numbers(func) and not self._commutes(func, args, kwargs, known, carried, result):
+        sizes = [scale.sizes for scale in known]
+        carried = _called(func, given, sizes)
+        if pools_numbers(func) and not _commutes(func, given, sizes, carried):
             return
+        scale = _Scale(sizes[0], all(scale.whole for scale in known), all(scale.of_input for scale in known))
         pairs = zip(result, carried, strict=True) if isinstance(result, (tuple, list)) else [(result, carried)]
-        for tensor, scale in pairs:
-            self._scales.put(tensor, _Scale(scale, of_input=all(scale.of_input for _, scale in known)))
+        for tensor, size in pairs:
+            self._scales.put(tensor, replace(scale, sizes=size))
 
-    @staticmethod
-    def _commutes(
-        func: Callable[..., Any],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-        known: Sequence[tuple[torch.Tensor, _Scale]],
-        carried: Any,
-        result: Any,
-    ) -> bool:
-        """Return whether `func` gives of the numbers in their own units, scaled, what it gave of the numbers."""
-        own = iter([torch.where(scale.sizes > 0, tensor / scale.sizes, 0.0) for tensor, scale in known])
-        again = func(*_replaced(args, own), **kwargs)
-        ours, carried, again = (value[0] if isinstance(value, (tuple, list)) else value for value in (result, carried, again))
-        return torch.allclose(again * carried, ours, rtol=1e-3, atol=1e-6 * float(ours.abs().max()))
 
-    def _find(self, value: Any, found: list[tuple[torch.Tensor, _Scale | None]]) -> None:
-        """Add each tensor in `value` to `found`, with its scale if it is known."""
-        if isinstance(value, torch.Tensor):
-            found.append((value, self._scales.get(value)))
-        elif isinstance(value, (tuple, list)):
-            for part in value:
-                self._find(part, found)
+def _commutes(func: Callable[..., Any], given: Any, sizes: Sequence[torch.Tensor], carried: Any) -> bool:
+    """Return whether `func`, which gives maxima or means, puts numbers of one scale together only.
+
+    By Cauchy and Schwarz the mean of g times the mean of 1 / g is 1, or what the weights of the mean are squared, for a constant
+    g and for no other; and so it is with maxima. It depends on the scales alone, not on the numbers.
+    """
+    inverse = _called(func, given, [torch.where(size > 0, 1 / size, 0.0) for size in sizes])
+    ones = _called(func, given, [torch.ones_like(size) for size in sizes])
+    there, back, one = (value[0] if isinstance(value, (tuple, list)) else value for value in (carried, inverse, ones))
+    return torch.allclose(there * back, one.square(), rtol=1e-3, atol=1e-6)
+
+
+def _called(func: Callable[..., Any], given: Any, tensors: Sequence[torch.Tensor]) -> Any:
+    """Return what `func` gives with `tensors` in place of the tensors of its arguments, (args, kwargs)."""
+    args, kwargs = _replaced(given, iter(tensors))
+    return func(*args, **kwargs)
+
+
+def _tensors(value: Any) -> list[torch.Tensor]:
+    """Return the tensors in `value`, in their order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    return [tensor for part in parts for tensor in _tensors(part)]
 
 
 def _replaced(value: Any, tensors: Iterator[torch.Tensor]) -> Any:
     """Return `value` with the tensors in it replaced by `tensors`, in their order."""
     if isinstance(value, torch.Tensor):
         return next(tensors)
+    if isinstance(value, dict):
+        return {name: _replaced(part, tensors) for name, part in value.items()}
     if isinstance(value, (tuple, list)):
         parts = [_replaced(part, tensors) for part in value]
         return parts if isinstance(value, list) else tuple(parts)

@@ -85,6 +85,8 @@ class TensorBoard:
         self._count = 0
         self._flushed = -math.inf
         self._waiting: tuple[Snapshot, Mapping[str, Picture]] | None = None
+        self._last: Snapshot | None = None
+        self._laid_out = False
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Write one sample. It is flushed soon, so that an open TensorBoard shows it at one of its next reloads."""
@@ -93,11 +95,11 @@ class TensorBoard:
                 f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {MORE_IMAGES} to see up to 1,000."
             )
         values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot), *self._histograms(snapshot)]
-        self._waiting = (snapshot, images)
+        self._waiting, self._last = (snapshot, images), snapshot
         if self._count % self._panels_every == 0:
             values += self._now_and_then()
-        if self._count == 1:  # now it is known which layers' drift has parts
-            values += self._layout(snapshot)
+        if not self._laid_out and any(name.startswith("drift/") for name in snapshot.metrics):
+            values += self._layout(snapshot)  # now it is known which layers' drift has parts
         self._file.add(values, snapshot.step)
         self._count += 1
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
@@ -109,6 +111,8 @@ class TensorBoard:
         if self._waiting is not None:
             step = self._waiting[0].step
             self._file.add(self._now_and_then(), step)
+        if self._last is not None and not self._laid_out:
+            self._file.add(self._layout(self._last), self._last.step)
         if movie is not None:
             text = " ".join([_TEXTS["movie"], *movie.notes])
             self._file.add([self._make.image("movie", text, (movie.width, movie.height), movie.gif)], movie.steps[-1])
@@ -143,6 +147,7 @@ class TensorBoard:
     def _layout(self, snapshot: Snapshot) -> list[Summary.Value]:
         """Return the layout of Custom Scalars, once a run; nothing where there are no numbers of ours."""
         self._file.flush()
+        self._laid_out = True
         ours = layout_for(self._name, [layer.name for layer in snapshot.layers], snapshot.metrics)
         layout = joined_with_earlier(ours, self._file.directory) if ours.category else None
         return [] if layout is None else [self._make.layout(layout)]
