@@ -32,7 +32,7 @@ def drift_parts(sample: Sample) -> dict[str, Value]:
     ``canonical``, or ``own`` behind a normalisation, a residual sum or a smooth activation, where inputs are taken as they are.
     Flipped has steps of 1 / points, the grid's in layers without parts.
 
-    Source: GINN (arXiv:1810.01860, section 5) saw boundaries shift before they turn and called it bias before weights; which of the
+    Source: GINN (arXiv:1810.01860, section 5) saw boundaries shift before they turn ("Bias Shifts Before Weights Shift"); which of the
     parameters did it is :func:`~boundarycb.metrics.cause.drift_causes`. Cost: four more maps of each layer's input, 8 comparisons a
     unit and point.
 

@@ -42,9 +42,9 @@ class Finals:
         last one: the way that boundaries went, with detours. ``total/drift/shift_share/<layer>`` is shift / (shift + rotate) of
         these sums, given where five points of the grid or more flipped.
         """
-        found = {f"final/{name}": value for name, value in self._last.items()}
+        found = {f"total/drift/shift_share/{layer}": share for layer, share in self._shift_shares().items()}
         found |= {f"total/{name}": value for name, value in self._sums.items()}
-        found |= {f"total/drift/shift_share/{layer}": share for layer, share in self._shift_shares().items()}
+        found |= {f"final/{name}": value for name, value in self._last.items()}
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def _shift_shares(self) -> dict[str, float]:
