@@ -32,9 +32,9 @@ def drift_parts(sample: Sample) -> dict[str, Value]:
     ``canonical``, or ``own`` behind a normalisation, a residual sum or a smooth activation, where inputs are taken as they are.
     Flipped has steps of 1 / points, the grid's in layers without parts.
 
-    Source: GINN (arXiv:1810.01860, section 5) saw boundaries shift before they turn ("Bias Shifts Before Weights Shift"); which of the
-    parameters did it is :func:`~boundarycb.metrics.cause.drift_causes`. Cost: four more maps of each layer's input, 8 comparisons a
-    unit and point.
+    Source: GINN (arXiv:1810.01860, section 5) saw boundaries shift before they turn ("Bias Shifts Before Weights Shift"); which of
+    the parameters did it is :func:`~boundarycb.metrics.cause.drift_causes`. Cost: four more maps of each layer's input, 8
+    comparisons a unit and point.
 
     >>> from boundarycb.types import Boundaries, Capture, Layer, Moves
     >>> layer = Layer("fc", "relu", (1,), (0,))
