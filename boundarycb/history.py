@@ -144,29 +144,31 @@ class History:
 
     def metrics(self) -> Iterator[dict[str, float]]:
         """Yield each snapshot's metrics, read from the frames' headers alone."""
-        with self.path.open("rb") as file:
-            for start in self._starts:
-                yield wire.read_metrics(file, start)
+        return (metrics for metrics, _ in self._numbers())
 
-    def series(self, metric: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return (steps, values) of `metric`, such as ``drift/shift/layer1``, read from the frames' headers alone.
+    def series(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return (steps, values) of a metric, such as ``drift/shift/layer1``, or of what the loop logged, such as ``loss``.
 
-        The value is NaN at steps that have none.
+        The value is NaN at steps that have none. Only the frames' headers are read.
 
         Raises:
             KeyError: no snapshot has it.
         """
         values: list[float] = []
         known: set[str] = set()
-        for metrics in self.metrics():
-            known |= metrics.keys()
-            values.append(metrics.get(metric, math.nan))
-        if metric not in known:
-            near = get_close_matches(metric, sorted(known), 3, 0.4) or sorted(known)[:3]
-            raise KeyError(
-                f"No snapshot has the metric {metric!r}; there are {', '.join(near) or 'none'}{', …' if len(known) > 3 else ''}."
-            )
+        for metrics, scalars in self._numbers():
+            known |= metrics.keys() | scalars.keys()
+            values.append(metrics.get(name, scalars.get(name, math.nan)))
+        if name not in known:
+            near = get_close_matches(name, sorted(known), 3, 0.4) or sorted(known)[:3]
+            more = ", …" if len(known) > len(near) else ""
+            raise KeyError(f"No snapshot has the number {name!r}; there are {', '.join(near) or 'none'}{more}.")
         return np.array(self.steps, dtype=np.int64), np.array(values, dtype=np.float64)
+
+    def _numbers(self) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
+        with self.path.open("rb") as file:
+            for start in self._starts:
+                yield wire.read_numbers(file, start)
 
     def __repr__(self) -> str:
         span = f", steps {self.steps[0]} to {self.steps[-1]}" if self.steps else ""

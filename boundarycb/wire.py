@@ -109,13 +109,14 @@ def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
         file.seek(end)
 
 
-def read_metrics(file: BinaryIO, start: int) -> dict[str, float]:
-    """Return the metrics of the frame at `start`, without reading its body."""
+def read_numbers(file: BinaryIO, start: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Return metrics and scalars of the frame at `start`, without reading its body."""
     file.seek(start)
     lengths = _read_lengths(file)
     if lengths is None:
         raise WireError("A record was cut since it was found.")
-    return _numbers_in(json.loads(file.read(lengths[0]))["metrics"])
+    header = json.loads(file.read(lengths[0]))
+    return _numbers_in(header["metrics"]), _numbers_in(header["scalars"])
 
 
 def _read_lengths(file: BinaryIO) -> tuple[int, int] | None:

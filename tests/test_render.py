@@ -89,6 +89,13 @@ def test_similarity_marks_the_pairs_and_the_units_that_do_not_switch() -> None:
     assert (cells[[0, 1, 3], [0, 1, 3]] == colours["self"]).all()
 
 
+def test_similarity_of_a_large_layer_leaves_out_units_that_do_not_switch() -> None:
+    idle = np.array(rgb("#e9e6df"))
+    small, large = (draw_similarity(alike(1, units), 320).rgb()[:200] for units in (16, 70))
+    assert (small == idle).all(axis=2).any()
+    assert not (large == idle).all(axis=2).any()
+
+
 def test_similarity_needs_its_metric() -> None:
     assert not has_similarity(plain())
     with pytest.raises(

@@ -117,5 +117,13 @@ def test_many_layers_and_long_names_keep_the_table_narrow(tmp_path: Path) -> Non
 
 
 def test_a_series_that_does_not_exist_is_refused_with_what_there_is(recorder: Recorder) -> None:
-    with pytest.raises(KeyError, match="No snapshot has the metric 'drift/shfit/0'; there are drift/shift/0, .*, …"):
+    with pytest.raises(KeyError, match="No snapshot has the number 'drift/shfit/0'; there are drift/shift/0, .*, …"):
         load(recorder.directory).series("drift/shfit/0")
+
+
+def test_what_the_loop_logged_is_a_series_too(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    for step in (0, 10):
+        writer.append(plain(step))
+    steps, loss = load(tmp_path).series("loss")
+    assert (steps.tolist(), loss.tolist()) == ([0, 10], [0.03125, 0.03125])

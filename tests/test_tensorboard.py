@@ -135,12 +135,29 @@ def test_the_closest_pairs_are_a_table(tmp_path: Path) -> None:
     events = read(tmp_path).Tensors("boundaries/copycat/closest")
     assert [event.step for event in events] == [0, 10, 12]
     lines = make_ndarray(events[-1].tensor_proto).item().decode().splitlines()
-    rows = load(recorder.directory)[-1].tables["copycat/closest"]
+    rows = sorted(load(recorder.directory)[-1].tables["copycat/closest"], key=lambda row: row["chance"] - abs(row["phi"]))
     assert lines[0] == "| layer | unit | other | phi | chance level | copycats since step |"
     assert len(lines) == 2 + len(rows)
     assert lines[2].startswith(
         f"| layer1 | {rows[0]['unit']} | {rows[0]['other']} | {rows[0]['phi']:.3f} | {rows[0]['chance']:.3f} |"
     )
+
+
+def test_units_of_a_convolution_are_told_by_their_place(tmp_path: Path) -> None:
+    class Image(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(1, 3, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            z: torch.Tensor = self.conv(x[:, None])
+            return z.relu().flatten(1)
+
+    train(Image(), 1, every_n_steps=1, directory=tmp_path)
+    lines = make_ndarray(read(tmp_path).Tensors("boundaries/copycat/closest")[-1].tensor_proto).item().decode().splitlines()
+    for line in lines[2:]:
+        unit, place = line.split("|")[2].strip().split(" ", 1)
+        assert place == str(divmod(int(unit), 2))
 
 
 def layout(directory: Path) -> Layout:

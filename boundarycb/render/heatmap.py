@@ -14,6 +14,7 @@ from boundarycb.types import Floats, Picture, Snapshot
 
 _PREFIX = "copycat/phi/"
 _PANELS = 12
+_ALL_UNITS = 64  # of larger layers, only units that switch are drawn
 _TONES = 128  # steps of likeness, from white to dark
 _LETTERS = 64  # greys from ink to white
 _DARK, _COPYCAT, _IDLE, _SELF = "#14406e", "#f07800", "#e9e6df", "#b9bec6"
@@ -29,7 +30,8 @@ def draw_similarity(snapshot: Snapshot, size: int) -> Picture:
     """Return a heat map a layer of the likeness of its units.
 
     White is no likeness, dark blue is all but the same; pairs at or above the layer's chance level are orange. Units stand in
-    their order in the layer, so that a pair has the same place at every step. Rows of units that do not switch are grey.
+    their order in the layer. Units that do not switch are grey, so that a pair has the same place at every step; layers of more
+    than 64 units are drawn without them.
 
     Args:
         snapshot: a snapshot with the values of :func:`boundarycb.metrics.copycat.copycats`; 12 layers at most are drawn.
@@ -97,8 +99,17 @@ def _square(snapshot: Snapshot, name: str, side: int) -> NDArray[np.uint8]:
     """Return the square of a layer as palette indices, each unit a whole number of pixels wide."""
     pairs = snapshot.per_unit.get(f"copycat/since/{name}", np.empty((0, 3), np.int64))[:, :2]
     tones = _tones(snapshot.per_unit[_PREFIX + name], pairs)
+    shown = _shown_units(snapshot, name)
+    tones = tones[np.ix_(shown, shown)]
     each = max(1, side // max(1, len(tones)))
     return np.asarray(tones.repeat(each, axis=0).repeat(each, axis=1))
+
+
+def _shown_units(snapshot: Snapshot, name: str) -> NDArray[np.int64]:
+    """Return the places of the units that are drawn: all of a small layer, those that switch of a large one."""
+    diagonal = np.diag(snapshot.per_unit[_PREFIX + name])
+    idle = np.isnan(diagonal) & (len(diagonal) > _ALL_UNITS)
+    return np.flatnonzero(~idle)
 
 
 def _tones(matrix: Floats, pairs: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -114,8 +125,8 @@ def _tones(matrix: Floats, pairs: NDArray[np.int64]) -> NDArray[np.uint8]:
 def _caption(canvas: Canvas, sheet: _Sheet, snapshot: Snapshot, name: str, left: int, top: int) -> None:
     """Write above a square its layer, and what was found in words that fit."""
     pairs, level = (snapshot.metrics.get(f"copycat/{key}/{name}", np.nan) for key in ("pairs", "chance"))
-    units = snapshot.per_unit[f"copycat/units/{name}"]
-    which = f"   units {units[0]} to {units[-1]}" + ("" if len(units) == units[-1] - units[0] + 1 else f", {len(units)} of them")
+    units, shown = snapshot.per_unit[f"copycat/units/{name}"], len(_shown_units(snapshot, name))
+    which = f"   units {units[0]} to {units[-1]}" + ("" if shown == units[-1] - units[0] + 1 else f", {shown} of them")
     title = canvas.fitted(name, sheet.letter, sheet.side - canvas.text_width(which, sheet.letter * 0.9))
     canvas.text(left, top - sheet.strip - sheet.letter * 0.1, title, sheet.letter, INK, bold=True)
     x = left + canvas.text_width(title, sheet.letter, bold=True)

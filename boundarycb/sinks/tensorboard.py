@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from boundarycb.metrics.descriptions import describe
@@ -125,7 +126,8 @@ class TensorBoard:
         values = [self._image(tag, images[tag]) for tag in _NOW_AND_THEN if tag in images]
         rows = snapshot.tables.get("copycat/closest")
         if rows:
-            rows = sorted(rows, key=lambda row: row["chance"] - abs(row["phi"]))
+            shapes = {layer.name: layer.shape for layer in snapshot.layers}
+            rows = [_placed(row, shapes[row["layer"]]) for row in sorted(rows, key=lambda row: row["chance"] - abs(row["phi"]))]
             values.append(self._make.markdown("copycat/closest", _TEXTS["copycat/closest"], table(rows, _CLOSEST)))
         return values
 
@@ -151,3 +153,10 @@ class TensorBoard:
         ours = layout_for(self._name, [layer.name for layer in snapshot.layers], snapshot.metrics)
         layout = joined_with_earlier(ours, self._file.directory) if ours.category else None
         return [] if layout is None else [self._make.layout(layout)]
+
+
+def _placed(row: dict[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return a pair's row with channel, row and column of its units, where the layer has more than one axis."""
+    if len(shape) < 2:
+        return row
+    return {**row, **{key: f"{row[key]} {tuple(int(i) for i in np.unravel_index(row[key], shape))}" for key in ("unit", "other")}}
