@@ -112,7 +112,7 @@ class _Run:
         spans = [f"steps {windows[number][0]:,}-{windows[number][1]:,}" for number in (first, last)]
         change = "less and less" if shifts[last] < shifts[first] else "as much or more"
         early, late = (f"{shifts[number]:.0%}" for number in (first, last))
-        yield f"{layer} moved {change} by shifting: {early} of shift + rotate in {spans[0]}, {late} in {spans[1]}."
+        yield f"{_spoken(layer)} moved {change} by shifting: {early} of shift + rotate in {spans[0]}, {late} in {spans[1]}."
         yield (
             f"Shift is not bias: its own biases did {causes[first]:.0%} of what its own parameters did in {spans[0]}, "
             f"{causes[last]:.0%} in {spans[1]}."
@@ -132,7 +132,7 @@ class _Run:
                 continue
             turn, slide = (float(np.nanmedian(abs(values[seen[span]]))) for values in (turned, slid))
             yield (
-                f"{layer}'s lines turned by {turn:.1f} degrees and slid by {slide:.2f} input lengths from start to end "
+                f"{_spoken(layer)}'s lines turned by {turn:.1f} degrees and slid by {slide:.2f} input lengths from start to end "
                 "(medians of those seen at either)."
             )
 
@@ -141,7 +141,7 @@ class _Run:
         for pair in pairs[:_PAIRS]:
             since = "from the start" if pair["since"] == self._start.step else f"since step {pair['since']:,}"
             yield (
-                f"{pair['layer']}: units {pair['unit']} and {pair['other']} are copycats {since} "
+                f"{_spoken(pair['layer'])}: units {pair['unit']} and {pair['other']} are copycats {since} "
                 f"(phi {pair['phi']:.3f}, chance level {pair['chance']:.3f})."
             )
         more = sum(_get(self._end, "copycat/pairs", layer.name) for layer in self._end.layers) - len(pairs[:_PAIRS])
@@ -153,7 +153,7 @@ class _Run:
             if _get(self._end, "copycat/pairs", layer) == 0 and not math.isnan(_get(self._end, "copycat/max_phi", layer))
         ]
         if none:
-            yield f"No pair of {', '.join(none)} is more alike than chance explains."
+            yield f"No pair of {', '.join(_spoken(layer) for layer in none)} is more alike than chance explains."
 
     def _moved(self, metric: str, layer: str, start: int, stop: int) -> float:
         """Return the sum of `metric` over the samples after step `start` up to `stop`; NaN where there are none."""
@@ -177,6 +177,11 @@ def _row(words: str, values: Sequence[float], style: str) -> Iterator[str]:
     """Yield a row of the table, unless nothing in it is defined."""
     if not all(math.isnan(value) for value in values):
         yield f"{words:<{_WORDS}}" + "".join(f"{'-' if math.isnan(value) else format(value, style):>{_CELL}}" for value in values)
+
+
+def _spoken(layer: str) -> str:
+    """Return a layer's name for a sentence: those of nn.Sequential are numbers."""
+    return f"layer {layer}" if layer[0].isdigit() else layer
 
 
 def _shown(layers: Sequence[str]) -> list[str]:

@@ -45,9 +45,9 @@ def test_the_numbers_in_words(recorder: Recorder) -> None:
     assert rows["copycats: pairs at the start"] == ["1"]  # units 0 and 1 began as one line
     assert rows["pairs at the end"] == ["1"]
     assert rows["dormant: units that switch on the slice"] == ["100%"]
-    assert "0: units 2 and 3 are copycats since step 80 (phi 1.000, chance level 0.950)." in text
-    assert "0 moved less and less by shifting: 100% of shift + rotate in steps 0-20" in text
-    assert "0's lines turned by " in text
+    assert "layer 0: units 2 and 3 are copycats since step 80 (phi 1.000, chance level 0.950)." in text
+    assert "layer 0 moved less and less by shifting: 100% of shift + rotate in steps 0-20" in text
+    assert "layer 0's lines turned by " in text
 
 
 def test_windows_begin_and_end_at_samples(tmp_path: Path) -> None:
