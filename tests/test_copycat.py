@@ -290,6 +290,16 @@ def test_undefined_units_are_left_out() -> None:
     assert found["copycat/chance/0"] == values(capture(without, SQUARE, resolution=16))["copycat/chance/0"]
 
 
+def test_an_undefined_unit_does_not_raise_the_level() -> None:
+    """Whatever states it has where it is defined: here the mirror image of another's, which would make the level 1."""
+    corner = (np.add.outer(np.arange(8), 2 * np.arange(8)) < 9).ravel()
+    rows = [corner, corner.reshape(8, 8)[::-1].ravel(), np.arange(64) % 8 < 3]
+    whole = state(*rows)
+    assert values(whole)["copycat/chance/fc"] == 1
+    part = Capture(whole.layers, 8, whole.on, undefined=np.array([1]))
+    assert values(part)["copycat/chance/fc"] == FLOOR
+
+
 def test_a_layer_whose_units_are_all_undefined_is_left_out() -> None:
     model = mlp(2, 5, 1)
     with torch.no_grad():

@@ -440,8 +440,22 @@ def test_what_is_not_known_to_be_the_input_is_the_units_own() -> None:
 
 
 def test_the_gauge_stays_the_units_own_above_a_layer_whose_scale_is_not_known() -> None:
-    net = nn.Sequential(nn.Linear(2, 3), nn.Hardtanh(), nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU())
-    assert gauges(net, copy.deepcopy(net)) == {"0": "canonical", "2": "own", "4": "own"}
+    layers = [nn.Linear(2, 3), nn.Hardtanh(), nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU()]
+    net = nn.Sequential(*layers)
+    assert gauges(net, copy.deepcopy(net)) == {"0": "canonical", "2": "own", "4": "own", "6": "own"}
+
+    class Sometimes(nn.Module):
+        def __init__(self, norm: bool) -> None:
+            super().__init__()
+            self.norm, self.fc1, self.fc2 = norm, nn.Linear(2, 3), nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.fc1(x).relu()
+            z: torch.Tensor = self.fc2(F.layer_norm(h, (3,)) if self.norm else h)
+            return z.relu()
+
+    for old, new in ((True, False), (False, True)):
+        assert gauges(Sometimes(old), Sometimes(new)) == {"fc1": "canonical", "fc2": "own"}
 
 
 def test_upsampling_within_channels_carries_their_scale() -> None:
@@ -454,7 +468,7 @@ def test_upsampling_within_channels_carries_their_scale() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             h = self.conv1(x.reshape(-1, 1, 1, 2)).relu()
-            z: torch.Tensor = self.conv2(F.interpolate(h, (3, 5), mode="bilinear"))
+            z: torch.Tensor = self.conv2(F.interpolate(h, (13, 11), mode="bilinear"))
             return z.relu()
 
     for seed in range(6):

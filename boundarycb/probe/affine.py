@@ -205,7 +205,7 @@ class Affine:
         zeros = first(torch.zeros_like(scale))
         norms, zeros = _norms(first, scale, zeros.shape).to(zeros.dtype), torch.zeros_like(zeros)
         for step in later:
-            norms, zeros = step(norms.clone()), step(zeros.clone())  # some write into their argument
+            norms, zeros = step(norms), step(zeros)
         return (norms - zeros).abs()
 
 

@@ -187,9 +187,7 @@ class TraceWatch(CallWatch):
         )
 
     def _carry(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any) -> None:
-        """Put the scale of what `func` gave beside it, where all tensors that it took have one."""
-        if kwargs.get("out") is not None:
-            return  # it would be written into
+        """Put the scale of what `func` gave beside it, where all tensors that it took have one: a tensor to write into has none."""
         given = (args, dict(kwargs))
         found = [self._scales.get(tensor) for tensor in _tensors(given)]
         known = [scale for scale in found if scale is not None]
