@@ -94,7 +94,7 @@ def _words(error: Exception) -> str:
 def _traced(forward: Prober, slice: Slice, points: Floats, names: Collection[str], layers: Sequence[Layer]) -> tuple[Trace, ...]:
     """Return the traces at `points`, run in batches that take a bounded number of bytes."""
     units = sum(layer.size for layer in layers)
-    return joined([forward.trace(slice.lift(part), names) for part in batches(slice, points, units)])
+    return joined(forward.trace(slice.lift(part), names) for part in batches(slice, points, units))
 
 
 def _strengths(traces: Sequence[Trace]) -> Floats:

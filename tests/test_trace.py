@@ -28,7 +28,7 @@ POINTS = centres(SQUARE, 9)
 def traced(model: nn.Module, points: Any = POINTS, max_units: int = 512) -> tuple[Trace, ...]:
     with probe(model, max_units=max_units) as forward:
         names = {layer.name for layer in forward(points).layers}
-        return forward.trace(points, names)
+        return joined([forward.trace(points, names)])
 
 
 class Net(nn.Module):
@@ -236,6 +236,29 @@ def test_batches_are_joined_as_if_they_had_run_together() -> None:
         assert one.replay is not None
         assert other.replay is not None
         assert other.replay.source == pytest.approx(one.replay.source, abs=1e-6)
+
+
+def test_weights_are_copied_once_however_many_batches_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A large network runs in many small batches: a copy a batch would be gigabytes."""
+    copies: list[Affine] = []
+    copied = Affine.copied
+
+    def counting(affine: Affine) -> Affine:
+        copies.append(affine)
+        return copied(affine)
+
+    monkeypatch.setattr(Affine, "copied", counting)
+    monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 100)
+    model = mlp(2, 6, 4, 1)
+    seen = look(model, SQUARE, resolution=16, trace=True)
+    assert len(copies) == 2
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(7)
+    for trace in seen.traces:
+        assert trace.replay is not None
+        assert len(trace.replay.source) == 256
+        assert trace.replay(trace.replay.source) == pytest.approx(trace.z, abs=1e-6)
 
 
 def test_watched_units_are_traced_and_no_others() -> None:

@@ -17,6 +17,7 @@ from boundarycb.types import Floats, Forward, Layer, Reading, Slice
 
 _BAND_VALUES = 2**20  # pre-activations in a band: large enough that numpy's calls cost little, small enough for the cache
 _BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass: large inputs go in smaller batches
+_LEAST_BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +112,11 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
 
 
 def batches(slice: Slice, points: Floats, units: int = 1) -> list[Floats]:
-    """Return `points` in parts whose inputs take a bounded number of bytes, as do the model's `units` pre-activations."""
-    size = max(1, min(_BATCH_BYTES // (slice.origin.size * slice.origin.itemsize), _BAND_VALUES // units))
+    """Return `points` in parts whose inputs take a bounded number of bytes, as do the model's `units` pre-activations.
+
+    Sixteen points run together in any case, where their inputs allow: one by one a large network takes its time.
+    """
+    size = max(1, min(_BATCH_BYTES // (slice.origin.size * slice.origin.itemsize), max(_LEAST_BATCH, _BAND_VALUES // units)))
     return np.array_split(points, -(-len(points) // size))
 
 

@@ -10,7 +10,7 @@ and the scale of what follows is not known all the way down.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +29,9 @@ SMALL = 2
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """A layer's affine map with a copy of its weights, and its input: what can be made again later with other weights or inputs.
+    """A layer's affine map and its input: what can be made again later with other weights or inputs.
+
+    As a pass leaves it, its weights are the model's own; :func:`joined` copies them.
 
     Args:
         affine: the map.
@@ -82,10 +84,22 @@ class Trace:
     replay: Replay | None
     failure: str | None = None
 
+    def beside(self, first: Trace) -> Trace:
+        """Return the trace with the map of `first`, a trace of the same call, in place of its own."""
+        if self.replay is None or first.replay is None:
+            return replace(self, replay=None)
+        return replace(self, replay=replace(first.replay, source=self.replay.source))
 
-def joined(batches: Sequence[Sequence[Trace]]) -> tuple[Trace, ...]:
-    """Return the traces of several batches of points as if they had run together."""
-    return tuple(_joined(parts) for parts in zip(*batches, strict=True)) if len(batches) > 1 else tuple(batches[0])
+
+def joined(batches: Iterable[Sequence[Trace]]) -> tuple[Trace, ...]:
+    """Return the traces of several batches of points as if they had run together, with one copy of the weights.
+
+    The batches are taken one after another; of all but the first only what differs is held.
+    """
+    parts: list[list[Trace]] = []
+    for batch in batches:
+        parts.append([one.beside(first) for one, first in zip(batch, parts[0], strict=True)] if parts else list(batch))
+    return tuple(_joined(ones) for ones in zip(*parts, strict=True))
 
 
 def _joined(parts: Sequence[Trace]) -> Trace:
@@ -94,8 +108,10 @@ def _joined(parts: Sequence[Trace]) -> Trace:
     replays = [part.replay for part in parts if part.replay is not None]
     replay = None
     if len(replays) == len(parts):
-        replay = replace(replays[0], source=torch.cat([one.source for one in replays], dim=replays[0].axis))
-    return replace(parts[0], z=torch.cat([part.z for part in parts]), strength=strength, replay=replay)
+        source = torch.cat([one.source for one in replays], dim=replays[0].axis)
+        replay = replace(replays[0], affine=replays[0].affine.copied(), source=source)
+    failure = next((part.failure for part in parts if part.failure is not None), None)
+    return replace(parts[0], z=torch.cat([part.z for part in parts]), strength=strength, replay=replay, failure=failure)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +193,7 @@ class TraceWatch(CallWatch):
         if call.layer.name not in self._replayed:
             return None
         return Replay(
-            affine=affine.copied(),
+            affine=affine,
             source=source.detach().clone(),
             axis=axis,
             scale=scale.clone(),
