@@ -9,12 +9,12 @@ from itertools import pairwise
 import numpy as np
 
 from boundarycb.history import History
+from boundarycb.metrics.finals import LEAST_FLIPS
 from boundarycb.types import Snapshot, spans_of
 
 _WINDOWS = (0, 20, 100, 500, 2000)
 """Steps between which drift is told apart, up to the run's end: most happens early."""
 
-_LEAST_FLIPS = 5  # grid points: fewer say nothing about their parts
 _LEAST_SAMPLES = 3  # in a window, for a sentence about it
 _COLUMNS = 8  # layers that a table shows, evenly spread
 _PAIRS = 12  # lines about copycats
@@ -34,7 +34,8 @@ def summarise(history: History) -> str:
     if not rows:
         return ""
     head = "".join(f"{_cut(layer):>{_CELL}}" for layer in layers)
-    return "\n".join([" " * _WORDS + head, *rows, *run.sentences(layers)])
+    which = "" if len(layers) == len(history.layers) else f"{len(layers)} of {len(history.layers)} layers"
+    return "\n".join([f"{which:<{_WORDS}}{head}", *rows, *run.sentences(layers)])
 
 
 class _Run:
@@ -165,7 +166,7 @@ class _Run:
         """Return the first part's share of them all, NaN where less than five points of the grid flipped."""
         sums = [self._moved(part, layer, start, stop) for part in parts]
         flipped = self._moved("drift/flipped", layer, start, stop)
-        enough = flipped * self._end.capture.resolution**2 >= _LEAST_FLIPS
+        enough = flipped * self._end.capture.resolution**2 >= LEAST_FLIPS
         return sums[0] / sum(sums) if enough and sum(sums) > 0 else math.nan
 
 

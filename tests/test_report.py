@@ -113,7 +113,8 @@ def test_many_layers_and_long_names_keep_the_table_narrow(tmp_path: Path) -> Non
     recorder.close()
     lines = summarise(load(tmp_path)).splitlines()
     assert len(lines[0]) == 42 + 8 * 11
-    assert lines[0].split()[0].startswith("…")
+    assert lines[0].startswith("8 of 12 layers ")
+    assert lines[0].split()[4].startswith("…")
 
 
 def test_a_series_that_does_not_exist_is_refused_with_what_there_is(recorder: Recorder) -> None:

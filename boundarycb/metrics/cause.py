@@ -21,9 +21,8 @@ def drift_causes(sample: Sample) -> dict[str, Value]:
     up to ``drift/flipped``.
 
     As there, a unit that has the same state everywhere, before and after, has moved by 0. Unlike drift this depends on how the
-    network is
-    written: parameters that are only rescaled give parts that cancel, and moving the origin of the inputs moves flips from bias
-    to weights. It answers "which parameters did it", not "what happened". NaN where drift's parts are. Cost: with drift, two more
+    network is written: parameters that are only rescaled give parts that cancel, and moving the origin of the inputs moves flips
+    from bias to weights. It answers "which parameters did it", not "what happened". NaN where drift's parts are. Cost: with drift, two more
     maps of each layer's input.
 
     >>> from boundarycb.types import Boundaries, Capture, Layer, Moves

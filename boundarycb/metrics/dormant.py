@@ -31,7 +31,7 @@ def dormant_units(sample: Sample, tau: float = 0.025) -> dict[str, Value]:
     (``dormant/revivals_per_unit/<layer>``).
 
     Range 0 to 1; high means that much of the layer is idle (``live``: that it bends here). Units that are not finite are left out.
-    Per unit: ``dormant/score_per_unit/<layer>``. Cost: two look-ups a byte of the packed masks.
+    Per unit: ``dormant/score_per_unit/<layer>``. Cost: two counts of the packed masks' bits.
 
     Args:
         sample: the sample.

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 
 _SUMMED = ("drift", "cause", "line")  # are since the last sample, so a run has their sum
-_LEAST_FLIPS = 5  # grid points: fewer say nothing about their parts
+LEAST_FLIPS = 5
+"""Grid points that flipped: fewer say nothing about their parts."""
 
 
 class Finals:
@@ -52,6 +53,6 @@ class Finals:
         for name, flipped in self._sums.items():
             layer = name.removeprefix("drift/flipped/")
             shift, rotate = (self._sums.get(f"drift/{part}/{layer}", math.nan) for part in ("shift", "rotate"))
-            if layer != name and flipped * self._points >= _LEAST_FLIPS and shift + rotate > 0:
+            if layer != name and flipped * self._points >= LEAST_FLIPS and shift + rotate > 0:
                 shares[layer] = shift / (shift + rotate)
         return shares

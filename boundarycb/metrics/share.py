@@ -15,7 +15,7 @@ def on_share(sample: Sample) -> dict[str, Value]:
 
     with the pre-activation z of unit u at grid point p. Range 0 (never on) to 1 (always on); a line through the middle of the
     slice gives 0.5. A unit that is not finite somewhere has NaN and is left out of the mean; a layer without any other has NaN.
-    Cost: one table look-up a byte of the packed masks.
+    Cost: one count of the packed masks' bits.
 
     >>> from boundarycb.types import Boundaries, Capture, Layer
     >>> layer = Layer("fc", "relu", (2,), (0, 1))
