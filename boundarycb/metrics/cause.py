@@ -22,8 +22,8 @@ def drift_causes(sample: Sample) -> dict[str, Value]:
 
     As there, a unit that has the same state everywhere, before and after, has moved by 0. Unlike drift this depends on how the
     network is written: parameters that are only rescaled give parts that cancel, and moving the origin of the inputs moves flips
-    from bias to weights. It answers "which parameters did it", not "what happened". NaN where drift's parts are. Cost: with drift, two more
-    maps of each layer's input.
+    from bias to weights. It answers "which parameters did it", not "what happened". NaN where drift's parts are. Cost: with drift,
+    two more maps of each layer's input.
 
     >>> from boundarycb.types import Boundaries, Capture, Layer, Moves
     >>> layer = Layer("fc", "relu", (1,), (0,))
