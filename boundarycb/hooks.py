@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 
 from boundarycb.engines.bands import checked_resolution
-from boundarycb.probe import checked_max_units, random_state_kept
+from boundarycb.probe import Conditions, random_state_kept
 from boundarycb.recorder import Recorder, checked_name, checked_slice, learning_rates
 from boundarycb.render.pictures import checked_size
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.sinks.gif import spread
 from boundarycb.slices import around, to_array
-from boundarycb.types import Metric, Sink, Slice
+from boundarycb.types import Metric, Mode, Sink, Slice
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,9 @@ class BoundaryHooks:
         resolution: Grid points a side, 2 to 4096.
         image_size: Longer side of the picture's plot in pixels, 64 to 4096.
         max_units: Watched units a layer, evenly spread where a layer has more.
+        mode: "eval", or "as_is" to leave dropout and batch-norm in the mode that they are in.
+        run_hooks: Whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
+        verify: Whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -69,12 +72,15 @@ class BoundaryHooks:
         resolution: int = 128,
         image_size: int = 512,
         max_units: int = 512,
+        mode: Mode = "eval",
+        run_hooks: bool = False,
+        verify: bool = False,
     ) -> None:
         # Errors belong here, where the user wrote the argument.
         resolve(every_n_steps, schedule)
         checked_resolution(resolution)
         checked_size(image_size)
-        checked_max_units(max_units)
+        Conditions(max_units, mode, run_hooks, verify)
         self._slice = None if slice is None else checked_slice(slice)
         self._directory = directory
         self._name = checked_name(name)
@@ -86,6 +92,9 @@ class BoundaryHooks:
             "resolution": resolution,
             "image_size": image_size,
             "max_units": max_units,
+            "mode": mode,
+            "run_hooks": run_hooks,
+            "verify": verify,
         }
         self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
         self._outputs: Any = None  # of the last training step
@@ -161,7 +170,9 @@ class BoundaryHooks:
             log.info("No TensorBoard logger: boundaries go to %s only.", root / self._name)
         boards = [TensorBoard(writer, name=self._name) for writer in writers]
         slice = self._slice if self._slice is not None else lambda: data_box(trainer.train_dataloader)
-        return Recorder(root / self._name, slice, sinks=[*boards, GifFile(), *self._sinks], **self._options)
+        sinks: list[Sink] = [*boards, GifFile(), *self._sinks]
+        context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
+        return Recorder(root / self._name, slice, sinks=sinks, context=context, **self._options)
 
 
 def data_box(loader: Any) -> Slice:

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,7 @@ from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.slices import around
-from boundarycb.types import Metric, Sink, Slice, warn
+from boundarycb.types import Metric, Mode, Sink, Slice, warn
 
 
 def watch(
@@ -36,6 +37,10 @@ def watch(
     resolution: int = 128,
     image_size: int = 512,
     max_units: int = 512,
+    mode: Mode = "eval",
+    run_hooks: bool = False,
+    verify: bool = False,
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Watch:
     """Return a context manager that samples `model` while the loop inside it trains; it yields a Recorder.
 
@@ -56,6 +61,10 @@ def watch(
         resolution: grid points a side, 2 to 4096.
         image_size: longer side of the picture's plot in pixels, 64 to 4096.
         max_units: watched units a layer, evenly spread where a layer has more.
+        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
+        run_hooks: whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
+        verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
+        context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
 
     Raises:
         ValueError, TypeError: an argument will not do; here, or at the first sample where it takes the model to tell.
@@ -86,6 +95,10 @@ def watch(
         resolution=resolution,
         image_size=image_size,
         max_units=max_units,
+        mode=mode,
+        run_hooks=run_hooks,
+        verify=verify,
+        context=context,
     )
     return Watch(model, _optimizers(optimizer), recorder, first_input if slice is None else None)
 

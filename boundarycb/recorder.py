@@ -11,7 +11,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,13 @@ from boundarycb.engines.bands import checked_resolution
 from boundarycb.history import FILE, HistoryWriter, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
 from boundarycb.metrics.finals import Finals
-from boundarycb.probe import MAX_UNITS, Trace, checked_max_units
+from boundarycb.probe import MAX_UNITS, Conditions, Trace, waits_for_input
 from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
 from boundarycb.render.pictures import checked_size
-from boundarycb.sampling import RESOLUTION, Look, look
+from boundarycb.sampling import RESOLUTION, Look, look, said_of_lost
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import Capture, History, Layer, Metric, Picture, Sample, Sink, Slice, Snapshot, Value, warn
+from boundarycb.types import Capture, History, Layer, Metric, Mode, Picture, Sample, Sink, Slice, Snapshot, Value, warn
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,10 @@ class Recorder:
         resolution: grid points a side of masks, background and traced lines, 2 to 4096.
         image_size: longer side of the overlay's plot in pixels, 64 to 4096.
         max_units: watched units a layer.
+        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
+        run_hooks: whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
+        verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
+        context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -90,6 +95,10 @@ class Recorder:
         resolution: int = RESOLUTION,
         image_size: int = 512,
         max_units: int = MAX_UNITS,
+        mode: Mode = "eval",
+        run_hooks: bool = False,
+        verify: bool = False,
+        context: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
         self.directory = Path(directory)
         self.steps: list[int] = []
@@ -100,7 +109,7 @@ class Recorder:
         self._sinks: list[Sink] = list(sinks)
         self._resolution = checked_resolution(resolution)
         self._image_size = checked_size(image_size)
-        self._max_units = checked_max_units(max_units)
+        self._conditions = Conditions(max_units, mode, run_hooks, verify, context)
         self._history: HistoryWriter | None = None
         self._memories: dict[tuple[Layer, ...], _Memory] = {}
         self._before: Capture | None = None
@@ -110,6 +119,7 @@ class Recorder:
         self._asked = 0
         self._said: set[str] = set()
         self._stopped = False
+        self._waiting = False  # for a lazy model's first input
         self._closed = False
 
     @property
@@ -148,7 +158,7 @@ class Recorder:
                 raise
             self._stop(f"step {step}: `schedule`", error)
             return
-        if due:
+        if due or self._waiting:
             self.record(model, step, scalars)
 
     def finish(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
@@ -175,7 +185,7 @@ class Recorder:
             raise ValueError(f"`step` must be a whole number of optimiser steps, 0 or more, got {step!r}.")
         if self.steps and step <= self.steps[-1]:
             raise ValueError(f"`step` must grow from sample to sample: got {step} after {self.steps[-1]}.")
-        if self._stopped:
+        if self._stopped or self._must_wait(model):
             return
         start = time.perf_counter()
         try:
@@ -211,7 +221,7 @@ class Recorder:
             model,
             plane,
             resolution=self._resolution,
-            max_units=self._max_units,
+            conditions=self._conditions,
             trace=is_needed("trace", self._metrics),
             before=self._traces,
         )
@@ -232,6 +242,33 @@ class Recorder:
         self._finals.add(snapshot.metrics)
         self._remember(sample, snapshot, seen.traces)
         self._say_notes(snapshot, seen.notes)
+        self._check(model, seen)
+
+    def _must_wait(self, model: nn.Module) -> bool:
+        """Return whether `model` has lazy modules whose shapes its first input decides: that shall be one of the user's."""
+        self._waiting = not self.steps and waits_for_input(model)
+        if self._waiting:
+            log.info("The first sample waits until the lazy modules of %s have seen an input.", type(model).__name__)
+        return self._waiting
+
+    def _check(self, model: nn.Module, seen: Look) -> None:
+        """Say what the forward pass changes, where that was asked for; stop where it cannot be put back.
+
+        Raises:
+            RuntimeError: it cannot be, at the first sample of a recorder that was asked to verify it.
+        """
+        self._conditions = replace(self._conditions, verify=False)
+        if seen.verdict is not None:
+            changes = ", ".join(seen.verdict.changes)
+            log.info("verify: the forward pass of %s changes %s.", type(model).__name__, changes or "nothing")
+            if changes and not seen.lost:
+                whose = f"the forward pass of {type(model).__name__}"
+                warn(f"verify: {whose} changes {changes}; all of it is put back after each sample.")
+        for words in said_of_lost(model, seen.lost):
+            if seen.verdict is not None:
+                raise RuntimeError(f"verify: {words}; training is not what it would be without the samples.")
+            self._stopped = True
+            warn(f"{words}; no further sample is taken, training goes on.")
 
     def _sample(self, step: int, seen: Look) -> Sample:
         """Return what metrics may look at.

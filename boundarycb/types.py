@@ -49,6 +49,10 @@ class BoundaryWarning(UserWarning):
     """Something of boundarycb was left out or failed; training was not touched."""
 
 
+Mode = Literal["eval", "as_is"]
+"""How a model is run: in eval mode, or with every module in the mode that it is in."""
+
+
 def warn(words: str) -> None:
     """Warn the user; where warnings are made errors, log it instead, since training shall not end for a warning of ours."""
     try:
@@ -273,6 +277,7 @@ class Capture:
         strength: float64 (U,), mean absolute activation (of a convolution: over its channel's positions), or None; not stored.
         planes: float64 (U, 3), for units that are affine on the slice the gradient there, in input lengths, and the value at its
             centre; NaN for others; or None; not stored.
+        mode: ``eval``, or ``as_is`` where every module was left in the mode that it had.
     """
 
     layers: tuple[Layer, ...]
@@ -283,6 +288,7 @@ class Capture:
     undefined: NDArray[np.int64] = dataclass_field(default_factory=lambda: np.empty(0, np.int64))
     strength: Floats | None = None
     planes: Floats | None = None
+    mode: Mode = "eval"
 
     def __post_init__(self) -> None:
         units = sum(len(layer.kept) for layer in self.layers)

@@ -205,6 +205,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "resolution": capture.resolution,
         "layers": [_layer_out(layer) for layer in capture.layers],
         "exact": lines.exact,
+        "mode": capture.mode,
         "notes": {"capture": capture.notes, "boundaries": lines.notes},
         "metrics": {name: _number_out(value) for name, value in snapshot.metrics.items()},
         "scalars": {name: _number_out(value) for name, value in snapshot.scalars.items()},
@@ -232,7 +233,9 @@ def decode(record: Record, slice: Slice) -> Snapshot:
     field = None
     if head["field"] is not None:
         field = Field(head["field"]["kind"], part["field"], part.get("winner"), head["field"]["classes"])
-    capture = Capture(layers, head["resolution"], part["on"], field, tuple(head["notes"]["capture"]), part["undefined"])
+    said = tuple(head["notes"]["capture"])
+    mode = head.get("mode", "eval")  # the first files do not say it
+    capture = Capture(layers, head["resolution"], part["on"], field, said, part["undefined"], mode=mode)
     notes = tuple(head["notes"]["boundaries"])
     return Snapshot(
         step=head["step"],

@@ -16,7 +16,7 @@ from torch import nn
 from boundarycb import capture, slices
 from boundarycb.engines.bands import read, sweep
 from boundarycb.engines.masks import MaskReader
-from boundarycb.probe import probe
+from boundarycb.probe import Conditions, probe
 from boundarycb.types import Capture, Floats, Layer
 
 PLANE = slices.box((-1, 1), (0, 4))
@@ -143,7 +143,7 @@ def test_large_inputs_go_in_small_batches_with_the_same_result(monkeypatch: pyte
     points = np.random.default_rng(1).uniform(-1, 1, (100, 2))
     sizes: list[int] = []
     model.register_forward_hook(lambda _module, args, _output: sizes.append(len(args[0])))
-    with probe(model) as forward:
+    with probe(model, Conditions(run_hooks=True)) as forward:
         whole = read(forward, plane, points)
         monkeypatch.setattr("boundarycb.engines.bands._BATCH_BYTES", 48 * 8 * 7)
         parts = read(forward, plane, points)

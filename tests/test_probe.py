@@ -17,14 +17,14 @@ import torch.nn.functional as F
 from models import Ginn, WithCalls, mlp
 from torch import nn
 
-from boundarycb.probe import MAX_UNITS, probe
+from boundarycb.probe import MAX_UNITS, Conditions, probe
 from boundarycb.types import Reading
 
 POINTS = np.random.default_rng(0).uniform(-1, 1, (50, 2))
 
 
 def read(model: nn.Module, points: Any = POINTS, **options: Any) -> Reading:
-    with probe(model, **options) as forward:
+    with probe(model, Conditions(**options)) as forward:
         return forward(points)
 
 
@@ -359,7 +359,7 @@ def test_modes_are_put_back_one_by_one() -> None:
     model[1].eval()  # frozen on purpose
     seen: list[bool] = []
     model[3].register_forward_hook(lambda module, *_: seen.append(module.training))
-    read(model)
+    read(model, run_hooks=True)
     assert seen == [False]
     assert [module.training for module in model.modules()] == [True, True, False, True, True]
 
@@ -546,7 +546,7 @@ def test_buffers_and_random_numbers_are_put_back(fails: bool) -> None:
     model = Restless(fails)
     count, ema, before = model.count, model.ema, state(model)
     if fails:
-        with pytest.raises(ValueError, match=r"Restless failed after fc .*RuntimeError: out of luck"):
+        with pytest.raises(RuntimeError, match="^out of luck"):
             read(model)
     else:
         read(model)
@@ -561,7 +561,7 @@ def test_hooks_gradients_and_activations_are_gone_afterwards() -> None:
     gradients = [parameter.grad for parameter in model.parameters()]
     seen: list[bool] = []
     handle = model.register_forward_hook(lambda _module, _args, output: seen.append(output.requires_grad))
-    with probe(model) as forward:
+    with probe(model, Conditions(run_hooks=True)) as forward:
         reading = forward(POINTS)
         alive = weakref.ref(forward.calls[0].z)
     assert seen == [False]
@@ -599,6 +599,12 @@ def test_a_wrong_input_size_is_told_with_the_way_out() -> None:
         read(mlp(3, 4, 1))
 
 
+NOTE = (
+    "Typo raised this before its first activation, while boundarycb ran it on inputs of shape (50, 2) from the slice, without "
+    'gradients and in mode "eval".'
+)
+
+
 def test_an_error_in_forward_is_not_blamed_on_the_slice() -> None:
     class Typo(nn.Module):
         def __init__(self) -> None:
@@ -608,10 +614,10 @@ def test_an_error_in_forward_is_not_blamed_on_the_slice() -> None:
         def forward(self, x: torch.Tensor) -> Any:
             return self.head(self.fc(x))  # type: ignore[operator]
 
-    with pytest.raises(
-        ValueError, match="Typo failed before its first activation .*AttributeError: .*; the error is in its forward pass"
-    ):
+    with pytest.raises(AttributeError, match="^'Typo' object has no attribute 'head'") as raised:
         read(Typo())
+    (note,) = getattr(raised.value, "__notes__", [NOTE])  # Python 3.11 and newer
+    assert note == NOTE
 
 
 def test_wrong_arguments_are_named() -> None:
@@ -619,7 +625,7 @@ def test_wrong_arguments_are_named() -> None:
         pass
     with (
         pytest.raises(ValueError, match="`max_units` must be a whole number of units, 1 or more, got 0"),
-        probe(mlp(2, 2), max_units=0),
+        probe(mlp(2, 2), Conditions(max_units=0)),
     ):
         pass
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from boundarycb import BoundaryWarning, Recorder, load, metrics, slices
 from boundarycb.engines.bands import centres
-from boundarycb.probe import Budget, Prober, Trace, joined, probe
+from boundarycb.probe import Budget, Conditions, Prober, Trace, joined, probe
 from boundarycb.probe import budget as limits
 from boundarycb.probe.affine import Affine, Step
 from boundarycb.probe.calls import Call
@@ -26,7 +26,7 @@ POINTS = centres(SQUARE, 9)
 
 
 def traced(model: nn.Module, points: Any = POINTS, max_units: int = 512) -> tuple[Trace, ...]:
-    with probe(model, max_units=max_units) as forward:
+    with probe(model, Conditions(max_units=max_units)) as forward:
         names = {layer.name for layer in forward(points).layers}
         return joined([forward.trace(points, names)])
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from boundarycb.probe.budget import Budget
+from boundarycb.probe.conditions import MAX_UNITS, Conditions
 from boundarycb.probe.moves import compare
+from boundarycb.probe.prober import Prober
 from boundarycb.probe.restore import random_state_kept
-from boundarycb.probe.scope import MAX_UNITS, Prober, checked_max_units, probe
+from boundarycb.probe.scope import probe, waits_for_input
 from boundarycb.probe.trace import Trace, joined
+from boundarycb.probe.verify import Verdict
 
 __all__ = [
     "MAX_UNITS",
     "Budget",
+    "Conditions",
     "Prober",
     "Trace",
-    "checked_max_units",
+    "Verdict",
     "compare",
     "joined",
     "probe",
     "random_state_kept",
+    "waits_for_input",
 ]

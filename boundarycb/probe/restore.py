@@ -1,33 +1,58 @@
-"""Context managers that leave a model and the process as they were: modes, buffers, random numbers.
+"""Context managers that leave a process and a model's switches as they were: random numbers, torch's settings, modes, logging.
 
-Every one restores in a ``finally``, so that an error in the user's forward pass changes nothing either.
+Every one restores in a ``finally``, so that an error in the user's forward pass changes nothing either. What a model's objects and
+tensors hold is kept by :mod:`boundarycb.probe.kept`.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from boundarycb.probe.holders import Holder, State
+from boundarycb.probe.reach import Reach
+
+# -------------------------------------------------------------------------------------------------------- random numbers
+
+
+def random_state(devices: Iterable[torch.device] = ()) -> list[Holder]:
+    """Return the holders of the generators that everyone shares: python's, numpy's, torch's of the CPU and of `devices`.
+
+    CUDA's are all among them once CUDA is in use: a model on the CPU may draw there too.
+    """
+    holders: list[Holder] = [
+        State("python's random numbers", random.getstate, random.setstate),
+        State("numpy's random numbers", np.random.get_state, np.random.set_state),
+        State("torch's random numbers", torch.get_rng_state, torch.set_rng_state),
+    ]
+    used = dict.fromkeys(devices)
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        used |= dict.fromkeys(torch.device("cuda", number) for number in range(torch.cuda.device_count()))
+    for device in used:
+        generator = _generator(device)
+        if generator is not None:
+            holders.append(State(f"the random numbers of {device}", generator.get_state, generator.set_state))
+    return holders
+
 
 @contextmanager
 def random_state_kept(devices: Iterable[torch.device] = ()) -> Iterator[None]:
     """Put the random number generators of python, numpy, torch's CPU and the given `devices` back at the end."""
-    python, cpu = random.getstate(), torch.get_rng_state()
-    legacy = np.random.get_state()  # noqa: NPY002 - the generator that training code uses
-    others = [(generator, generator.get_state()) for generator in map(_generator, devices) if generator is not None]
+    holders = random_state(devices)
     try:
         yield
     finally:
-        random.setstate(python)
-        np.random.set_state(legacy)  # noqa: NPY002
-        torch.set_rng_state(cpu)
-        for generator, state in others:
-            generator.set_state(state)
+        for holder in holders:
+            holder.put_back()
 
 
 def _generator(device: torch.device) -> torch.Generator | None:
@@ -38,6 +63,55 @@ def _generator(device: torch.device) -> torch.Generator | None:
     generators = getattr(module, "default_generators", ())
     index = device.index if device.index is not None else 0
     return generators[index] if device.type != "cpu" and index < len(generators) else None
+
+
+# -------------------------------------------------------------------------------------------------------------- settings
+
+
+def settings() -> list[Holder]:
+    """Return the holders of the switches that a forward pass may leave in another position."""
+    holders: list[Holder] = [State(f"torch's {name}", get, give) for name, get, give in _SETTINGS]
+    return [*holders, State("numpy's error state", np.geterr, lambda old: np.seterr(**old))]
+
+
+def _deterministic(mode: tuple[bool, bool]) -> None:
+    torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
+
+
+def _of_autocast(device: str) -> tuple[str, Callable[[], Any], Callable[[Any], Any]]:
+    def put_back(mode: tuple[bool, torch.dtype]) -> None:
+        torch.set_autocast_enabled(device, mode[0])
+        torch.set_autocast_dtype(device, mode[1])
+
+    return f"autocast of {device}", lambda: (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)), put_back
+
+
+_SETTINGS: list[tuple[str, Callable[[], Any], Callable[[Any], Any]]] = [
+    ("grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
+    ("default dtype", torch.get_default_dtype, torch.set_default_dtype),
+    ("autocast cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+    _of_autocast("cpu"),
+    _of_autocast("cuda"),
+    (
+        "deterministic algorithms",
+        lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
+        _deterministic,
+    ),
+]
+
+
+@contextmanager
+def autocast_cache_off() -> Iterator[None]:
+    """Keep casts of weights made without gradients out of the cache of an autocast region around us."""
+    enabled = torch.is_autocast_cache_enabled()
+    try:
+        torch.set_autocast_cache_enabled(False)
+        yield
+    finally:
+        torch.set_autocast_cache_enabled(enabled)
+
+
+# ------------------------------------------------------------------------------------------------------------- the model
 
 
 @contextmanager
@@ -58,37 +132,11 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Put every buffer back: the same tensor object, with its old size and values; buffers that are new are taken out again.
-
-    Values are compared, not versions: a write through ``.data`` leaves no version behind, and tensors made in inference mode have
-    none. A buffer that did not change is not written to.
-    """
-    kept = [(module, dict(module._buffers), set(module._non_persistent_buffers_set)) for module in model.modules()]
-    values = [(buffer, buffer.detach().clone()) for _, buffers, _ in kept for buffer in buffers.values() if buffer is not None]
-    versions = [_version(buffer) for buffer, _ in values]
-    try:
-        yield
-    finally:
-        for (buffer, old), version in zip(values, versions, strict=True):
-            if not _same(buffer, old, version):
-                _write_back(buffer, old)
-        for module, buffers, transient in kept:
-            if {name: id(buffer) for name, buffer in module._buffers.items()} != {
-                name: id(buffer) for name, buffer in buffers.items()
-            }:
-                module._buffers.clear()
-                module._buffers.update(buffers)
-            module._non_persistent_buffers_set.clear()
-            module._non_persistent_buffers_set.update(transient)
-
-
-@contextmanager
-def logging_silenced(model: nn.Module) -> Iterator[None]:
+def logging_silenced(reach: Reach) -> Iterator[None]:
     """Let ``self.log`` and ``self.log_dict`` of LightningModules do nothing: what they log in forward is the user's, not ours."""
     shadowed: list[tuple[nn.Module, str]] = []
     try:
-        for module in model.modules():
+        for _, module in reach.modules:
             if any(cls.__name__ == "LightningModule" for cls in type(module).__mro__):
                 for name in {"log", "log_dict"} - module.__dict__.keys():
                     module.__dict__[name] = _nothing
@@ -103,25 +151,34 @@ def _nothing(*_: object, **__: object) -> None:
     """Take anything, do nothing."""
 
 
-def _version(tensor: torch.Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
+# --------------------------------------------------------------------------------------------------------------- signals
 
 
-def _same(now: torch.Tensor, old: torch.Tensor, version: int) -> bool:
-    if now.shape != old.shape or now.dtype != old.dtype or now.device != old.device:
-        return False
-    if now.layout != torch.strided or now.is_quantized:
-        return _version(now) == version  # values of these cannot be compared by element
-    if not now.is_floating_point():
-        return torch.equal(now, old)
-    return bool(((now == old) | (now.isnan() & old.isnan())).all())
+class SignalsHeld:
+    """Holds Ctrl-C and SIGTERM back while a model is being switched over, so that neither leaves it half restored.
 
+    Signals come to the main thread; in any other there is nothing to hold. One that arrived is handled by :meth:`release`.
+    """
 
-def _write_back(buffer: torch.Tensor, old: torch.Tensor) -> None:
-    with torch.inference_mode(buffer.is_inference()), torch.no_grad():
-        if buffer.dtype != old.dtype or buffer.device != old.device:
-            buffer.data = old
+    def __init__(self) -> None:
+        self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
+        self._arrived: list[tuple[int, FrameType | None]] = []
+
+    def hold(self) -> None:
+        """Keep signals from now on."""
+        if threading.current_thread() is not threading.main_thread() or self._handlers:
             return
-        if buffer.shape != old.shape:
-            buffer.resize_(old.shape)
-        buffer.copy_(old)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handler = signal.getsignal(number)
+            if callable(handler):  # a default one ends the process, and with it all that could be restored
+                self._handlers[number] = handler
+                signal.signal(number, lambda number, frame: self._arrived.append((number, frame)))
+
+    def release(self) -> None:
+        """Give signals to whom they belong, first those that arrived."""
+        handlers, self._handlers = self._handlers, {}
+        arrived, self._arrived = self._arrived, []
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number, frame in arrived:
+            handlers[number](number, frame)

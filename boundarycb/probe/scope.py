@@ -1,5 +1,6 @@
-"""Runs the user's model, sees every activation call, and leaves no trace.
+"""Opens a scope in which a model can be run and watched, and closes it without leaving a trace.
 
+>>> import numpy as np
 >>> from torch import nn
 >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
 >>> with probe(model) as forward:
@@ -7,119 +8,107 @@
 >>> [layer.name for layer in reading.layers], reading.z.shape
 (['0'], (5, 3))
 
-Module hooks, gone after the ``with``, tell which module is running; :mod:`boundarycb.probe.calls` tells how activations are seen.
+:mod:`boundarycb.probe.reach` finds what a forward pass can change; :mod:`boundarycb.probe.kept` puts it back after every pass, so
+that each begins where training left off. Module hooks, gone after the scope, tell which module is running.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
-from boundarycb.probe.restore import buffers_kept, eval_mode, logging_silenced, random_state_kept
-from boundarycb.probe.trace import Trace, TraceWatch
-from boundarycb.types import Floats, Reading
+from boundarycb.probe.conditions import Conditions
+from boundarycb.probe.prober import Prober, Session, home_of
+from boundarycb.probe.reach import Reach
+from boundarycb.probe.restore import SignalsHeld, autocast_cache_off, eval_mode, logging_silenced
+from boundarycb.probe.userhooks import parked
+from boundarycb.probe.verify import Portrait, Verdict
 
-MAX_UNITS = 512
-"""Default cap of watched units a layer: more lines than this in one colour cannot be told apart, and memory is bounded."""
-
-
-class Prober:
-    """The forward pass inside a :func:`probe` scope: a callable from inputs (n, *input_shape) to a Reading.
-
-    Attributes:
-        calls: the activation calls of the last forward pass, with the affine call behind each.
-    """
-
-    def __init__(self, model: nn.Module, running: list[str], max_units: int) -> None:
-        self.calls: tuple[Call, ...] = ()
-        self._model = model
-        self._running = running
-        self._max_units = max_units
-        self._home = _home(model)
-
-    def __call__(self, inputs: Floats) -> Reading:
-        """Run the model once, on `inputs`, and return what it said.
-
-        Raises:
-            ValueError: the model cannot take inputs of this shape, or calls no activation.
-        """
-        self.calls = ()
-        watch = CallWatch(len(inputs), self._running, self._max_units)
-        output = self._run(self._batch(inputs), watch, inputs)
-        self.calls = tuple(watch.calls)
-        z = np.concatenate([_numpy(call.z) for call in watch.calls], axis=1)
-        return Reading(tuple(call.layer for call in watch.calls), z, _output(output, len(inputs)), tuple(watch.gaps))
-
-    def trace(self, inputs: Floats, names: Collection[str]) -> tuple[Trace, ...]:
-        """Run the model once, on `inputs`, and keep of the layers called `names` their map and input: a trace a call.
-
-        Raises:
-            ValueError: the model cannot take inputs of this shape, or calls no activation.
-        """
-        batch = self._batch(inputs)
-        watch = TraceWatch(len(inputs), self._running, self._max_units, names, batch)
-        self._run(batch, watch, inputs)
-        return tuple(watch.traces)
-
-    def _batch(self, inputs: Floats) -> torch.Tensor:
-        dtype, device = self._home
-        return torch.from_numpy(np.ascontiguousarray(inputs)).to(device=device, dtype=dtype)
-
-    def _run(self, batch: torch.Tensor, watch: CallWatch, inputs: Floats) -> Any:
-        try:
-            with watch:
-                output = self._model(batch)
-        except Exception as error:
-            raise ValueError(_failure(self._model, inputs, watch, error)) from error
-        if not watch.calls:
-            raise ValueError(_nothing_seen(self._model, watch))
-        return output
+_DEFAULT = Conditions()
 
 
 @contextmanager
-def probe(model: nn.Module, *, max_units: int = MAX_UNITS) -> Iterator[Prober]:
+def probe(model: nn.Module, conditions: Conditions = _DEFAULT) -> Iterator[Prober]:
     """Open a scope in which `model` can be run and watched; at its end model and process are as they were.
 
-    The model runs in eval mode, without gradients. Modes of every submodule, buffers and random number generators are put back,
-    also after an error.
+    The model runs in eval mode, unless `conditions` say otherwise, and without gradients. Put back, also after an error or Ctrl-C,
+    are the mode of every submodule; parameters, buffers, gradients and all other tensors, as objects and in their bytes;
+    attributes, lists, dicts, sets and deques; random number generators; torch's settings. docs/no-trace.md has the table.
 
     Args:
         model: any module; it stays where it is (device, dtype).
-        max_units: watched units a layer, evenly spread where a layer has more.
+        conditions: how it is run.
 
     Raises:
         TypeError: `model` is no module.
-        ValueError: `max_units` is less than 1.
+        ValueError: `model` has lazy modules that have not seen an input yet.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
-    checked_max_units(max_units)
-    with ExitStack() as scope:
-        scope.enter_context(random_state_kept({parameter.device for parameter in model.parameters()}))
-        scope.enter_context(buffers_kept(model))
-        scope.enter_context(eval_mode(model))
-        scope.enter_context(logging_silenced(model))
-        scope.enter_context(torch.inference_mode(False))  # its tensors have no version, by which we see what was written into
-        scope.enter_context(torch.no_grad())
-        scope.enter_context(_eager())
-        running = scope.enter_context(_running_module(model))
-        prober = Prober(model, running, max_units)
-        yield prober
-        prober.calls = ()
+    if waits_for_input(model):
+        raise ValueError(
+            f"{type(model).__name__} has lazy modules whose shapes are not known yet; run it once on real inputs first."
+        )
+    before = Portrait(model) if conditions.verify else None
+    session = Session(model, conditions, Reach(model))
+    signals = SignalsHeld()
+    prober: Prober | None = None
+    try:
+        with ExitStack() as scope:
+            signals.hold()
+            _enter(scope, session)
+            prober = Prober(session, home_of(model))
+            scope.callback(signals.hold)  # the first that is done at the end
+            signals.release()
+            yield prober
+    finally:
+        if prober is not None:
+            _close(prober, session, before)
+        signals.release()
 
 
-def checked_max_units(max_units: int) -> int:
-    """Return `max_units`; raise ValueError where it is no whole number of 1 or more."""
-    if not isinstance(max_units, int) or isinstance(max_units, bool) or max_units < 1:
-        raise ValueError(f"`max_units` must be a whole number of units, 1 or more, got {max_units!r}.")
-    return max_units
+def _enter(scope: ExitStack, session: Session) -> None:
+    """Switch model and process over; `scope` switches back, the last first."""
+    scope.enter_context(torch.inference_mode(False))  # its tensors have no version, by which we see what was written into
+    scope.enter_context(torch.no_grad())
+    scope.enter_context(autocast_cache_off())
+    scope.enter_context(session.conditions.context())
+    if session.conditions.mode == "eval":
+        scope.enter_context(eval_mode(session.model))
+    if not session.conditions.run_hooks:
+        session.parked = scope.enter_context(parked(session.reach))
+    scope.enter_context(logging_silenced(session.reach))
+    scope.enter_context(_eager())
+    session.running = scope.enter_context(_running_module(session.model))
+    scope.callback(session.open().put_back)
+
+
+def _close(prober: Prober, session: Session, before: Portrait | None) -> None:
+    """Say what came of it, and forget what was kept."""
+    assert session.kept is not None
+    prober.calls, prober.lost, session.kept = (), session.kept.lost, None
+    if before is not None:
+        prober.lost = tuple(dict.fromkeys((*prober.lost, *before.differences(Portrait(session.model)))))
+        prober.verdict = Verdict(session.changes, prober.lost)
+
+
+def waits_for_input(model: nn.Module) -> bool:
+    """Return whether `model` has lazy modules, whose shapes the first input decides: that must not be ours."""
+    return any(is_lazy(tensor) for tensors in (model.parameters(), model.buffers()) for tensor in tensors)
+
+
+def _eager() -> AbstractContextManager[Any]:
+    """Return a context in which compiled modules run uncompiled: nothing is hidden in a graph, and none is compiled for us."""
+    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 @contextmanager
@@ -146,67 +135,3 @@ def _leave(running: list[str]) -> None:
     """Forget the module that ran last. Where a hook of the user's raised before ours ran, it was never entered."""
     if len(running) > 1:
         running.pop()
-
-
-def _home(model: nn.Module) -> tuple[torch.dtype, torch.device]:
-    """Return dtype and device of the model's first floating-point parameter, or buffer."""
-    for tensors in (model.parameters(), model.buffers()):
-        for tensor in tensors:
-            if tensor.is_floating_point():
-                return tensor.dtype, tensor.device
-    return torch.get_default_dtype(), torch.device("cpu")
-
-
-def _numpy(tensor: torch.Tensor) -> Floats:
-    """Return `tensor` as float64 where it is, else as float32: half precision is read, never computed with."""
-    wide = tensor if tensor.dtype == torch.float64 else tensor.float()
-    array: Floats = wide.cpu().numpy()
-    return array
-
-
-def _output(output: Any, n: int) -> Floats | None:
-    """Return the model's output as (n, C): the first tensor of a tuple, a list or a mapping; None where it is no vector a point."""
-    if isinstance(output, Mapping):
-        output = output["logits"] if "logits" in output else next(iter(output.values()), None)
-    while isinstance(output, (tuple, list)) and output:
-        output = output[0]
-    if not isinstance(output, torch.Tensor) or not output.is_floating_point() or not output.ndim or output.shape[0] != n:
-        return None
-    flat = output.detach().reshape(n, -1)
-    return _numpy(flat) if output.ndim <= 2 or flat.shape[1] == 1 else None
-
-
-def _failure(model: nn.Module, inputs: Floats, watch: CallWatch, error: Exception) -> str:
-    if isinstance(error, NotImplementedError) and not watch.calls:
-        return (
-            f"{type(model).__name__} has no forward pass that can be called with inputs alone ({_words(error)}); define `forward`."
-        )
-    reached = f"after {watch.calls[-1].layer.name}" if watch.calls else "before its first activation"
-    # What fails before anything was activated, in an operation on the input, failed for the input's sake.
-    unfit = not watch.calls and isinstance(error, (RuntimeError, ValueError, TypeError, IndexError))
-    advice = "; give a `slice` whose points are inputs of the model." if unfit else "; the error is in its forward pass."
-    return (
-        f"{type(model).__name__} failed {reached} on inputs of shape {inputs.shape} taken from the slice "
-        f"({type(error).__name__}: {_words(error)}){advice}"
-    )
-
-
-def _eager() -> AbstractContextManager[Any]:
-    """Return a context in which compiled modules run uncompiled: nothing is hidden in a graph, and none is compiled for us."""
-    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
-        return nullcontext()
-    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-    return stance
-
-
-def _nothing_seen(model: nn.Module, watch: CallWatch) -> str:
-    if watch.gaps:
-        return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(watch.gaps)}."
-    return (
-        f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw: "
-        f"{', '.join(ACTIVATIONS)} are seen; clamp, maximum, your own formulas and the inside of a fused LSTM or GRU are not."
-    )
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

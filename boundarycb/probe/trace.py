@@ -84,6 +84,10 @@ class Trace:
     replay: Replay | None
     failure: str | None = None
 
+    def with_its_weights(self) -> Trace:
+        """Return the trace with copies of the weights as they are now."""
+        return self if self.replay is None else replace(self, replay=replace(self.replay, affine=self.replay.affine.copied()))
+
     def beside(self, first: Trace) -> Trace:
         """Return the trace with the map of `first`, a trace of the same call, in place of its own."""
         if self.replay is None or first.replay is None:

@@ -1,0 +1,48 @@
+"""How a model is run while it is probed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from boundarycb.types import Mode
+
+MAX_UNITS = 512
+"""Default cap of watched units a layer: more lines than this in one colour cannot be told apart, and memory is bounded."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a model is run while it is probed.
+
+    Args:
+        max_units: watched units a layer, evenly spread where a layer has more.
+        mode: ``eval`` switches dropout off and lets batch-norm use its running statistics; ``as_is`` leaves every module in the
+            mode that it is in.
+        run_hooks: whether forward hooks of the user's run too; without it only those do that are a part of the model.
+        verify: whether it is looked for, deeply, what the forward pass changes.
+        context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
+
+    Raises:
+        ValueError: `max_units` is no whole number of 1 or more, or `mode` is neither of the two.
+        TypeError: `run_hooks` or `verify` is no truth value, or `context` cannot be called.
+    """
+
+    max_units: int = MAX_UNITS
+    mode: Mode = "eval"
+    run_hooks: bool = False
+    verify: bool = False
+    context: Callable[[], AbstractContextManager[Any]] = nullcontext
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_units, int) or isinstance(self.max_units, bool) or self.max_units < 1:
+            raise ValueError(f"`max_units` must be a whole number of units, 1 or more, got {self.max_units!r}.")
+        if self.mode not in ("eval", "as_is"):
+            raise ValueError(f'`mode` must be "eval" or "as_is", got {self.mode!r}.')
+        for name in ("run_hooks", "verify"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"`{name}` must be True or False, got {getattr(self, name)!r}.")
+        if not callable(self.context):
+            raise TypeError(f'`context` must make a context, such as lambda: torch.autocast("cuda"), got {self.context!r}.')

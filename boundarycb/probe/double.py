@@ -1,0 +1,142 @@
+"""Runs a model in double precision without converting it: float64 copies stand in for its tensors while a forward pass runs.
+
+The tensors themselves are not touched, so an optimiser, a graph and a tied weight are what they were. A copy stands wherever the
+forward pass may look: in parameters, buffers, attributes, lists and dicts; the same tensor has the same copy everywhere. What the
+forward pass makes in a narrower format (``x.float()``, ``torch.zeros(…, dtype=torch.float32)``, a tensor in a closure) is widened.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from boundarycb.probe.reach import Reach
+from boundarycb.probe.tensors import version_of
+
+_WIDE = {
+    torch.float16: torch.float64,
+    torch.bfloat16: torch.float64,
+    torch.float32: torch.float64,
+    torch.complex32: torch.complex128,
+    torch.complex64: torch.complex128,
+}
+_NARROWING = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
+_WRITING = {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__"}
+_ATTRIBUTES = {"__get__", "__set__", "__delete__"}
+
+
+@dataclass(eq=False)
+class _Copy:
+    """A tensor and its float64 copy, which is made anew where a forward pass wrote into it."""
+
+    original: torch.Tensor
+    copy: torch.Tensor
+    version: int = 0
+
+    def refresh(self) -> None:
+        if version_of(self.copy) != self.version:
+            with torch.no_grad():
+                self.copy.copy_(self.original)
+            self.version = version_of(self.copy)
+
+
+class StandIns:
+    """Float64 copies of all that is narrower in a model.
+
+    Args:
+        reach: what can be reached from the model.
+
+    Raises:
+        ValueError: a tensor has no double precision.
+    """
+
+    def __init__(self, reach: Reach) -> None:
+        self._copies: dict[int, _Copy] = {}
+        self._places = [
+            (container, key, self._copy_of(value, path))
+            for path, container in reach.containers
+            for key, value in _entries(container)
+            if isinstance(value, torch.Tensor) and value.dtype in _WIDE
+        ]
+
+    def _copy_of(self, tensor: torch.Tensor, path: str) -> _Copy:
+        if id(tensor) not in self._copies:
+            try:
+                copy = tensor.detach().double() if not tensor.is_complex() else tensor.detach().to(torch.complex128)
+            except Exception as error:
+                raise ValueError(
+                    f"`forward.double()` is not possible: a tensor in {path or 'the model'} ({tensor.dtype} on {tensor.device}) "
+                    f"has no double precision ({type(error).__name__})."
+                ) from error
+            if isinstance(tensor, nn.Parameter):
+                copy = nn.Parameter(copy, requires_grad=tensor.requires_grad)
+            self._copies[id(tensor)] = _Copy(tensor, copy, version_of(copy))
+        return self._copies[id(tensor)]
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the copies stand in, and every operation be one of float64, until the end."""
+        for one in self._copies.values():
+            one.refresh()
+        default = torch.get_default_dtype()
+        try:
+            torch.set_default_dtype(torch.float64)
+            for container, key, one in self._places:
+                _set(container, key, one.copy)
+            with _InDouble():
+                yield
+        finally:
+            torch.set_default_dtype(default)
+            for container, key, one in self._places:
+                if _holds(container, key, one.copy):  # what a forward pass put in its place is put back with all that it changed
+                    _set(container, key, one.original)
+
+
+class _InDouble(TorchFunctionMode):
+    """Widens what operations take, and what they are asked to make."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if func in _NARROWING:
+            return args[0].double()
+        if name in _ATTRIBUTES:
+            return func(*args, **(kwargs or {}))
+        writes = name in _WRITING or (name.endswith("_") and not name.endswith("__")) or "out" in (kwargs or {})
+        return func(*_widened(args, tensors=not writes), **_widened(dict(kwargs or {}), tensors=not writes))
+
+
+def _widened(value: Any, *, tensors: bool) -> Any:
+    """Return `value` with the formats in it, and the `tensors` too, made double."""
+    if isinstance(value, torch.Tensor):
+        return value.to(_WIDE[value.dtype]) if tensors and value.dtype in _WIDE else value
+    if isinstance(value, torch.dtype):
+        return _WIDE.get(value, value)
+    if type(value) in (tuple, list):
+        return type(value)(_widened(part, tensors=tensors) for part in value)
+    if type(value) is dict:
+        return {name: _widened(part, tensors=tensors) for name, part in value.items()}
+    return value
+
+
+def _entries(container: Any) -> Iterable[tuple[Any, Any]]:
+    return list(dict.items(container)) if isinstance(container, dict) else enumerate(container)
+
+
+def _set(container: Any, key: Any, value: Any) -> None:
+    kind: Any = next(kind for kind in (dict, list, deque) if isinstance(container, kind))
+    kind.__setitem__(container, key, value)
+
+
+def _holds(container: Any, key: Any, value: Any) -> bool:
+    if isinstance(container, dict):
+        return dict.get(container, key) is value
+    return key < len(container) and container[key] is value

@@ -1,0 +1,238 @@
+"""What an object held before a forward pass, and how it gets it back: attributes, containers, arrays, generators.
+
+What is kept is *which* objects it held, in their order; what is inside those is kept by holders of their own. Every holder tells
+its path from the model, whether the object holds something else now, and puts back what it held.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable
+from operator import is_, length_hint
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+MISSING = object()
+
+
+class Holder(Protocol):
+    """Something that can be put back."""
+
+    path: str
+    """Where it is, seen from the model."""
+
+    def changed(self) -> bool:
+        """Return whether it is different now."""
+
+    def put_back(self) -> None:
+        """Make it what it was."""
+
+
+class Mapped:
+    """The entries of a dict of any kind, or the attributes of an object, which are a dict too."""
+
+    __slots__ = ("_keys", "_kind", "_now", "_values", "path")
+
+    def __init__(self, path: str, now: dict[Any, Any]) -> None:
+        self.path = path
+        self._now = now
+        self._kind: Any = OrderedDict if isinstance(now, OrderedDict) else dict
+        self._keys = list(self._kind.keys(now))
+        self._values = list(self._kind.values(now))
+
+    def changed(self) -> bool:
+        """Return whether a key or a value is another object, or stands elsewhere."""
+        now = self._now
+        if not self._keys:  # such as most of a module's hooks: this runs after every forward pass
+            return len(now) > 0
+        return not (self._has_the_keys() and all(map(is_, self._kind.values(now), self._values)))
+
+    def put_back(self) -> None:
+        """Put the entries back in their order. A subclass's own methods, which may do more, are passed by."""
+        if not self._has_the_keys():
+            self._kind.clear(self._now)
+        for key, value in zip(self._keys, self._values, strict=True):
+            self._kind.__setitem__(self._now, key, value)
+
+    def _has_the_keys(self) -> bool:
+        return len(self._now) == len(self._keys) and all(map(is_, self._kind.keys(self._now), self._keys))
+
+
+class Slots:
+    """The attributes of an object that has ``__slots__``."""
+
+    __slots__ = ("_names", "_owner", "_values", "path")
+
+    def __init__(self, path: str, owner: object, names: Collection[str]) -> None:
+        self.path = path
+        self._owner = owner
+        self._names = tuple(names)
+        self._values = [getattr(owner, name, MISSING) for name in self._names]
+
+    def changed(self) -> bool:
+        """Return whether a slot holds another object."""
+        return not all(getattr(self._owner, name, MISSING) is value for name, value in zip(self._names, self._values, strict=True))
+
+    def put_back(self) -> None:
+        """Fill the slots, also those of a frozen dataclass."""
+        for name, value in zip(self._names, self._values, strict=True):
+            if value is MISSING and hasattr(self._owner, name):
+                object.__delattr__(self._owner, name)
+            elif value is not MISSING:
+                object.__setattr__(self._owner, name, value)
+
+
+class ClassNames:
+    """The plain attributes of a class, such as a counter that all instances share."""
+
+    __slots__ = ("_old", "_owner", "path")
+
+    def __init__(self, path: str, owner: type) -> None:
+        self.path = path
+        self._owner = owner
+        self._old = plain_names(owner)
+
+    def changed(self) -> bool:
+        """Return whether one is another object, is new, or is gone."""
+        now = plain_names(self._owner)
+        return now.keys() != self._old.keys() or not all(now[name] is value for name, value in self._old.items())
+
+    def put_back(self) -> None:
+        """Set them as they were; classes take no writing into their ``__dict__``."""
+        now = plain_names(self._owner)
+        for name in now.keys() - self._old.keys():
+            type.__delattr__(self._owner, name)
+        for name, value in self._old.items():
+            if now.get(name, MISSING) is not value:
+                type.__setattr__(self._owner, name, value)
+
+
+def plain_names(owner: type) -> dict[str, Any]:
+    """Return a class's own attributes that are neither special, nor methods, nor anything else that acts when it is looked up."""
+    return {
+        name: value
+        for name, value in vars(owner).items()
+        if not name.startswith(("__", "_abc_")) and not callable(value) and not hasattr(type(value), "__get__")
+    }
+
+
+class Sequenced:
+    """The items of a list or a deque."""
+
+    __slots__ = ("_now", "_old", "path")
+
+    def __init__(self, path: str, now: list[Any] | deque[Any]) -> None:
+        self.path = path
+        self._now = now
+        self._old = list(now)
+
+    def changed(self) -> bool:
+        """Return whether an item is another object, is new, or is gone."""
+        return len(self._now) != len(self._old) or not all(map(is_, self._now, self._old))
+
+    def put_back(self) -> None:
+        """Put the items back in their order."""
+        kind: Any = list if isinstance(self._now, list) else deque
+        kind.clear(self._now)
+        kind.extend(self._now, self._old)
+
+
+class Grouped:
+    """The members of a set."""
+
+    __slots__ = ("_now", "_old", "path")
+
+    def __init__(self, path: str, now: set[Any]) -> None:
+        self.path = path
+        self._now = now
+        self._old = list(now)
+
+    def changed(self) -> bool:
+        """Return whether a member is another object, is new, or is gone."""
+        return len(self._now) != len(self._old) or {id(one) for one in self._now} != {id(one) for one in self._old}
+
+    def put_back(self) -> None:
+        """Put the members back."""
+        set.clear(self._now)
+        set.update(self._now, self._old)
+
+
+class State(Generic[T]):
+    """The state of an object that gives it and takes it: a generator, a numpy array, bytes."""
+
+    __slots__ = ("_get", "_give", "_old", "path")
+
+    def __init__(self, path: str, get: Callable[[], T], give: Callable[[T], object]) -> None:
+        self.path = path
+        self._get, self._give = get, give
+        self._old = get()
+
+    def changed(self) -> bool:
+        """Return whether the state is another."""
+        return not same(self._get(), self._old)
+
+    def put_back(self) -> None:
+        """Give the object its old state."""
+        self._give(self._old)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Return whether two states of generators or arrays are equal: nested dicts and sequences of numbers and arrays."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        return bool(np.array_equal(one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(value, other[name]) for name, value in one.items())
+    if isinstance(one, (tuple, list)) and any(isinstance(part, (np.ndarray, torch.Tensor, dict)) for part in one):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def maker_of(value: Any) -> Callable[[str, Any], Holder] | None:
+    """Return what makes a holder of `value` where it is a generator of random numbers, an iterator or a bytearray; else None."""
+    for kinds, make in _MAKERS:
+        if isinstance(value, kinds):
+            return make
+    return _of_iterator if hasattr(value, "__next__") and hasattr(value, "__length_hint__") else None
+
+
+def _of_numpy_generator(path: str, value: np.random.Generator) -> Holder:
+    bits: Any = value.bit_generator
+    return State(path, lambda: bits.state, lambda state: setattr(bits, "state", state))
+
+
+def _of_iterator(path: str, value: Any) -> Holder:
+    """Return a holder that tells whether an iterator moved; none can be moved back."""
+    return State(path, lambda: length_hint(value), lambda _: None)
+
+
+_MAKERS: list[tuple[Any, Callable[[str, Any], Holder]]] = [
+    (torch.Generator, lambda path, value: State(path, value.get_state, value.set_state)),
+    (np.random.Generator, _of_numpy_generator),
+    (np.random.RandomState, lambda path, value: State(path, value.get_state, value.set_state)),
+    (random.Random, lambda path, value: State(path, value.getstate, value.setstate)),
+    (bytearray, lambda path, value: State(path, lambda: bytes(value), lambda old: value.__setitem__(slice(None), old))),
+    (itertools.count, lambda path, value: State(path, lambda: repr(value), lambda _: None)),
+]
+
+
+def of_array(path: str, value: NDArray[Any]) -> Holder:
+    """Return the holder of a numpy array's bytes."""
+
+    def put_back(old: bytes) -> None:
+        np.copyto(value, np.frombuffer(old, value.dtype).reshape(value.shape))
+
+    return State(path, value.tobytes, put_back)
+
+
+def paths(holders: Iterable[Holder]) -> tuple[str, ...]:
+    """Return where the holders are that are different now."""
+    return tuple(holder.path for holder in holders if holder.changed())

@@ -1,0 +1,241 @@
+"""Runs the model inside an open probe, as often as it is asked to, and reads what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
+from boundarycb.probe.conditions import Conditions
+from boundarycb.probe.double import StandIns
+from boundarycb.probe.kept import Kept
+from boundarycb.probe.reach import Reach
+from boundarycb.probe.trace import Trace, TraceWatch
+from boundarycb.probe.verify import Portrait, Verdict
+from boundarycb.types import Floats, Reading
+
+W = TypeVar("W", bound=CallWatch)
+
+
+class Session:
+    """What the probers of one scope share.
+
+    Attributes:
+        kept: what everything was; None outside the scope.
+        running: paths of the modules that are running, the innermost last.
+        parked: hooks of the user's that do not run, in words.
+        needs_graph: whether the forward pass differentiates, so that it cannot run without gradients.
+        changes: paths of what the first forward pass changed, where that was asked for.
+    """
+
+    def __init__(self, model: nn.Module, conditions: Conditions, reach: Reach) -> None:
+        self.model = model
+        self.conditions = conditions
+        self.reach = reach
+        self.kept: Kept | None = None
+        self.running: list[str] = [""]
+        self.parked: tuple[str, ...] = ()
+        self.needs_graph = False
+        self.changes: tuple[str, ...] = ()
+        self._portrait: Portrait | None = None
+        self._is_pure: bool | None = None  # whether a forward pass changes nothing; not known before the first
+
+    def open(self) -> Kept:
+        """Keep everything as it is now."""
+        self.kept = Kept(self.reach)
+        if self.conditions.verify:
+            self._portrait = Portrait(self.model)
+        return self.kept
+
+    @contextmanager
+    def passing(self) -> Iterator[Kept]:
+        """Put everything back after the forward pass in this block, so that the next begins where this one did.
+
+        Where the first pass changed nothing, the next ones are taken to be like it: what they change is put back at the scope's end.
+        """
+        if self.kept is None:
+            raise RuntimeError("The probe is closed; call `forward` inside its `with` block.")
+        try:
+            yield self.kept
+        finally:
+            if self._portrait is not None:
+                self.changes = self._portrait.differences(Portrait(self.model))
+                self._portrait = None
+            if self._is_pure is None:
+                self._is_pure = not self.kept.changed()
+            if not self._is_pure:
+                self.kept.put_back()
+
+
+class Prober:
+    """The forward pass inside a probe's scope: a callable from inputs (n, *input_shape) to a Reading.
+
+    Attributes:
+        calls: the activation calls of the last forward pass, with the affine call behind each.
+        parked: hooks of the user's that do not run, in words.
+        too_large: paths of containers and arrays that are too large to be kept.
+        lost: after the scope, paths of what the forward pass changed and could not be put back; empty as a rule.
+        verdict: after the scope, what the forward pass changes; None where that was not asked for.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        home: tuple[torch.dtype, torch.device],
+        precision: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self.calls: tuple[Call, ...] = ()
+        self.parked = session.parked
+        self.too_large = tuple(session.reach.too_large)
+        self.lost: tuple[str, ...] = ()
+        self.verdict: Verdict | None = None
+        self._session = session
+        self._home = home
+        self._precision = precision
+
+    def __call__(self, inputs: Floats) -> Reading:
+        """Run the model once, on `inputs`, and return what it said.
+
+        Raises:
+            ValueError: the model cannot take inputs of this shape, or calls no activation.
+            Exception: what the forward pass itself raises.
+        """
+        self.calls = ()
+        session = self._session
+        with session.passing():
+            output, watch = self._run(inputs, lambda _: CallWatch(len(inputs), session.running, session.conditions.max_units))
+            self.calls = tuple(watch.calls)
+            z = np.concatenate([_numpy(call.z) for call in watch.calls], axis=1)
+            return Reading(tuple(call.layer for call in watch.calls), z, _output(output, len(inputs)), tuple(watch.gaps))
+
+    def trace(self, inputs: Floats, names: Collection[str]) -> tuple[Trace, ...]:
+        """Run the model once, on `inputs`, and keep of the layers called `names` their map and input: a trace a call.
+
+        Raises:
+            ValueError: the model cannot take inputs of this shape, or calls no activation.
+            Exception: what the forward pass itself raises.
+        """
+        session = self._session
+        with session.passing() as kept:
+            _, watch = self._run(
+                inputs, lambda batch: TraceWatch(len(inputs), session.running, session.conditions.max_units, names, batch)
+            )
+            # Weights that the pass wrote to are put back after it: then they are not what they were in it.
+            return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
+
+    def double(self) -> Prober:
+        """Return another prober of the same scope, which runs the model in double precision.
+
+        Float64 copies of parameters, buffers and all other tensors of the model stand in for the length of each pass; they take
+        twice a float32 model's memory as long as this prober lives. The model stays as it is, and both may run in turn.
+
+        Raises:
+            ValueError: a tensor of the model has no double precision, or its device has none.
+        """
+        if self._session.kept is None:
+            raise RuntimeError("The probe is closed; call `forward.double()` inside its `with` block.")
+        return Prober(self._session, (torch.float64, self._home[1]), StandIns(self._session.reach).in_place)
+
+    def _run(self, inputs: Floats, watch_of: Callable[[torch.Tensor], W]) -> tuple[Any, W]:
+        """Run the model under a watch made for its batch; return its output, and the watch, which saw activations."""
+        session = self._session
+        assert session.kept is not None
+        batch = self._batch(inputs)
+        watch = watch_of(batch)
+        try:
+            with torch.set_grad_enabled(session.needs_graph), session.kept.guard(), watch, self._precision():
+                output = session.model(batch)
+        except Exception as error:
+            if not session.needs_graph and "does not require grad" in str(error):
+                session.needs_graph = True  # a forward pass that differentiates, such as a Hamiltonian network's
+                session.kept.put_back()
+                return self._run(inputs, watch_of)
+            _explain(error, session, inputs, watch)
+            raise
+        if not watch.calls:
+            raise ValueError(_nothing_seen(session.model, watch))
+        return output, watch
+
+    def _batch(self, inputs: Floats) -> torch.Tensor:
+        dtype, device = self._home
+        batch = torch.from_numpy(np.ascontiguousarray(inputs)).to(device=device, dtype=dtype)
+        if not self._session.needs_graph:
+            return batch
+        with torch.enable_grad():
+            return batch.requires_grad_().clone()  # no leaf, so that it can be written to
+
+
+# -------------------------------------------------------------------------------------------------- what goes in and out
+
+
+def home_of(model: nn.Module) -> tuple[torch.dtype, torch.device]:
+    """Return dtype and device of the model's first floating-point parameter, or buffer."""
+    for tensors in (model.parameters(), model.buffers()):
+        for tensor in tensors:
+            if tensor.is_floating_point():
+                return tensor.dtype, tensor.device
+    return torch.get_default_dtype(), torch.device("cpu")
+
+
+def _numpy(tensor: torch.Tensor) -> Floats:
+    """Return `tensor` as float64 where it is, else as float32: half precision is read, never computed with."""
+    wide = tensor if tensor.dtype == torch.float64 else tensor.float()
+    array: Floats = wide.cpu().numpy()
+    return array
+
+
+def _output(output: Any, n: int) -> Floats | None:
+    """Return the model's output as (n, C): the first tensor of a tuple, a list or a mapping; None where it is no vector a point."""
+    if isinstance(output, Mapping):
+        output = output["logits"] if "logits" in output else next(iter(output.values()), None)
+    while isinstance(output, (tuple, list)) and output:
+        output = output[0]
+    if not isinstance(output, torch.Tensor) or not output.is_floating_point() or not output.ndim or output.shape[0] != n:
+        return None
+    flat = output.detach().reshape(n, -1)
+    if output.ndim > 2 and flat.shape[1] != 1:
+        return None
+    return _numpy(flat).copy()  # a model may give a tensor of its own, which is put back
+
+
+# ---------------------------------------------------------------------------------------------------------------- errors
+
+
+def _explain(error: Exception, session: Session, inputs: Floats, watch: CallWatch) -> None:
+    """Raise what is the slice's fault as a ValueError that says so; add to an error of the model's own when it happened."""
+    model = type(session.model).__name__
+    hooks = "" if not session.parked else f" Not run while it is probed: {', '.join(session.parked)}; `run_hooks=True` runs them."
+    if isinstance(error, NotImplementedError) and not watch.calls:
+        raise ValueError(
+            f"{model} has no forward pass that can be called with inputs alone ({_words(error)}); define `forward`.{hooks}"
+        ) from error
+    # What fails before anything was activated, in an operation on the input, failed for the input's sake.
+    if not watch.calls and isinstance(error, (RuntimeError, ValueError, TypeError, IndexError)):
+        raise ValueError(
+            f"{model} failed before its first activation on inputs of shape {inputs.shape} taken from the slice "
+            f"({type(error).__name__}: {_words(error)}); give a `slice` whose points are inputs of the model.{hooks}"
+        ) from error
+    if hasattr(error, "add_note"):  # Python 3.11 and newer
+        reached = f"after {watch.calls[-1].layer.name}" if watch.calls else "before its first activation"
+        error.add_note(
+            f"{model} raised this {reached}, while boundarycb ran it on inputs of shape {inputs.shape} from the slice, "
+            f'without gradients and in mode "{session.conditions.mode}".{hooks}'
+        )
+
+
+def _nothing_seen(model: nn.Module, watch: CallWatch) -> str:
+    if watch.gaps:
+        return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(watch.gaps)}."
+    return (
+        f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw: "
+        f"{', '.join(ACTIVATIONS)} are seen; clamp, maximum, your own formulas and the inside of a fused LSTM or GRU are not."
+    )
+
+
+def _words(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,241 @@
+"""Keeps tensors: their bytes, and which bytes they look at.
+
+The bytes are copied beforehand while they are few. The rest is not: a ``TorchDispatchMode`` around the forward pass sees every
+operation that writes, by its schema, and what it is about to write to is copied first. So a probe of a large model takes memory for
+what the forward pass changes, and not for the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
+
+FEW_BYTES = 16 * 2**20
+"""Bytes of the main memory that are copied beforehand: a write that no schema declares (into a numpy view, say) is undone too."""
+
+_UNDECLARED = {"native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "batch_norm_gather_stats_with_counts"}
+"""Operations that write to running statistics, which are their arguments 3 and 4, without a word in the schema."""
+
+
+# ------------------------------------------------------------------------------------------------------------- the bytes
+
+
+class _Bytes:
+    """The bytes of one storage, and the copy of them, once there is one."""
+
+    def __init__(self, storage: torch.UntypedStorage) -> None:
+        self._storage = storage
+        self._size = storage.nbytes()
+        self._view = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
+        self._copy: torch.Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def on_cpu(self) -> bool:
+        return self._storage.device.type == "cpu"
+
+    @property
+    def saved(self) -> bool:
+        return self._copy is not None
+
+    def save(self) -> None:
+        if self._copy is None:
+            self._copy = self._view.clone()
+
+    def changed(self) -> bool:
+        if self._copy is None:
+            return False
+        return self._storage.nbytes() != self._size or not torch.equal(self._view, self._copy)
+
+    def put_back(self) -> None:
+        if self._storage.nbytes() != self._size:
+            self._storage.resize_(self._size)
+        if self._copy is not None:
+            self._view.copy_(self._copy)
+
+
+def storages_of(tensor: torch.Tensor) -> list[torch.UntypedStorage]:
+    """Return what holds a tensor's bytes: one storage; of a sparse or composed tensor several; none of one without bytes."""
+    any_tensor: Any = tensor
+    if is_traceable_wrapper_subclass(any_tensor):
+        names, _ = any_tensor.__tensor_flatten__()
+        return [storage for name in names for storage in storages_of(getattr(tensor, name))]
+    if tensor.layout == torch.sparse_coo:
+        return storages_of(tensor._indices()) + storages_of(tensor._values())
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return storages_of(tensor.crow_indices()) + storages_of(tensor.col_indices()) + storages_of(tensor.values())
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return storages_of(tensor.ccol_indices()) + storages_of(tensor.row_indices()) + storages_of(tensor.values())
+    if tensor.layout != torch.strided or tensor.is_meta:
+        return []
+    return [tensor.untyped_storage()]
+
+
+class _WriteGuard(TorchDispatchMode):
+    """Calls `about_to_write` with every tensor that an operation is about to write to."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, about_to_write: Callable[[torch.Tensor], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._about_to_write = about_to_write
+        self._places: dict[Any, tuple[int | str, ...]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        places = self._places.get(func)
+        if places is None:
+            places = self._places[func] = _written_arguments(func)
+        for place in places:
+            given = kwargs.get(place) if isinstance(place, str) else args[place] if place < len(args) else None
+            for tensor in given if isinstance(given, (list, tuple)) else (given,):
+                if isinstance(tensor, torch.Tensor):
+                    self._about_to_write(tensor)
+        return func(*args, **kwargs)
+
+
+def _written_arguments(func: Any) -> tuple[int | str, ...]:
+    """Return which arguments an operation writes to: positions and names."""
+    schema = getattr(func, "_schema", None)
+    if schema is None:
+        return ()
+    if schema.name.partition("::")[2] in _UNDECLARED:
+        return (3, 4)
+    places: list[int | str] = []
+    for place, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            places += [argument.name] if argument.kwarg_only else [place, argument.name]
+    return tuple(places)
+
+
+# ----------------------------------------------------------------------------------------------------------- the tensors
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A tensor, and what it was.
+
+    Args:
+        path: where it is, seen from the model.
+        tensor: the tensor itself.
+        alias: another tensor that looks at the same bytes in the same way.
+        version: how often it had been written to; -1 where that is not counted.
+        requires_grad: whether it did.
+        grad: its gradient.
+        bytes: keys of its storages.
+    """
+
+    path: str
+    tensor: torch.Tensor
+    alias: torch.Tensor
+    version: int
+    requires_grad: bool
+    grad: torch.Tensor | None
+    bytes: tuple[int, ...]
+
+    def moved(self) -> bool:
+        """Return whether it looks at other bytes, or at the same ones in another way."""
+        one, other = self.tensor, self.alias
+        if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device or one.layout != other.layout:
+            return True
+        if one.layout == torch.strided and (one.stride() != other.stride() or one.storage_offset() != other.storage_offset()):
+            return True
+        return self.bytes != tuple(storage._cdata for storage in storages_of(one))
+
+    def graded(self) -> bool:
+        """Return whether its gradient is another tensor, or whether it is asked for another."""
+        one = self.tensor
+        return one.requires_grad != self.requires_grad or (one.is_leaf and one.grad is not self.grad)
+
+    def put_back(self) -> None:
+        """Let it look at its own bytes again, and have its own gradient."""
+        one = self.tensor
+        if self.moved():
+            one.data = self.alias
+        if one.is_leaf:
+            if one.requires_grad != self.requires_grad:
+                one.requires_grad_(self.requires_grad)
+            if one.grad is not self.grad:
+                one.grad = self.grad
+
+
+class KeptTensors:
+    """Tensors as they were.
+
+    Args:
+        tensors: (path, tensor), each tensor once.
+    """
+
+    def __init__(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
+        self._bytes: dict[int, _Bytes] = {}
+        self._tensors = [self._keep(path, tensor) for path, tensor in tensors]
+        left = FEW_BYTES
+        for one in sorted(self._bytes.values(), key=lambda one: one.size):
+            if one.on_cpu and one.size <= left:
+                one.save()
+                left -= one.size
+
+    def _keep(self, path: str, tensor: torch.Tensor) -> _Kept:
+        storages = storages_of(tensor)
+        for storage in storages:
+            if storage._cdata not in self._bytes:
+                self._bytes[storage._cdata] = _Bytes(storage)
+        keys = tuple(storage._cdata for storage in storages)
+        grad = tensor.grad if tensor.is_leaf else None
+        return _Kept(path, tensor, tensor.detach(), version_of(tensor), tensor.requires_grad, grad, keys)
+
+    def guard(self) -> AbstractContextManager[Any]:
+        """Return a context in which bytes are copied before they are written to, where they are not copied yet."""
+        return nullcontext() if all(one.saved for one in self._bytes.values()) else _WriteGuard(self._save)
+
+    def _save(self, tensor: torch.Tensor) -> None:
+        for storage in storages_of(tensor):
+            one = self._bytes.get(storage._cdata)
+            if one is not None:
+                one.save()
+
+    def changed(self) -> tuple[str, ...]:
+        """Return the paths of the tensors that are different now."""
+        written = {key for key, one in self._bytes.items() if one.changed()}
+        return tuple(one.path for one in self._tensors if written.intersection(one.bytes) or one.moved() or one.graded())
+
+    def put_back(self) -> tuple[str, ...]:
+        """Make the tensors what they were; return the paths of those that could not be.
+
+        Such a one was written to in a way that was not seen coming, and it is only its version that tells.
+        """
+        lost = []
+        for one in self._tensors:
+            seen = bool(one.bytes) and all(self._bytes[key].saved for key in one.bytes)
+            if version_of(one.tensor) != one.version and not seen and not one.tensor.is_meta:
+                lost.append(one.path)
+        for held in self._bytes.values():
+            if held.changed():
+                held.put_back()
+        for one in self._tensors:
+            one.put_back()
+            if version_of(one.tensor) != one.version and one.path not in lost:
+                _set_version(one.tensor, one.version)
+        return tuple(lost)
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """Return how often `tensor` was written to, as far as autograd counts it; -1 where it does not."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
+def _set_version(tensor: torch.Tensor, version: int) -> None:
+    """Set a version back, so that a graph that was built before a probe can still be run backward after it."""
+    setter: Any = torch._C._autograd._unsafe_set_version_counter
+    try:
+        setter((tensor,), (version,))
+    except TypeError:  # torch 2.4
+        setter(tensor, version)
