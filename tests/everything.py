@@ -1,0 +1,94 @@
+"""All that a training run leaves behind, as values that two runs can be compared by: bytes, numbers and names, by path.
+
+An oracle: it knows nothing of how the probe finds or keeps things.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+_SKIPPED = {"_trainer", "_fabric", "_fabric_optimizers", "_compiler_ctx", "_backward_hooks", "_torchdynamo_wrapper_id"}
+"""What Lightning hangs on a module, which holds the directory of the run; and an address in memory."""
+
+
+def everything(model: nn.Module, *optimizers: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return the complete state: of the model and all that hangs on it, of the optimisers and of the process."""
+    found: dict[str, Any] = {}
+    _walk("", model, found, set())
+    for number, optimizer in enumerate(optimizers):
+        _walk(f"optimizer{number}", optimizer.state_dict(), found, set())
+    name, keys, *rest = np.random.get_state()
+    found["random"] = (random.getstate(), name, np.asarray(keys).tobytes(), rest, torch.get_rng_state().numpy().tobytes())
+    found["settings"] = (
+        torch.is_grad_enabled(),
+        torch.get_default_dtype(),
+        torch.is_autocast_enabled("cpu"),
+        torch.is_autocast_cache_enabled(),
+        torch.is_inference_mode_enabled(),
+        np.geterr(),
+    )
+    return found
+
+
+def _walk(path: str, value: Any, found: dict[str, Any], seen: set[int]) -> None:
+    if isinstance(value, torch.Tensor):
+        found[path] = _of_tensor(value)
+        if value.is_leaf and value.grad is not None:
+            found[f"{path}.grad"] = _of_tensor(value.grad)
+        return
+    if isinstance(value, np.ndarray):
+        found[path] = (value.dtype, value.shape, value.tobytes())
+        return
+    if isinstance(value, (bool, int, float, str, bytes, bytearray, type(None), torch.dtype)):
+        found[path] = repr(value)
+        return
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, torch.Generator):
+        found[path] = value.get_state().numpy().tobytes()
+    elif isinstance(value, np.random.Generator):
+        found[path] = repr(value.bit_generator.state)
+    elif isinstance(value, (random.Random, np.random.RandomState)):
+        found[path] = repr(value.__getstate__())
+    elif isinstance(value, dict):
+        found[path] = [str(key) for key in value] if not path.endswith("hooks") else len(value)
+        for number, (key, part) in enumerate(value.items()):
+            _walk(f"{path}[{number if path.endswith('hooks') else key}]", part, found, seen)
+    elif isinstance(value, (set, frozenset)):
+        found[path] = sorted(map(str, value))
+    elif hasattr(value, "__iter__") and hasattr(value, "__len__") and not isinstance(value, nn.Module):
+        found[path] = (type(value).__name__, len(value))
+        for place, part in enumerate(value):
+            _walk(f"{path}[{place}]", part, found, seen)
+    else:
+        _walk_object(path, value, found, seen)
+
+
+def _walk_object(path: str, value: Any, found: dict[str, Any], seen: set[int]) -> None:
+    found[path] = getattr(value, "__qualname__", type(value).__qualname__)
+    if callable(value) and not isinstance(value, nn.Module):
+        return
+    for name in [*getattr(value, "__dict__", ()), *getattr(value, "__slots__", ())]:
+        if name not in _SKIPPED and hasattr(value, name):
+            _walk(f"{path}.{name}", getattr(value, name), found, seen)
+    for name, part in vars(type(value)).items():
+        if not name.startswith("_") and isinstance(part, (int, float, dict, list)):
+            _walk(f"{path}.{type(value).__name__}.{name}", part, found, seen)
+
+
+def _of_tensor(tensor: torch.Tensor) -> Any:
+    version = "inference" if tensor.is_inference() else tensor._version
+    content = tensor.detach().cpu().clone()
+    data = content.contiguous().view(torch.uint8).numpy().tobytes() if content.numel() and content.ndim else repr(content.tolist())
+    return tensor.dtype, tuple(tensor.shape), tensor.requires_grad, version, data
+
+
+def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """Return the paths at which two states differ."""
+    return sorted(path for path in one.keys() | other.keys() if one.get(path, "missing") != other.get(path, "missing"))
