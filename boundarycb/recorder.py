@@ -225,6 +225,7 @@ class Recorder:
             trace=is_needed("trace", self._metrics),
             before=self._traces,
         )
+        self._check(model, seen)
         capture = seen.capture
         sample = self._sample(step, seen)
         snapshot = Snapshot(
@@ -242,7 +243,6 @@ class Recorder:
         self._finals.add(snapshot.metrics)
         self._remember(sample, snapshot, seen.traces)
         self._say_notes(snapshot, seen.notes)
-        self._check(model, seen)
 
     def _must_wait(self, model: nn.Module) -> bool:
         """Return whether `model` has lazy modules whose shapes its first input decides: that shall be one of the user's."""

@@ -36,38 +36,50 @@ def everything(model: nn.Module, *optimizers: torch.optim.Optimizer) -> dict[str
 
 
 def _walk(path: str, value: Any, found: dict[str, Any], seen: set[int]) -> None:
-    if isinstance(value, torch.Tensor):
-        found[path] = _of_tensor(value)
-        if value.is_leaf and value.grad is not None:
-            found[f"{path}.grad"] = _of_tensor(value.grad)
-        return
+    if isinstance(value, (bool, int, float, str, bytes, bytearray, type(None), torch.dtype)):
+        found[path] = repr(value)
+    elif isinstance(value, (torch.Tensor, np.ndarray)):
+        _walk_numbers(path, value, found)
+    elif id(value) not in seen:
+        seen.add(id(value))
+        random_state = _random_state(value)
+        if random_state is not None:
+            found[path] = random_state
+        elif hasattr(value, "__iter__") and hasattr(value, "__len__") and not isinstance(value, nn.Module):
+            _walk_container(path, value, found, seen)
+        else:
+            _walk_object(path, value, found, seen)
+
+
+def _walk_numbers(path: str, value: Any, found: dict[str, Any]) -> None:
     if isinstance(value, np.ndarray):
         found[path] = (value.dtype, value.shape, value.tobytes())
         return
-    if isinstance(value, (bool, int, float, str, bytes, bytearray, type(None), torch.dtype)):
-        found[path] = repr(value)
-        return
-    if id(value) in seen:
-        return
-    seen.add(id(value))
+    found[path] = _of_tensor(value)
+    if value.is_leaf and value.grad is not None:
+        found[f"{path}.grad"] = _of_tensor(value.grad)
+
+
+def _random_state(value: Any) -> Any:
     if isinstance(value, torch.Generator):
-        found[path] = value.get_state().numpy().tobytes()
-    elif isinstance(value, np.random.Generator):
-        found[path] = repr(value.bit_generator.state)
-    elif isinstance(value, (random.Random, np.random.RandomState)):
-        found[path] = repr(value.__getstate__())
-    elif isinstance(value, dict):
-        found[path] = [str(key) for key in value] if not path.endswith("hooks") else len(value)
+        return value.get_state().numpy().tobytes()
+    if isinstance(value, np.random.Generator):
+        return repr(value.bit_generator.state)
+    return repr(value.__getstate__()) if isinstance(value, (random.Random, np.random.RandomState)) else None
+
+
+def _walk_container(path: str, value: Any, found: dict[str, Any], seen: set[int]) -> None:
+    hooks = path.endswith("hooks")  # their keys are numbers that go up through a whole process
+    if isinstance(value, dict):
+        found[path] = len(value) if hooks else [str(key) for key in value]
         for number, (key, part) in enumerate(value.items()):
-            _walk(f"{path}[{number if path.endswith('hooks') else key}]", part, found, seen)
+            _walk(f"{path}[{number if hooks else key}]", part, found, seen)
     elif isinstance(value, (set, frozenset)):
         found[path] = sorted(map(str, value))
-    elif hasattr(value, "__iter__") and hasattr(value, "__len__") and not isinstance(value, nn.Module):
+    else:
         found[path] = (type(value).__name__, len(value))
         for place, part in enumerate(value):
             _walk(f"{path}[{place}]", part, found, seen)
-    else:
-        _walk_object(path, value, found, seen)
 
 
 def _walk_object(path: str, value: Any, found: dict[str, Any], seen: set[int]) -> None:

@@ -197,11 +197,12 @@ def test_a_compiled_lightning_module_trains_the_same(tmp_path: Path) -> None:
         )
         batches = data()
         dataset = TensorDataset(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))
-        trainer.fit(torch.compile(module, backend=graphs), DataLoader(dataset, batch_size=8))
+        compiled: Any = torch.compile(module, backend=graphs)
+        trainer.fit(compiled, DataLoader(dataset, batch_size=8))
         results.append((everything(module.net, *trainer.optimizers), graphs.count))
     assert differing(results[0][0], results[1][0]) == []
     assert results[0][1] == results[1][1] >= 1
-    recorder: Any = callbacks[0].recorder  # type: ignore[attr-defined]
+    recorder: Any = callbacks[0].recorder
     assert recorder.steps == list(range(13))
 
 

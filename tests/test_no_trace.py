@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -18,8 +19,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from zoo import ROWS, Row
 
-from boundarycb import watch
-from boundarycb.probe import probe, random_state_kept
+from boundarycb import Recorder, watch
+from boundarycb.probe import Conditions, probe, random_state_kept
 
 STEPS = 12
 SMALL: dict[str, Any] = {"every_n_steps": 1, "resolution": 8, "image_size": 64}
@@ -276,3 +277,82 @@ def test_double_precision_is_that_of_a_converted_copy(row: Row) -> None:
     assert reading.z.dtype == np.float64
     assert reading.output is not None
     assert np.allclose(reading.output, want, rtol=RELATIVE[row.double], atol=0)
+
+
+# ------------------------------------------------------------------------------------------- the rest of the product, slow
+
+
+@contextmanager
+def recorded(row: Row, directory: Path, model: nn.Module, _optimizer: Any) -> Iterator[Any]:
+    """Samples that the user takes by hand, whenever."""
+    recorder = Recorder(directory, row.slice, resolution=8, image_size=64)
+    count = itertools.count()
+    yield lambda moment: recorder.record(model, next(count))
+    recorder.close()
+    assert len(recorder.steps) == 3 * STEPS
+
+
+@contextmanager
+def probed_as_is(row: Row, model: nn.Module, _optimizer: Any) -> Iterator[Any]:
+    """With every module in the mode that it is in."""
+
+    def at(moment: str) -> None:
+        with probe(model, Conditions(mode="as_is")) as forward:
+            forward(points(row, 60))
+            forward.trace(points(row, 9), {layer.name for layer in forward(points(row, 7)).layers})
+
+    yield at
+
+
+ORDINARY = [row for row in ROWS if row.adam]
+
+
+@pytest.mark.parametrize("row", ORDINARY, ids=str)
+def test_samples_taken_by_hand_change_nothing(row: Row, tmp_path: Path) -> None:
+    check(plain(row, "sgd", functools.partial(recorded, row, tmp_path)), bare(row, "sgd"))
+
+
+@by_row
+def test_modes_as_they_are_change_nothing(row: Row) -> None:
+    check(plain(row, "sgd", functools.partial(probed_as_is, row)), bare(row, "sgd"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", [row for row in ROWS if not row.adam], ids=str)
+def test_the_other_rows_with_adam(row: Row, tmp_path: Path) -> None:
+    test_watch_changes_nothing(row, "adam", tmp_path / "watch")
+    test_the_callback_changes_nothing(row, "adam", tmp_path / "callback")
+    check(plain(row, "sgd", functools.partial(recorded, row, tmp_path / "by hand")), bare(row, "sgd"))
+
+
+@pytest.mark.slow
+@by_row
+def test_bytes_are_guarded_in_a_traced_run_too(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if row.name != "tensor behind torch's back":
+        monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+    test_watch_changes_nothing(row, "sgd", tmp_path / "watch")
+    test_modes_as_they_are_change_nothing(row)
+
+
+# ------------------------------------------------------------------------------------------------------------- the table
+
+
+NAIVE = {"same": "the same", "other losses": "**other losses**", "other state": "**other state**", "fails": "**fails**"}
+
+
+def table() -> str:
+    """Return the table of docs/no-trace.md, which is made of the rows."""
+    lines = ["| model | what is awkward about it | a naive probe | boundarycb |", "|---|---|---|---|"]
+    lines += [f"| {row.name} | {row.what} | {NAIVE[row.naive]} | the same |" for row in ROWS]
+    return "\n".join(lines)
+
+
+def test_the_table_in_the_docs_is_that_of_the_rows(request: pytest.FixtureRequest) -> None:
+    path = Path(__file__).parent.parent / "docs" / "no-trace.md"
+    before, rest = path.read_text().split("<!-- table -->\n")
+    _, after = rest.split("<!-- end -->\n")
+    want = f"{before}<!-- table -->\n{table()}\n<!-- end -->\n{after}"
+    if request.config.getoption("--bless"):
+        path.write_text(want)
+    assert path.read_text() == want, "run this test with --bless"
+    assert f"{len(ROWS)} models" in before

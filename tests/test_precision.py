@@ -167,4 +167,4 @@ def test_sampling_inside_an_autocast_region_leaves_its_cache_alone(tmp_path: Pat
         loss.backward()
         gradients.append([parameter.grad for parameter in model.parameters()])
         recorder.close()
-    assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))  # type: ignore[arg-type]
+    assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))

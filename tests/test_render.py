@@ -228,7 +228,7 @@ def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> Non
 def test_the_captions_say_what_is_drawn() -> None:
     assert axes_caption(plain().slice) == "x1 −1 … 1   x2 −1 … 1"
     assert axes_caption(slices.box((0, 100), (0, 1))) == "x1 0 … 100   x2 0 … 1   (not to scale)"
-    assert background_caption(plain()) == "lines from a 64² grid   p(class 1) by softmax: dark 0 … light 1"
+    assert background_caption(plain()) == "lines from a 64² grid   eval mode   p(class 1) by softmax: dark 0 … light 1"
     assert background_caption(on_a_plane()).endswith("winner of 4 classes")
     assert background_caption(snapshot([fan(2, 0)])).endswith("no background")
     assert background_caption(replace(plain(), boundaries=replace(plain().boundaries, exact=True))).startswith("exact lines")

@@ -38,8 +38,8 @@ class Row:
         name: what the table calls it.
         make: makes it.
         what: what is awkward about it.
-        naive: what a naive probe (eval, forward, train) does to its training: ``same``, ``other losses``, ``other state`` (the losses
-            of 12 steps are the same, what is left behind is not) or ``fails``.
+        naive: what a naive probe (eval, forward, train) does to its training: ``same``, ``other losses``, ``other state`` (the
+            losses of 12 steps are the same, what is left behind is not) or ``fails``.
         adam: whether it is trained with Adam too.
         inputs: shape of an input.
         double: how it runs in double precision: ``copy`` as a converted copy does; ``nearly``, since such a copy goes on in
@@ -479,7 +479,8 @@ class Hidden(Odd):
     """A recurrent state in an attribute, of the shape of the last batch."""
 
     def setup(self) -> None:
-        self.cell, self.state = nn.GRUCell(8, 8), None
+        self.cell = nn.GRUCell(8, 8)
+        self.state: torch.Tensor | None = None
 
     def odd(self, h: torch.Tensor) -> Any:
         if self.state is None or len(self.state) != len(h):
@@ -509,7 +510,8 @@ class Cached(Odd):
 
     @functools.cached_property
     def scale(self) -> torch.Tensor:
-        return 1 + self.fc1.weight.detach().norm()
+        scale: torch.Tensor = 1 + self.fc1.weight.detach().norm()
+        return scale
 
     def odd(self, h: torch.Tensor) -> Any:
         h = h * self.scale
@@ -565,6 +567,7 @@ class Slotted:
     """An object without a dict."""
 
     __slots__ = ("calls", "last")
+    last: int  # set in forward
 
     def __init__(self) -> None:
         self.calls = 0
@@ -735,7 +738,7 @@ class Quantises(Odd):
         with quiet():
             self.fake, self.fused = quantization.FakeQuantize(), quantization.FusedMovingAvgObsFakeQuantize()
             self.watched = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
-            self.watched.qconfig = quantization.get_default_qat_qconfig("fbgemm")  # type: ignore[assignment]
+            self.watched.qconfig = quantization.get_default_qat_qconfig("fbgemm")
             quantization.prepare_qat(self.watched.train(), inplace=True)
 
     def odd(self, h: torch.Tensor) -> Any:

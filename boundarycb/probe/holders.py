@@ -201,7 +201,8 @@ def maker_of(value: Any) -> Callable[[str, Any], Holder] | None:
     for kinds, make in _MAKERS:
         if isinstance(value, kinds):
             return make
-    return _of_iterator if hasattr(value, "__next__") and hasattr(value, "__length_hint__") else None
+    kind = type(value)  # a proxy's instance may do anything when it is asked for a name
+    return _of_iterator if hasattr(kind, "__next__") and hasattr(kind, "__length_hint__") else None
 
 
 def _of_numpy_generator(path: str, value: np.random.Generator) -> Holder:

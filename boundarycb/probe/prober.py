@@ -56,7 +56,7 @@ class Session:
     def passing(self) -> Iterator[Kept]:
         """Put everything back after the forward pass in this block, so that the next begins where this one did.
 
-        Where the first pass changed nothing, the next ones are taken to be like it: what they change is put back at the scope's end.
+        Where the first pass changed nothing, the next are taken to be like it: what they change is put back at the scope's end.
         """
         if self.kept is None:
             raise RuntimeError("The probe is closed; call `forward` inside its `with` block.")

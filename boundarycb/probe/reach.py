@@ -13,7 +13,7 @@ import dataclasses
 import queue
 import threading
 import types
-from collections import deque
+from collections import UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -64,11 +64,15 @@ class Reach:
         self._seen: dict[int, Any] = {}  # holds on to what it has seen, so that no identity is used twice
         self._packages = {_package(type(module)) for module in model.modules()} - _NOT_THE_MODELS
         self._todo: list[tuple[str, Any]] = [("", model)]
-        while self._todo:
-            self._visit(*self._todo.pop())
+        self._hooks: list[tuple[str, Any]] = []
+        self._visit_all()
+        self._without_hooks = frozenset(self._seen)
+        self._todo = self._hooks
+        self._visit_all()
 
     def __contains__(self, value: object) -> bool:
-        return id(value) in self._seen
+        """Return whether `value` belongs to the model: hooks alone do not bring it there."""
+        return id(value) in self._without_hooks and not isinstance(value, (tuple, frozenset))  # an empty one is everyone's
 
     def hold(self) -> list[Holder]:
         """Return the holders of everything but tensors, as it is now."""
@@ -76,6 +80,10 @@ class Reach:
 
     def _add(self, path: str, value: Any, make: Callable[[str, Any], Holder]) -> None:
         self._objects.append((path, value, make))
+
+    def _visit_all(self) -> None:
+        while self._todo:
+            self._visit(*self._todo.pop())
 
     def _visit(self, path: str, value: Any) -> None:
         kind = type(value)
@@ -99,9 +107,7 @@ class Reach:
         self.tensors.append((path, tensor))
         if tensor.is_leaf and tensor.grad is not None:
             self._todo.append((f"{path}.grad", tensor.grad))
-        extra = getattr(tensor, "__dict__", None)
-        if extra:
-            self._attributes(path, extra)
+        self._attributes(path, vars(tensor))
 
     def _container(self, path: str, value: Any) -> None:
         self._values -= len(value)
@@ -138,14 +144,14 @@ class Reach:
                 self.containers.append((path, value))
                 self._todo += [(_join(path, key), part) for key, part in value.items()]
             else:
-                self._todo.append((_join(path, name), value))
+                (self._hooks if name.endswith("_hooks") else self._todo).append((_join(path, name), value))
         self._classes(type(module))
 
     def _object(self, path: str, value: Any) -> None:
         names = getattr(value, "__dict__", None)
         slots = [name for name in _slots(type(value)) if not name.startswith("__")]
         parts = {**(names or {}), **{name: getattr(value, name) for name in slots if hasattr(value, name)}}
-        if any(isinstance(part, _SHARED) for part in parts.values()):
+        if any(isinstance(part, _SHARED) for part in (value, *parts.values())):
             return
         if names is not None:
             self._attributes(path, names)
@@ -181,7 +187,7 @@ class Reach:
     def _is_the_models(self, value: Any, kind: type) -> bool:
         if isinstance(value, type):
             return False
-        if isinstance(value, (types.SimpleNamespace, argparse.Namespace)):
+        if isinstance(value, (types.SimpleNamespace, argparse.Namespace, UserDict, UserList)):
             return True
         packages = {_package(cls) for cls in kind.__mro__ if cls is not object}
         if packages & (_NOT_THE_MODELS - {"builtins"}):

@@ -50,13 +50,15 @@ class _Bytes:
         if self._copy is None:
             self._copy = self._view.clone()
 
+    @property
+    def resized(self) -> bool:
+        return self._storage.nbytes() != self._size
+
     def changed(self) -> bool:
-        if self._copy is None:
-            return False
-        return self._storage.nbytes() != self._size or not torch.equal(self._view, self._copy)
+        return self.resized or (self._copy is not None and not torch.equal(self._view, self._copy))
 
     def put_back(self) -> None:
-        if self._storage.nbytes() != self._size:
+        if self.resized:
             self._storage.resize_(self._size)
         if self._copy is not None:
             self._view.copy_(self._copy)
@@ -214,12 +216,13 @@ class KeptTensors:
         """
         lost = []
         for one in self._tensors:
-            seen = bool(one.bytes) and all(self._bytes[key].saved for key in one.bytes)
-            if version_of(one.tensor) != one.version and not seen and not one.tensor.is_meta:
+            held = [self._bytes[key] for key in one.bytes]
+            unseen = version_of(one.tensor) != one.version and not any(part.saved for part in held)
+            if (unseen and not one.tensor.is_meta) or any(part.resized and not part.saved for part in held):
                 lost.append(one.path)
-        for held in self._bytes.values():
-            if held.changed():
-                held.put_back()
+        for part in self._bytes.values():
+            if part.changed():
+                part.put_back()
         for one in self._tensors:
             one.put_back()
             if version_of(one.tensor) != one.version and one.path not in lost:

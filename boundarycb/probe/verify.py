@@ -78,9 +78,13 @@ class Portrait:
                 self._enter(path, value)
 
     def differences(self, other: Portrait) -> tuple[str, ...]:
-        """Return the paths whose digests differ, or that one of the two has alone."""
-        paths = dict.fromkeys([*self._digests, *other._digests])
-        return tuple(sorted(path for path in paths if self._digests.get(path) != other._digests.get(path)))
+        """Return the paths whose digests differ, or that one of the two has alone; of a path within another the outer one."""
+        paths = self._digests.keys() | other._digests.keys()
+        found: list[str] = []
+        for path in sorted(path for path in paths if self._digests.get(path) != other._digests.get(path)):
+            if not any(path.startswith((f"{outer}.", f"{outer}[")) for outer in found):
+                found.append(path)
+        return tuple(found)
 
     def _put(self, path: str, digest: Any) -> None:
         self._digests[path or "the model"] = digest

@@ -300,7 +300,8 @@ def axes_caption(slice: Slice) -> str:
 def background_caption(snapshot: Snapshot) -> str:
     """Return what the background and the lines are, in a line."""
     engine = "exact lines" if snapshot.boundaries.exact else f"lines from a {snapshot.capture.resolution}² grid"
-    return f"{engine}   {_field_words(snapshot.field)}"
+    mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
+    return f"{engine}   {mode}   {_field_words(snapshot.field)}"
 
 
 def _field_words(field: Field | None) -> str:

@@ -1,0 +1,772 @@
+"""What a forward pass may change besides giving an output, piece by piece: it is put back, or it is told."""
+
+from __future__ import annotations
+
+import collections
+import functools
+import gc
+import itertools
+import os
+import queue
+import signal
+import threading
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from models import mlp
+from torch import nn
+
+from boundarycb import Recorder, capture, load, overlay, slices, watch
+from boundarycb.probe import Conditions, Prober, probe
+from boundarycb.probe.reach import Reach
+from boundarycb.types import BoundaryWarning
+
+SQUARE = slices.box((-1, 1), (-1, 1))
+POINTS = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+SMALL: dict[str, Any] = {"resolution": 8, "image_size": 64}
+
+
+class Does(nn.Module):
+    """A layer, and something done beside it."""
+
+    def __init__(self, act: Callable[[Any], Any], **attributes: Any) -> None:
+        super().__init__()
+        self.fc, self.act = nn.Linear(2, 4), act
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.fc(x))
+        self.act(self)
+        return h
+
+
+def run(model: nn.Module, **conditions: Any) -> Prober:
+    with probe(model, Conditions(**conditions)) as forward:
+        forward(POINTS)
+        forward(POINTS[:3])
+    return forward
+
+
+# -------------------------------------------------------------------------------------------------------- what is reached
+
+
+class Strange(dict[str, int]):
+    """A dict whose own methods must not be asked."""
+
+    def clear(self) -> None:
+        raise AssertionError
+
+    def update(self, *_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    def __setitem__(self, key: str, value: int) -> None:
+        raise AssertionError
+
+
+def change_strange(model: Any) -> None:
+    dict.__setitem__(model.kept, "a", 2)
+    dict.__setitem__(model.kept, "b", 3)
+
+
+CHANGES: dict[str, tuple[Callable[[Any], Any], Callable[[], Any]]] = {
+    "list": (lambda m: m.kept.append(1), lambda: [1, 2]),
+    "list shrinks": (lambda m: m.kept.pop(0) if m.kept else None, lambda: [1, 2]),
+    "list item": (lambda m: m.kept.__setitem__(0, object()), lambda: [1, 2]),
+    "dict": (lambda m: m.kept.update(c=1), lambda: {"a": 1}),
+    "dict loses": (lambda m: m.kept.pop("a", None), lambda: {"a": 1, "b": 2}),
+    "dict value": (lambda m: m.kept.update(a=m.kept["a"] + 1), lambda: {"a": 1, "b": 2}),
+    "dict of a kind": (change_strange, lambda: Strange(a=1)),
+    "ordered dict": (lambda m: m.kept.move_to_end("a"), lambda: collections.OrderedDict(a=1, b=2)),
+    "default dict": (lambda m: m.kept["new"], lambda: collections.defaultdict(list, a=[1])),
+    "set": (lambda m: m.kept.add(len(m.kept)), lambda: {0, 7}),
+    "set loses": (lambda m: m.kept.discard(7), lambda: {0, 7}),
+    "deque": (lambda m: m.kept.append(1), lambda: collections.deque([0, 0], maxlen=2)),
+    "user list": (lambda m: m.kept.append(1), lambda: collections.UserList([1])),
+    "nested": (lambda m: m.kept[0]["a"][1].append(1), lambda: [{"a": (0, [1])}]),
+    "in a tuple": (lambda m: m.kept[0].append(1), lambda: ([],)),
+    "namespace": (lambda m: setattr(m.kept, "n", m.kept.n + 1), lambda: types.SimpleNamespace(n=1)),
+    "bytes": (lambda m: m.kept.extend(b"x"), lambda: bytearray(b"ab")),
+    "array": (lambda m: m.kept.__iadd__(1), lambda: np.zeros((2, 3))),
+    "array by columns": (lambda m: m.kept.__iadd__(1), lambda: np.asfortranarray(np.arange(6.0).reshape(2, 3))),
+    "array of integers": (lambda m: m.kept.fill(3), lambda: np.arange(4)),
+    "number": (lambda m: setattr(m, "kept", m.kept + 1), lambda: 1),
+    "new attribute": (lambda m: setattr(m, "fresh", 1), lambda: None),
+    "attribute deleted": (lambda m: m.__dict__.pop("kept", None), lambda: 1),
+    "submodule replaced": (lambda m: setattr(m, "fc", nn.Linear(2, 4)), lambda: None),
+    "submodule added": (lambda m: m.add_module(f"more{len(m._modules)}", nn.Linear(2, 2)), lambda: None),
+    "parameter replaced": (lambda m: setattr(m.fc, "bias", nn.Parameter(torch.zeros(4))), lambda: None),
+    "tensor written to": (lambda m: m.kept.add_(1), lambda: torch.zeros(3)),
+    "part of a tensor": (lambda m: m.kept[1:].add_(1), lambda: torch.zeros(3)),
+    "strided tensor": (lambda m: m.kept.add_(1), lambda: torch.zeros(4, 6)[::2, ::3]),
+    "tensor resized": (lambda m: m.kept.resize_(1 + len(m.kept)).fill_(1), lambda: torch.zeros(3)),
+    "tensor shrunk": (lambda m: m.kept.resize_(1).fill_(1), lambda: torch.zeros(3)),
+    "tensor transposed": (lambda m: m.kept.t_(), lambda: torch.zeros(2, 3)),
+    "storage replaced": (lambda m: m.kept.set_(torch.ones(5)), lambda: torch.zeros(3)),
+    "storage resized": (lambda m: m.kept.untyped_storage().resize_(4), lambda: torch.zeros(3)),
+    "sparse tensor": (lambda m: m.kept._values().add_(1), lambda: torch.eye(3).to_sparse()),
+    "sparse rows": (lambda m: m.kept.values().add_(1), lambda: torch.eye(3).to_sparse_csr()),
+    "half precision": (lambda m: m.kept.add_(1), lambda: torch.zeros(3, dtype=torch.bfloat16)),
+    "truth values": (lambda m: m.kept.logical_not_(), lambda: torch.zeros(3, dtype=torch.bool)),
+    "complex": (lambda m: m.kept.mul_(2j), lambda: torch.ones(3, dtype=torch.complex64)),
+    "needs a gradient": (lambda m: m.kept.requires_grad_(), lambda: torch.zeros(3)),
+    "has a gradient": (lambda m: setattr(m.kept, "grad", torch.ones(3)), lambda: torch.zeros(3)),
+    "tensor's own attribute": (lambda m: setattr(m.kept, "extra", 1), lambda: torch.zeros(3)),
+}
+CHANGES["quantised"] = (lambda m: m.kept.fill_(1.0), lambda: torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.quint8))
+
+
+def look_at(value: Any) -> Any:
+    """Return what `value` is, deeply."""
+    if isinstance(value, torch.Tensor):
+        dense = value.dequantize() if value.is_quantized else value.to_dense() if value.layout != torch.strided else value
+        return value.shape, value.dtype, value.requires_grad, value.grad, dict(vars(value)), dense.tolist()
+    if isinstance(value, np.ndarray):
+        return value.flags.f_contiguous, value.tolist()
+    if isinstance(value, (list, tuple, collections.deque, collections.UserList)):
+        return type(value), [look_at(part) for part in value]
+    if isinstance(value, dict):
+        return type(value), [(key, look_at(part)) for key, part in value.items()]
+    return dict(vars(value)) if isinstance(value, types.SimpleNamespace) else repr(value)
+
+
+def parts_of(model: Any) -> dict[str, int]:
+    """Return which objects a model is made of."""
+    return {name: id(part) for name, part in [*model._modules.items(), *model.fc._parameters.items()]}
+
+
+@pytest.mark.parametrize("few_bytes", [2**24, 0], ids=["copied", "guarded"])
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.filterwarnings(
+    "ignore:Sparse CSR tensor support:UserWarning", "ignore:.*quantiz:UserWarning", "ignore::DeprecationWarning"
+)
+def test_it_is_put_back(name: str, few_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", few_bytes)
+    act, make = CHANGES[name]
+    kept = make()
+    model = Does(act, kept=kept)
+    names, parts, before = set(vars(model)), parts_of(model), look_at(kept)
+    forward = run(model)
+    if (name, few_bytes) == ("storage resized", 0):
+        assert forward.lost == ("kept",)  # no operation did it, and its bytes are gone
+        return
+    assert forward.lost == ()
+    assert set(vars(model)) == names
+    assert parts_of(model) == parts
+    assert model.kept is kept
+    assert look_at(kept) == before
+    act(model)
+    assert (set(vars(model)), parts_of(model), look_at(vars(model).get("kept"))) != (names, parts, before)
+
+
+def test_slots_of_a_frozen_dataclass_are_put_back() -> None:
+    class Slotted:
+        __slots__ = ("a", "b", "c")
+
+        def __init__(self) -> None:
+            self.a, self.b = 1, [2]
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+    def act(model: Any) -> None:
+        model.kept.a += 1
+        model.kept.b.append(3)
+        model.kept.c = 4
+
+    model: Any = Does(act, kept=Slotted())
+    run(model)
+    assert (model.kept.a, model.kept.b, hasattr(model.kept, "c")) == (1, [2], False)
+    del model.kept.b
+    model.act = lambda m: setattr(m.kept, "b", 1)
+    run(model)
+    assert not hasattr(model.kept, "b")
+
+
+def test_what_is_not_the_models_is_left_alone() -> None:
+    """A queue that another thread empties, a foreign object, a thread: put back, they would be broken."""
+
+    class Shared:
+        def __init__(self) -> None:
+            self.queue: queue.Queue[int] = queue.Queue()
+            self.items: list[int] = []
+
+    class Worker(threading.Thread):
+        items: list[int] = []  # noqa: RUF012
+
+    def act(model: Any) -> None:
+        model.shared.items.append(1)
+        model.worker.items.append(1)
+        model.foreign.values.append(1)
+
+    foreign = type("Foreign", (), {"__module__": "elsewhere"})()
+    foreign.values = []
+    model: Any = Does(act, shared=Shared(), worker=Worker(), foreign=foreign)
+    run(model)
+    assert [len(one) for one in (model.shared.items, model.worker.items, model.foreign.values)] == [2, 2, 2]
+
+
+def test_circles_end() -> None:
+    circle: list[Any] = [{"a": []}]
+    circle.append(circle)
+    model: Any = Does(lambda m: m.circle[0]["a"].append(1), circle=circle)
+    model.circle.append(types.SimpleNamespace(model=model))
+    model.itself = [model]
+    run(model)
+    assert circle[0] == {"a": []}
+
+
+def test_what_is_too_large_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.probe.reach.MOST_VALUES", 200)
+    monkeypatch.setattr("boundarycb.probe.reach.MOST_BYTES", 100)
+    model: Any = Does(lambda m: m.small.append(1), large=list(range(1000)), small=[1], array=np.zeros(50))
+    assert sorted(run(model).too_large) == ["array", "large"]
+    assert model.small == [1]
+    with pytest.warns(BoundaryWarning, match=r"(large, array|array, large) is too large to be kept .* the change stays\."):
+        capture(model, SQUARE, resolution=4)
+
+
+def test_reach_gives_every_tensor_one_path() -> None:
+    model: Any = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    model.extra = {"a": [torch.zeros(1)]}
+    model(torch.zeros(4, 2)).sum().backward()
+    assert {path for path, _ in Reach(model).tensors} == {
+        *("0.weight", "0.bias", "0.weight.grad", "0.bias.grad", "1.weight", "1.bias", "1.weight.grad", "1.bias.grad"),
+        *("1.running_mean", "1.running_var", "1.num_batches_tracked", "extra['a'][0]"),
+    }
+
+
+def test_a_graph_made_before_can_run_backward_after() -> None:
+    model: Any = Does(lambda m: m.kept.add_(1), kept=torch.ones(4))
+    x = torch.ones(3, 4, requires_grad=True)
+    loss = (x * model.kept).sum()
+    run(model)
+    loss.backward()  # would say that the tensor was written to, by its version
+    assert x.grad is not None
+    with torch.no_grad():
+        model.act(model)
+    assert model.kept._version == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- the modes
+
+
+def test_as_is_leaves_every_mode_and_moves_nothing(tmp_path: Path) -> None:
+    modes: list[list[bool]] = []
+
+    class Tells(nn.ReLU):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            modes.append([module.training for module in model])
+            return super().forward(x)
+
+    model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), Tells(), nn.Linear(8, 1))
+    model[1].eval()
+    before = [*torch.get_rng_state().tolist(), *[value.clone() for value in model.state_dict().values()]]
+    first, again = (capture(model, SQUARE, resolution=16, mode="as_is") for _ in range(2))
+    still = capture(model, SQUARE, resolution=16)
+    after = [*torch.get_rng_state().tolist(), *model.state_dict().values()]
+    assert all(torch.equal(torch.as_tensor(a), torch.as_tensor(b)) for a, b in zip(before, after, strict=True))
+    assert np.array_equal(first.on, again.on)  # the same random numbers, since they are put back
+    assert not np.array_equal(first.on, still.on)  # units were dropped
+    assert modes[0] == [True, False, True, True, True]
+    assert modes[-1] == [False] * 5
+    assert (first.mode, still.mode) == ("as_is", "eval")
+
+
+def test_batch_statistics_as_they_are_leave_the_running_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    for few_bytes in (2**24, 0):
+        monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", few_bytes)
+        model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU())
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        versions = [value._version for value in model.state_dict().values()]
+        run(model, mode="as_is")
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        assert [value._version for value in model.state_dict().values()] == versions
+
+
+def test_the_caption_tells_the_mode(tmp_path: Path) -> None:
+    from boundarycb.render.pictures import background_caption
+
+    model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.ReLU())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for mode, words in (("eval", "eval mode"), ("as_is", "modes as they are")):
+        with watch(model, optimizer, slice=SQUARE, directory=tmp_path / mode, mode=mode, **SMALL):  # type: ignore[arg-type]
+            model(torch.rand(4, 2)).sum().backward()
+            optimizer.step()
+        history = load(tmp_path / mode)
+        assert [snapshot.capture.mode for snapshot in history] == [mode, mode]
+        assert words in background_caption(history[-1])
+
+
+def test_wrong_conditions_are_named() -> None:
+    for options, words in (
+        ({"mode": "train"}, r"`mode` must be \"eval\" or \"as_is\", got 'train'"),
+        ({"max_units": 0}, "`max_units` must be a whole number of units, 1 or more, got 0"),
+        ({"run_hooks": 1}, "`run_hooks` must be True or False, got 1"),
+        ({"verify": "yes"}, "`verify` must be True or False, got 'yes'"),
+        ({"context": 3}, "`context` must make a context, such as .* got 3"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=words):
+            Conditions(**options)
+
+
+# ------------------------------------------------------------------------------------------------------------ the hooks
+
+
+CALLS: list[int] = []
+
+
+def counts(*_: Any) -> None:
+    CALLS.append(1)
+
+
+def foreign_hooks(model: nn.Module, seen: list[int]) -> Iterator[Callable[..., Any]]:
+    class Notes:
+        def __init__(self) -> None:
+            self.model = model
+
+        def note(self, *_: Any) -> None:
+            seen.append(1)
+
+        __call__ = note
+
+    yield lambda *_: seen.append(1)
+    yield lambda module, *_: seen.append(len(model._modules))
+    yield functools.partial(lambda notes, *_: notes.append(1), seen)
+    yield lambda *_, notes=seen: notes.append(1)
+    yield Notes().note
+    yield Notes()
+    yield counts
+
+
+def test_hooks_of_the_users_do_not_run() -> None:
+    model = mlp(2, 4, 1)
+    CALLS.clear()
+    seen: list[int] = []
+    for hook in foreign_hooks(model, seen):
+        model[1].register_forward_hook(hook)
+        model.register_forward_pre_hook(hook)
+    everywhere = nn.modules.module.register_module_forward_hook(lambda *_: seen.append(2))
+    try:
+        before = [dict(module._forward_hooks) for module in model.modules()]
+        forward = run(model)
+        assert (seen, CALLS) == ([], [])
+        assert len(forward.parked) == 15
+        assert [dict(module._forward_hooks) for module in model.modules()] == before
+        run(model, run_hooks=True)
+        assert len(seen) == 2 * (6 + 6 + 3 + 1)
+        assert len(CALLS) == 4
+        model(torch.zeros(1, 2))
+        assert len(CALLS) == 6
+    finally:
+        everywhere.remove()
+
+
+def test_parked_hooks_are_named_once_with_the_way_out(tmp_path: Path) -> None:
+    model = mlp(2, 4, 1)
+    seen: list[int] = []
+    model[1].register_forward_hook(lambda *_: seen.append(1))
+    model.register_forward_pre_hook(counts)
+    words = (
+        r"step 0: hooks that are not the model's own were not run: counts on the model, <lambda> on 1; `run_hooks=True` runs them\."
+    )
+    recorder = Recorder(tmp_path, SQUARE, **SMALL)
+    with pytest.warns(BoundaryWarning, match=words) as told:  # noqa: PT031
+        recorder.record(model, 0)
+        recorder.record(model, 1)
+    assert len(told) == 1
+    recorder.close()
+    assert seen == []
+
+
+def test_hooks_of_the_model_run_and_are_put_back() -> None:
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.features, self.calls = nn.Linear(2, 4), [], 0  # type: ignore[var-annotated]
+            self.fc.register_forward_hook(self.keep)
+            self.fc.register_forward_hook(lambda *_: self.count())
+            self.fc.register_forward_hook(functools.partial(Own.keep, self))
+            self.once: Any = self.fc.register_forward_pre_hook(lambda *_: self.once.remove())
+
+        def keep(self, _module: nn.Module, _args: Any, output: torch.Tensor) -> None:
+            self.features.append(output)
+
+        def count(self) -> None:
+            self.calls += 1
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.fc(x)
+            return torch.relu(self.features[-1] * self.calls)
+
+    model = Own()
+    forward = run(model)
+    assert forward.parked == ()
+    assert (model.features, model.calls) == ([], 0)
+    assert (len(model.fc._forward_hooks), len(model.fc._forward_pre_hooks)) == (3, 1)
+    model(torch.zeros(1, 2))
+    assert (len(model.features), model.calls, len(model.fc._forward_pre_hooks)) == (2, 1, 0)
+
+
+def test_an_error_for_want_of_a_hook_says_so() -> None:
+    class Needs(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.fc(x)
+            return torch.relu(found["output"])
+
+    found: dict[str, torch.Tensor] = {}
+    model = Needs()
+    model.fc.register_forward_hook(lambda _module, _args, output: found.update(output=output))
+    with pytest.raises(KeyError) as raised:
+        run(model)
+    notes = getattr(raised.value, "__notes__", ["<lambda> on fc; `run_hooks=True` runs them"])  # Python 3.11 and newer
+    assert "<lambda> on fc; `run_hooks=True` runs them" in notes[0]
+    assert run(model, run_hooks=True).lost == ()
+
+
+# --------------------------------------------------------------------------------------- what cannot be put back is told
+
+
+class BehindTheBack(torch.autograd.Function):
+    """Writes to a weight in a way that no operation tells, and says afterwards that it did."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: torch.Tensor) -> torch.Tensor:
+        weight.numpy()[...] *= 1.5
+        ctx.mark_dirty(weight)
+        return weight
+
+
+def behind_the_back(model: Any) -> None:
+    with torch.no_grad():
+        BehindTheBack.apply(model.fc.weight.detach())  # type: ignore[no-untyped-call]
+
+
+def test_a_loss_is_told_once_with_its_name_and_sampling_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+    model = Does(behind_the_back)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    words = (
+        r"^the forward pass of Does changed fc\.weight in a way that cannot be put back; "
+        r"no further sample is taken, training goes on\.$"
+    )
+    with (  # noqa: PT031
+        pytest.warns(BoundaryWarning, match=words) as told,
+        watch(model, optimizer, slice=SQUARE, every_n_steps=1, directory=tmp_path, **SMALL) as recorder,
+    ):
+        for _ in range(3):
+            model(torch.rand(4, 2)).sum().backward()
+            optimizer.step()
+    assert len(told) == 1
+    assert recorder.steps == [0]
+    assert load(tmp_path).steps == (0,)
+
+
+def test_what_is_small_comes_back_whoever_wrote_it() -> None:
+    model = Does(behind_the_back)
+    before = model.fc.weight.detach().clone()
+    assert run(model).lost == ()
+    assert torch.equal(model.fc.weight, before)
+
+
+@pytest.mark.parametrize(
+    "make", [itertools.count, lambda: iter(range(9)), lambda: iter([*range(9)])], ids=["count", "range", "list"]
+)
+def test_an_iterator_that_moved_is_told(make: Callable[[], Any]) -> None:
+    model: Any = Does(lambda m: next(m.ids), ids=make())
+    assert run(model).lost == ("ids",)
+    assert run(Does(lambda m: None, ids=make())).lost == ()
+    with pytest.warns(BoundaryWarning, match=r"changed ids in a way that cannot be put back\.$"):
+        overlay(model, SQUARE, resolution=4, image_size=64)
+
+
+def test_an_object_that_refuses_is_told_and_keeps_nothing_else_from_its_place() -> None:
+    class Refuses:
+        __slots__ = ("value",)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise AttributeError(name)
+
+    class Grows(list[int]):
+        def __len__(self) -> int:
+            return super().__len__() + 100 * (super().__len__() == 1)
+
+    def act(model: Any) -> None:
+        model.first.append(1)
+        model.grows.append(1)
+        model.last.append(1)
+
+    model: Any = Does(act, first=[], grows=Grows([0]), last=[], refuses=Refuses())
+    run(model)
+    assert (model.first, model.last) == ([], [])
+
+
+# ---------------------------------------------------------------------------------------------------------------- verify
+
+
+STEP = 0
+
+
+class Busy(nn.Module):
+    """Changes this and that."""
+
+    ema: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.calls, self.seen = nn.Linear(2, 4), 0, {"a": [1]}
+        self.register_buffer("ema", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.seen["a"].append(1)
+        h = torch.relu(self.fc(x))
+        self.ema += h.mean(0)
+        return h + torch.rand(())
+
+
+def test_verify_tells_what_the_forward_pass_changes(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path, SQUARE, verify=True, **SMALL)
+    words = (
+        r"verify: the forward pass of Busy changes calls, ema, seen\['a'\], torch's random numbers; "
+        r"all of it is put back after each sample\."
+    )
+    with pytest.warns(BoundaryWarning, match=words) as told:  # noqa: PT031
+        recorder.record(Busy(), 0)
+        recorder.record(Busy(), 1)
+    assert len(told) == 1
+    recorder.close()
+
+
+def test_verify_finds_nothing_in_a_plain_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    recorder = Recorder(tmp_path, SQUARE, verify=True, **SMALL)
+    with caplog.at_level("INFO", logger="boundarycb"):
+        recorder.record(mlp(2, 4, 2), 0)
+    assert "verify: the forward pass of Sequential changes nothing." in caplog.text
+    recorder.close()
+
+
+def test_verify_sees_further_than_what_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def act(model: Any) -> None:
+        global STEP
+        STEP += 1
+        outside.append(1)
+        model.foreign.values.append(1)
+        model.fc.weight.detach().numpy()[...] += 1
+
+    outside: list[int] = []
+    foreign = type("Foreign", (), {"__module__": "elsewhere"})()
+    foreign.values = []
+    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+    recorder = Recorder(tmp_path, SQUARE, verify=True, **SMALL)
+    with pytest.raises(RuntimeError) as raised:
+        recorder.record(Does(act, foreign=foreign), 0)
+    assert str(raised.value) == (
+        "verify: the forward pass of Does changed act:outside, fc.weight, foreign.values, test_kept:STEP in a way that cannot be "
+        "put back; training is not what it would be without the samples."
+    )
+
+
+# ------------------------------------------------------------------------------------------------------- raise and kill
+
+
+class OwnError(Exception):
+    """The user's."""
+
+
+def interrupts(_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def raises(_: Any) -> None:
+    raise OwnError("mine")
+
+
+def leaves(_: Any) -> None:
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize(
+    ("act", "error"),
+    [(interrupts, KeyboardInterrupt), (raises, OwnError), (leaves, SystemExit)],
+    ids=["interrupt", "raise", "exit"],
+)
+def test_whatever_ends_a_pass_all_is_put_back(act: Callable[[Any], Any], error: type[BaseException]) -> None:
+    def acts(model: Any) -> None:
+        model.items.append(1)
+        model.fc.weight.data.add_(1)
+        torch.rand(3)
+        model.fc.eval()
+        act(model)
+
+    model: Any = Does(acts, items=[])
+    hooks = model.register_forward_pre_hook(counts)
+    weight, random = model.fc.weight.detach().clone(), torch.get_rng_state()
+    modes = [module.training for module in model.modules()]
+    with pytest.raises(error) as raised:
+        run(model)
+    assert type(raised.value) is error
+    assert (model.items, [module.training for module in model.modules()]) == ([], modes)
+    assert torch.equal(model.fc.weight, weight)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert list(model._forward_pre_hooks.values()) == [counts]
+    assert not model._forward_hooks
+    assert torch.is_grad_enabled()
+    hooks.remove()
+
+
+def test_ctrl_c_while_all_is_put_back_waits_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from boundarycb.probe.kept import Kept
+
+    model: Any = Does(lambda m: m.items.append(1), items=[])
+    handler = signal.getsignal(signal.SIGINT)
+    put_back = Kept.put_back
+    finished: list[bool] = []
+
+    def interrupted(self: Any) -> None:
+        if not armed:
+            return put_back(self)
+        os.kill(os.getpid(), signal.SIGINT)
+        put_back(self)
+        finished.append(True)
+        return None
+
+    armed: list[bool] = []
+    monkeypatch.setattr(Kept, "put_back", interrupted)
+    with pytest.raises(KeyboardInterrupt), probe(model) as forward:
+        forward(POINTS)
+        armed.append(True)
+    assert finished == [True]
+    assert model.items == []
+    assert all(module.training for module in model.modules())
+    assert not model.fc._forward_hooks
+    assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_another_thread_may_probe() -> None:
+    model: Any = Does(lambda m: m.items.append(1), items=[])
+    lost: list[Any] = []
+    thread = threading.Thread(target=lambda: lost.append(run(model).lost))
+    thread.start()
+    thread.join()
+    assert lost == [()]
+    assert model.items == []
+
+
+def test_an_error_of_the_users_comes_out_as_it_is_at_first_and_ends_sampling_later(tmp_path: Path) -> None:
+    def act(model: Any) -> None:
+        if not model.training and model.fails:
+            raise OwnError("mine")
+
+    model: Any = Does(act, fails=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def loop(directory: Path, last: bool) -> Any:
+        with watch(model, optimizer, slice=SQUARE, every_n_steps=1, directory=directory, **SMALL) as recorder:
+            for step in range(3):
+                model(torch.rand(4, 2)).sum().backward()
+                optimizer.step()
+                model.fails = last and step == 0
+        return recorder
+
+    with pytest.raises(OwnError, match="^mine"):
+        loop(tmp_path / "first", last=False)
+    model.fails = False
+    with pytest.warns(BoundaryWarning, match=r"step 2: sampling failed; .*training goes on\. \(OwnError: mine\)"):
+        recorder = loop(tmp_path / "later", last=True)
+    assert recorder.steps == [0, 1]
+
+
+def test_the_probe_is_closed_after_its_scope() -> None:
+    with probe(mlp(2, 4, 1)) as forward:
+        double = forward.double()
+    for call in (lambda: forward(POINTS), lambda: double(POINTS), lambda: forward.trace(POINTS, []), forward.double):
+        with pytest.raises(RuntimeError, match=r"The probe is closed; call `forward"):
+            call()
+
+
+def test_lazy_modules_are_left_to_the_users_first_batch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = nn.Sequential(nn.LazyLinear(4), nn.ReLU())
+    with pytest.raises(
+        ValueError, match=r"Sequential has lazy modules whose shapes are not known yet; run it once on real inputs first\."
+    ):
+        capture(model, SQUARE)
+    recorder = Recorder(tmp_path, SQUARE, every_n_steps=100, **SMALL)
+    with caplog.at_level("INFO", logger="boundarycb"):
+        recorder.record(model, 0)
+    assert "The first sample waits until the lazy modules of Sequential have seen an input." in caplog.text
+    assert isinstance(model[0].weight, nn.UninitializedParameter)
+    model(torch.zeros(1, 2))
+    recorder.advance(model, 1)  # not due, but waited for
+    recorder.advance(model, 2)
+    assert recorder.steps == [1]
+    recorder.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------- memory
+
+
+def tensors_alive() -> int:
+    return sum(type(one) in (torch.Tensor, nn.Parameter) for one in gc.get_objects())
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's own account of memory")
+def test_a_thousand_probes_leave_nothing_behind() -> None:
+    import tracemalloc
+
+    class Keeps(Busy):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.last = super().forward(x)
+            return self.last
+
+    model = Keeps()
+    model.fc.register_forward_hook(lambda *_: None)
+
+    def probes(number: int) -> None:
+        for _ in range(number):
+            with probe(model) as forward:
+                layers = forward(POINTS).layers
+                forward.trace(POINTS, {layer.name for layer in layers})
+                forward.double()(POINTS)
+
+    tracemalloc.start()
+    probes(100)
+    gc.collect()
+    objects, tensors, memory = len(gc.get_objects()), tensors_alive(), resident()
+    start, _ = tracemalloc.get_traced_memory()
+    probes(1000)
+    gc.collect()
+    end, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert end - start < 50_000
+    assert len(gc.get_objects()) - objects < 200
+    assert tensors_alive() == tensors
+    assert resident() - memory < 8 * 2**20
+    assert not hasattr(model, "last")
+    assert (len(model.fc._forward_hooks), len(model.fc._forward_pre_hooks)) == (1, 0)
+
+
+def test_only_what_is_written_to_is_copied() -> None:
+    from boundarycb.probe.kept import Kept
+
+    model = nn.Sequential(nn.Linear(2, 3000), nn.ReLU(), nn.Linear(3000, 3000), nn.ReLU(), nn.Linear(3000, 2))
+    with probe(model) as forward:
+        kept: Any = forward._session.kept
+        assert isinstance(kept, Kept)
+        forward(POINTS)
+        saved = [one for one in kept._tensors._bytes.values() if one.saved]
+        assert sum(one.size for one in saved) < 16 * 2**20
+        assert max(one.size for one in kept._tensors._bytes.values()) == 4 * 3000**2
