@@ -117,8 +117,12 @@ def run(way: Callable[[Any, Any], Any], backend: Any, directory: Path | None) ->
     return losses, everything(net, optimizer)
 
 
+@pytest.mark.parametrize("few_bytes", [2**24, 0], ids=["copied", "guarded"])
 @by_way
-def test_training_and_its_graphs_are_the_same(way: Callable[[Any, Any], Any], tmp_path: Path) -> None:
+def test_training_and_its_graphs_are_the_same(
+    way: Callable[[Any, Any], Any], few_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", few_bytes)
     bare, probed = Graphs(), Graphs()
     want = run(way, bare, None)
     torch._dynamo.reset()

@@ -29,7 +29,7 @@ class Composed(nn.Module):
     def __init__(self, names: list[str], places: list[str]) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(2, 8), nn.Linear(8, 2)
-        self.listed, self.named, self.hidden = nn.ModuleList(), nn.ModuleDict(), []  # type: ignore[var-annotated]
+        self.listed, self.named, self.hidden = nn.ModuleList(), nn.ModuleDict(), []
         self.order: list[Any] = []
         for number, (name, place) in enumerate(zip(names, places, strict=True)):
             piece = BY_NAME[name].make()

@@ -2,8 +2,8 @@
 
 That is: modules (also those in a plain list, which ``model.modules()`` does not know), their attributes, the containers and objects
 in them, their classes, generators of random numbers, and every tensor. Objects are entered where their class comes from the package
-of one of the model's modules, or is a dataclass or a plain namespace; the Trainer, loggers, optimisers and what other threads may
-be using are not the model's, and are left alone.
+of one of the model's modules, or is a dataclass, a plain namespace, an optimiser or a distribution; the Trainer, loggers and what
+other threads may be using are not the model's, and are left alone.
 """
 
 from __future__ import annotations
@@ -21,11 +21,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.distributions import Distribution
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from boundarycb.probe.holders import ClassNames, Grouped, Holder, Mapped, Sequenced, Slots, maker_of, of_array, plain_names
 
 MOST_VALUES = 1_000_000
-"""Entries of containers that are kept. A larger container (a data set's) is not kept, and named."""
+"""Entries of containers of which is kept which they are. A container that is larger (a data set) is not kept, and named."""
+MOST_THINGS = 2_000
+"""Entries of containers that are entered, since they can change themselves: tensors, arrays, objects, other containers. Those of
+a container that has more (a replay buffer) are not kept, and it is named; a tensor takes 50 microseconds."""
 MOST_BYTES = 64 * 2**20
 """Bytes of numpy arrays that are kept."""
 
@@ -35,8 +41,8 @@ _ATOMS = frozenset(
 )
 _NOT_THE_MODELS = {"torch", "lightning", "pytorch_lightning", "lightning_fabric", "builtins", "boundarycb"}
 _SHARED = (threading.Thread, queue.Queue, queue.SimpleQueue, type(threading.Lock()), type(threading.RLock()), threading.Condition)
+_ENTERED = (types.SimpleNamespace, argparse.Namespace, UserDict, UserList, Optimizer, LRScheduler, Distribution)
 _INNER = {"_parameters", "_buffers", "_modules"}  # a module's parts have its own path, not that of the dict which holds them
-_ENDLESS = float("inf")
 
 
 class Reach:
@@ -44,27 +50,26 @@ class Reach:
 
     Args:
         model: where to begin.
-        bounded: whether what is too large is left out.
 
     Attributes:
         tensors: (path, tensor) of all tensors, gradients too.
         modules: (path, module) of all modules.
         containers: (path, dict or list) of all that has entries which can be replaced.
-        too_large: paths of what was left out.
+        too_large: paths of attributes that hold more than is kept, in the order in which they were found.
     """
 
-    def __init__(self, model: nn.Module, *, bounded: bool = True) -> None:
+    def __init__(self, model: nn.Module) -> None:
         self.tensors: list[tuple[str, torch.Tensor]] = []
         self.modules: list[tuple[str, nn.Module]] = []
         self.containers: list[tuple[str, Any]] = []
-        self.too_large: list[str] = []
+        self.too_large: dict[str, None] = {}
         self._objects: list[tuple[str, Any, Callable[[str, Any], Holder]]] = []
-        self._values: float = MOST_VALUES if bounded else _ENDLESS
-        self._bytes: float = MOST_BYTES if bounded else _ENDLESS
+        self._values, self._things, self._bytes = MOST_VALUES, MOST_THINGS, MOST_BYTES
         self._seen: dict[int, Any] = {}  # holds on to what it has seen, so that no identity is used twice
-        self._packages = {_package(type(module)) for module in model.modules()} - _NOT_THE_MODELS
+        self._packages: set[str] = set()
         self._todo: list[tuple[str, Any]] = [("", model)]
         self._hooks: list[tuple[str, Any]] = []
+        self._foreign: dict[int, tuple[str, Any]] = {}
         self._visit_all()
         self._without_hooks = frozenset(self._seen)
         self._todo = self._hooks
@@ -82,8 +87,14 @@ class Reach:
         self._objects.append((path, value, make))
 
     def _visit_all(self) -> None:
-        while self._todo:
-            self._visit(*self._todo.pop())
+        """Visit what is to be done; a module in a plain list may bring a package in, whose objects were passed by until then."""
+        known = -1
+        while known < len(self._packages):
+            known = len(self._packages)
+            self._todo += self._foreign.values()
+            self._foreign.clear()
+            while self._todo:
+                self._visit(*self._todo.pop())
 
     def _visit(self, path: str, value: Any) -> None:
         kind = type(value)
@@ -102,6 +113,8 @@ class Reach:
             self._add(path, value, make)
         elif self._is_the_models(value, kind):
             self._object(path, value)
+        else:
+            self._foreign[id(value)] = path, self._seen.pop(id(value))
 
     def _tensor(self, path: str, tensor: torch.Tensor) -> None:
         self.tensors.append((path, tensor))
@@ -110,30 +123,35 @@ class Reach:
         self._attributes(path, vars(tensor))
 
     def _container(self, path: str, value: Any) -> None:
-        self._values -= len(value)
-        if self._values < 0:
-            self._values += len(value)
-            self.too_large.append(path)
+        """Keep which entries a container has, and enter those that can change themselves, as far as both fit."""
+        if not self._fits(path, len(value)):
             return
-        if isinstance(value, dict):
-            self._add(path, value, Mapped)
-            entries: Iterable[tuple[Any, Any]] = dict.items(value)
-        else:
-            if isinstance(value, set):
-                self._add(path, value, Grouped)
-            elif isinstance(value, (list, deque)):
-                self._add(path, value, Sequenced)
-            entries = enumerate(value)
+        for kind, make in ((dict, Mapped), (set, Grouped), ((list, deque), Sequenced)):
+            if isinstance(value, kind):
+                self._add(path, value, make)
         if isinstance(value, (dict, list, deque)):
             self.containers.append((path, value))
-        if not set(map(type, dict.values(value) if isinstance(value, dict) else value)) <= _ATOMS:
-            self._todo += [(f"{path}[{key!r}]" if isinstance(key, (str, int)) else f"{path}[…]", entry) for key, entry in entries]
-        attributes = getattr(value, "__dict__", None)  # a subclass's own
-        if attributes:
-            self._attributes(path, attributes)
+        if hasattr(value, "__dict__"):  # a subclass's own attributes
+            self._attributes(path, vars(value))
+        entries: Iterable[tuple[Any, Any]] = dict.items(value) if isinstance(value, dict) else enumerate(value)
+        changeable = [(key, entry) for key, entry in entries if type(entry) not in _ATOMS]
+        if changeable and self._fits(path, len(changeable), entered=True):
+            self._todo += [(f"{path}[{key!r}]" if isinstance(key, (str, int)) else f"{path}[…]", one) for key, one in changeable]
+
+    def _fits(self, path: str, number: int, *, entered: bool = False) -> bool:
+        """Return whether so many entries may still be kept, or entered; where not, remember the attribute that they are in."""
+        left = self._things if entered else self._values
+        if number > left:
+            self.too_large[path.partition("[")[0]] = None
+        elif entered:
+            self._things -= number
+        else:
+            self._values -= number
+        return number <= left
 
     def _module(self, path: str, module: nn.Module) -> None:
         self.modules.append((path, module))
+        self._packages |= {_package(type(module))} - _NOT_THE_MODELS
         names = vars(module)
         self._add(path, names, Mapped)
         self.containers.append((path, names))
@@ -179,7 +197,7 @@ class Reach:
         if array.dtype.hasobject or not array.flags.writeable:
             return
         if array.nbytes > self._bytes:
-            self.too_large.append(path)
+            self.too_large[path] = None
             return
         self._bytes -= array.nbytes
         self._add(path, array, of_array)
@@ -187,7 +205,7 @@ class Reach:
     def _is_the_models(self, value: Any, kind: type) -> bool:
         if isinstance(value, type):
             return False
-        if isinstance(value, (types.SimpleNamespace, argparse.Namespace, UserDict, UserList)):
+        if isinstance(value, _ENTERED):
             return True
         packages = {_package(cls) for cls in kind.__mro__ if cls is not object}
         if packages & (_NOT_THE_MODELS - {"builtins"}):

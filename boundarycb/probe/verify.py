@@ -164,7 +164,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _of_tensor(tensor: torch.Tensor) -> tuple[Any, ...]:
     layout = (tensor.dtype, tensor.device, tuple(tensor.shape), tensor.requires_grad)
-    if tensor.layout != torch.strided or tensor.is_meta or type(tensor) not in (torch.Tensor, nn.Parameter, nn.Buffer):
+    if tensor.layout != torch.strided or tensor.is_meta or type(tensor) not in (torch.Tensor, nn.Parameter):
         return (*layout, tensor._version if not tensor.is_inference() else 0)
     storage = tensor.untyped_storage()
     view = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
