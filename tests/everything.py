@@ -20,6 +20,7 @@ def everything(model: nn.Module, *optimizers: torch.optim.Optimizer) -> dict[str
     """Return the complete state: of the model and all that hangs on it, of the optimisers and of the process."""
     found: dict[str, Any] = {}
     _walk("", model, found, set())
+    _walk("state", dict(model.state_dict()), found, set())  # knows what is in a ScriptModule
     for number, optimizer in enumerate(optimizers):
         _walk(f"optimizer{number}", optimizer.state_dict(), found, set())
     name, keys, *rest = np.random.get_state()

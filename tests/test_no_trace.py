@@ -356,3 +356,4 @@ def test_the_table_in_the_docs_is_that_of_the_rows(request: pytest.FixtureReques
         path.write_text(want)
     assert path.read_text() == want, "run this test with --bless"
     assert f"{len(ROWS)} models" in before
+    assert f"[{len(ROWS)} awkward models](docs/no-trace.md)" in (path.parent.parent / "README.md").read_text()

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -746,13 +746,29 @@ class Quantises(Odd):
             return self.watched(self.fused(self.fake(h.float()))).to(h.dtype)
 
 
-@row("script module", double="fails")
+class Counts(nn.Module):
+    """Counts its calls in a buffer."""
+
+    if TYPE_CHECKING:  # torch.jit cannot read annotations that are strings
+        calls: Any
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        result: torch.Tensor = x * (1 + 1 / self.calls)
+        return result
+
+
+@row("script module", "other losses", double="fails")
 class Scripted(Odd):
-    """A part of it is a ScriptModule."""
+    """A part of it is a ScriptModule, with a buffer that it counts up in every mode."""
 
     def setup(self) -> None:
         with quiet():
-            self.scripted = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.2)))
+            self.scripted = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Dropout(0.2), Counts()))
 
     def odd(self, h: torch.Tensor) -> Any:
         with quiet():

@@ -77,8 +77,6 @@ class Prober:
 
     Attributes:
         calls: the activation calls of the last forward pass, with the affine call behind each.
-        parked: hooks of the user's that do not run, in words.
-        too_large: paths of containers and arrays that are too large to be kept.
         lost: after the scope, paths of what the forward pass changed and could not be put back; empty as a rule.
         verdict: after the scope, what the forward pass changes; None where that was not asked for.
     """
@@ -90,13 +88,21 @@ class Prober:
         precision: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.calls: tuple[Call, ...] = ()
-        self.parked = session.parked
-        self.too_large = tuple(session.reach.too_large)
         self.lost: tuple[str, ...] = ()
         self.verdict: Verdict | None = None
         self._session = session
         self._home = home
         self._precision = precision
+
+    @property
+    def parked(self) -> tuple[str, ...]:
+        """Hooks of the user's that do not run, in words."""
+        return self._session.parked
+
+    @property
+    def too_large(self) -> tuple[str, ...]:
+        """Paths of containers and arrays that hold more than is kept."""
+        return tuple(self._session.reach.too_large)
 
     def __call__(self, inputs: Floats) -> Reading:
         """Run the model once, on `inputs`, and return what it said.

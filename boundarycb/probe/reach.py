@@ -163,6 +163,10 @@ class Reach:
                 self._todo += [(_join(path, key), part) for key, part in value.items()]
             else:
                 (self._hooks if name.endswith("_hooks") else self._todo).append((_join(path, name), value))
+        if isinstance(module, torch.jit.ScriptModule):  # what it has is not in its names
+            self._todo += [(_join(path, name), buffer) for name, buffer in module.named_buffers(recurse=False)]
+            self._todo += [(_join(path, name), parameter) for name, parameter in module.named_parameters(recurse=False)]
+            self._todo += [(_join(path, name), child) for name, child in module.named_children()]
         self._classes(type(module))
 
     def _object(self, path: str, value: Any) -> None:

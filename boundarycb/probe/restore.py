@@ -157,15 +157,23 @@ def _nothing(*_: object, **__: object) -> None:
 class SignalsHeld:
     """Holds Ctrl-C and SIGTERM back while a model is being switched over, so that neither leaves it half restored.
 
-    Signals come to the main thread; in any other there is nothing to hold. One that arrived is handled by :meth:`release`.
+    Signals come to the main thread; in any other there is nothing to hold. One that arrived is handled by :meth:`release`, at the
+    latest when the block ends.
     """
 
     def __init__(self) -> None:
         self._handlers: dict[int, Callable[[int, FrameType | None], Any]] = {}
         self._arrived: list[tuple[int, FrameType | None]] = []
 
+    def __enter__(self) -> SignalsHeld:
+        self.hold()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def hold(self) -> None:
-        """Keep signals from now on."""
+        """Keep signals from now on, as the block does from its beginning."""
         if threading.current_thread() is not threading.main_thread() or self._handlers:
             return
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -57,28 +57,21 @@ def probe(model: nn.Module, conditions: Conditions = _DEFAULT) -> Iterator[Probe
         )
     before = Portrait(model) if conditions.verify else None
     session = Session(model, conditions, Reach(model))
-    signals = SignalsHeld()
-    prober: Prober | None = None
-    try:
-        with ExitStack() as scope:
-            signals.hold()
-            _enter(scope, session)
-            prober = Prober(session, home_of(model))
-            scope.callback(signals.hold)  # the first that is done at the end
-            signals.release()
-            yield prober
-    finally:
-        if prober is not None:
-            _close(prober, session, before)
+    prober = Prober(session, home_of(model))
+    with SignalsHeld() as signals, ExitStack() as scope:
+        scope.callback(_close, prober, session, before)  # the last that is done
+        _enter(scope, session)
+        scope.callback(signals.hold)  # the first that is done
         signals.release()
+        yield prober
 
 
 def _enter(scope: ExitStack, session: Session) -> None:
     """Switch model and process over; `scope` switches back, the last first."""
     scope.enter_context(torch.inference_mode(False))  # its tensors have no version, by which we see what was written into
     scope.enter_context(torch.no_grad())
-    scope.enter_context(autocast_cache_off())
     scope.enter_context(session.conditions.context())
+    scope.enter_context(autocast_cache_off())
     if session.conditions.mode == "eval":
         scope.enter_context(eval_mode(session.model))
     if not session.conditions.run_hooks:
@@ -91,8 +84,8 @@ def _enter(scope: ExitStack, session: Session) -> None:
 
 def _close(prober: Prober, session: Session, before: Portrait | None) -> None:
     """Say what came of it, and forget what was kept."""
-    assert session.kept is not None
-    prober.calls, prober.lost, session.kept = (), session.kept.lost, None
+    kept, session.kept, prober.calls = session.kept, None, ()
+    prober.lost = () if kept is None else kept.lost
     if before is not None:
         prober.lost = tuple(dict.fromkeys((*prober.lost, *before.differences(Portrait(session.model)))))
         prober.verdict = Verdict(session.changes, prober.lost)

@@ -78,7 +78,10 @@ def storages_of(tensor: torch.Tensor) -> list[torch.UntypedStorage]:
         return storages_of(tensor.ccol_indices()) + storages_of(tensor.row_indices()) + storages_of(tensor.values())
     if tensor.layout != torch.strided or tensor.is_meta:
         return []
-    return [tensor.untyped_storage()]
+    try:
+        return [tensor.untyped_storage()]
+    except (NotImplementedError, RuntimeError):  # a device or a subclass that gives no access to its bytes
+        return []
 
 
 class _WriteGuard(TorchDispatchMode):
@@ -224,7 +227,10 @@ class KeptTensors:
             if part.changed():
                 part.put_back()
         for one in self._tensors:
-            one.put_back()
+            try:
+                one.put_back()
+            except Exception:  # noqa: BLE001 - a subclass that does not take it; what else is to be put back shall be
+                lost.append(one.path)
             if version_of(one.tensor) != one.version and one.path not in lost:
                 _set_version(one.tensor, one.version)
         return tuple(lost)
