@@ -31,6 +31,24 @@ def traced(model: nn.Module, points: Any = POINTS, max_units: int = 512) -> tupl
         return joined([forward.trace(points, names)])
 
 
+def test_a_pass_that_needs_a_graph_leaves_none_in_its_traces() -> None:
+    class Gradient(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.energy = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.autograd.grad(self.energy(x).sum(), x, create_graph=True)[0]
+
+    traces = traced(Gradient())
+    assert [one.layer.name for one in traces] == ["energy.0", "energy.2"]
+    for one in traces:
+        assert one.replay is not None
+        tensors = [one.z, one.strength, one.replay.source, one.replay.scale, one.replay.norms]
+        assert not any(tensor.requires_grad for tensor in tensors)
+        assert torch.equal(one.replay(one.replay.source), one.z)
+
+
 class Net(nn.Module):
     """A first layer of four units, what follows, and a last layer of three."""
 

@@ -11,6 +11,7 @@ and the scale of what follows is not known all the way down.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -159,13 +160,13 @@ class TraceWatch(CallWatch):
         result: Any,
         seen: tuple[Call, Mark | None] | None,
     ) -> None:
-        if seen is not None:
-            self._trace(*seen, result)
-        elif moves_numbers(func, args, kwargs) or pools_numbers(func):
-            try:
-                self._carry(func, args, kwargs, result)
-            except RuntimeError:
-                return  # such as a view that only the activations' memory allows: then the scale is not known any more
+        with torch.no_grad():  # also where the forward pass needs a graph: it must not live on in a trace
+            if seen is not None:
+                self._trace(*seen, result)
+            elif moves_numbers(func, args, kwargs) or pools_numbers(func):
+                # A view that only the activations' memory allows, say, fails: then the scale is not known any more.
+                with suppress(RuntimeError):
+                    self._carry(func, args, kwargs, result)
 
     def _trace(self, call: Call, mark: Mark | None, result: torch.Tensor) -> None:
         replay, failure, first = None, None, False
