@@ -195,14 +195,14 @@ class _FirstInput:
     def listen(self, then: Callable[[], None]) -> Callable[[], None]:
         """Listen for the first call and call `then` before it runs; return what stops listening earlier."""
 
-        def keep(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        def keep(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             handle.remove()
             self._called = True
             first = next(iter((*args, *kwargs.values())), None)
             self._seen = first.detach().clone() if isinstance(first, torch.Tensor) else first
             then()
 
-        handle = self._model.register_forward_pre_hook(keep, with_kwargs=True)
+        handle = self._model.register_forward_pre_hook(_Listener(keep), with_kwargs=True)
         return handle.remove
 
     def box(self) -> Slice:
@@ -223,6 +223,19 @@ class _FirstInput:
         if self._seen[:1].numel() != 2:
             raise ValueError(f"`slice` is needed, since the model's inputs have shape {shape} and not (2,); {ask}.")
         return around(self._seen.double().cpu().numpy(), shape=shape)
+
+
+class _Listener:
+    """A forward pre-hook that hears one model: copied or pickled with it, it is one that does nothing."""
+
+    def __init__(self, hear: Callable[[tuple[Any, ...], dict[str, Any]], None] = lambda _args, _kwargs: None) -> None:
+        self._hear = hear
+
+    def __call__(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._hear(args, kwargs)
+
+    def __reduce__(self) -> tuple[type[_Listener], tuple[()]]:
+        return _Listener, ()
 
 
 def _optimizers(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:

@@ -5,7 +5,9 @@ An oracle: it knows nothing of how the probe finds or keeps things.
 
 from __future__ import annotations
 
+import functools
 import random
+import types
 from typing import Any
 
 import numpy as np
@@ -59,6 +61,7 @@ def _walk_numbers(path: str, value: Any, found: dict[str, Any]) -> None:
     found[path] = _of_tensor(value)
     if value.is_leaf and value.grad is not None:
         found[f"{path}.grad"] = _of_tensor(value.grad)
+    found[f"{path}.hooks"] = [len(getattr(value, kind, None) or ()) for kind in ("_backward_hooks", "_post_accumulate_grad_hooks")]
 
 
 def _random_state(value: Any) -> Any:
@@ -85,6 +88,10 @@ def _walk_container(path: str, value: Any, found: dict[str, Any], seen: set[int]
 
 def _walk_object(path: str, value: Any, found: dict[str, Any], seen: set[int]) -> None:
     found[path] = getattr(value, "__qualname__", type(value).__qualname__)
+    if isinstance(value, types.MethodType):
+        _walk(f"{path}.__self__", value.__self__, found, seen)
+    elif isinstance(value, functools.partial):
+        _walk(f"{path}.args", value.args, found, seen)
     if callable(value) and not isinstance(value, nn.Module):
         return
     for name in [*getattr(value, "__dict__", ()), *getattr(value, "__slots__", ())]:
@@ -100,6 +107,22 @@ def _of_tensor(tensor: torch.Tensor) -> Any:
     content = tensor.detach().cpu().clone()
     data = content.contiguous().view(torch.uint8).numpy().tobytes() if content.numel() and content.ndim else repr(content.tolist())
     return tensor.dtype, tuple(tensor.shape), tensor.requires_grad, version, data
+
+
+class Meter:
+    """Something that a model of another file counts with."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def up(self) -> int:
+        self.count += 1
+        return self.count
+
+
+def add(meter: Meter) -> int:
+    """Count one more."""
+    return meter.up()
 
 
 def differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import everything
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -521,6 +522,23 @@ class Cached(Odd):
         return h
 
 
+@row("cached function", "other losses", double="own")
+class LruCached(Odd):
+    """``functools.lru_cache`` on a method that reads the weights, and on one that makes a table."""
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019
+    def scale(self, n: int) -> torch.Tensor:
+        scale: torch.Tensor = 1 + self.fc1.weight.detach().norm() * n / 8
+        return scale
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019
+    def table(self, n: int) -> torch.Tensor:
+        return torch.linspace(0, 1, n)
+
+    def odd(self, h: torch.Tensor) -> Any:
+        return h * self.scale(h.shape[1]) + self.table(h.shape[1])
+
+
 @row("list", "other losses")
 class Appends(Odd):
     """A list that grows in forward."""
@@ -589,6 +607,21 @@ class Objects(Odd):
         self.space.calls += 1
         self.array[0] += 1
         return h * (1 + 0.01 * (len(self.statistics.means) + self.slotted.last + self.space.calls + self.array[0]))
+
+
+@row("helper of another module", "other losses")
+class Helped(Odd):
+    """An object whose class is the user's, but from another file than the model, through a bound method and a partial too."""
+
+    def setup(self) -> None:
+        self.meter, self.up, self.more = (
+            everything.Meter(),
+            everything.Meter().up,
+            functools.partial(everything.add, everything.Meter()),
+        )
+
+    def odd(self, h: torch.Tensor) -> Any:
+        return h * (1 + 0.01 * (self.meter.up() + self.up() + self.more()))
 
 
 @row("metrics", "other losses", double="nearly")
@@ -747,7 +780,7 @@ class Quantises(Odd):
 
 
 class Counts(nn.Module):
-    """Counts its calls in a buffer."""
+    """Counts its calls in a buffer, a number, a list and a tensor."""
 
     if TYPE_CHECKING:  # torch.jit cannot read annotations that are strings
         calls: Any
@@ -755,16 +788,20 @@ class Counts(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("calls", torch.zeros(()))
+        self.number, self.numbers, self.tensor = 0, [0], torch.zeros(())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls += 1
-        result: torch.Tensor = x * (1 + 1 / self.calls)
+        self.number += 1
+        self.numbers.append(self.number)
+        self.tensor = self.tensor + 1
+        result: torch.Tensor = x * (1 + 1 / (self.calls + self.tensor + self.number + len(self.numbers)))
         return result
 
 
 @row("script module", "other losses", double="fails")
 class Scripted(Odd):
-    """A part of it is a ScriptModule, with a buffer that it counts up in every mode."""
+    """A part of it is a ScriptModule, that counts in a buffer, a number, a list and a tensor, in every mode."""
 
     def setup(self) -> None:
         with quiet():
@@ -837,6 +874,49 @@ class Settings(Odd):
         torch.set_autocast_cache_enabled(self.number % 2 == 0)
         np.seterr(over="ignore" if self.number % 2 else "warn")
         return h
+
+
+@row("view of a buffer", "other losses")
+class Views(Odd):
+    """An attribute that is a view of a buffer: what is written to one is read from the other."""
+
+    flat: torch.Tensor
+
+    def setup(self) -> None:
+        self.register_buffer("flat", torch.zeros(16))
+        self.half = self.flat[:8]
+        self.half.note = torch.ones(8)  # type: ignore[attr-defined]
+
+    def odd(self, h: torch.Tensor) -> Any:
+        self.flat += 0.1
+        return h * (1 + self.half) + self.half.note  # type: ignore[attr-defined]
+
+
+@row("differentiates in secret", "other losses", double="own")
+class Secret(Odd):
+    """The forward pass differentiates, and goes another way where it cannot."""
+
+    def odd(self, h: torch.Tensor) -> Any:
+        try:
+            (slope,) = torch.autograd.grad(h.square().sum(), h, create_graph=True)
+        except RuntimeError:
+            slope = torch.zeros_like(h)
+        return h + 0.1 * slope
+
+
+@row("ensemble by vmap")
+class Ensemble(nn.Module):
+    """Two networks in one, by ``torch.func``, behind an ordinary layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 4)
+        self.weights = nn.Parameter(torch.randn(2, 2, 4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = torch.relu(self.fc(x))
+        each: torch.Tensor = torch.func.vmap(lambda weight: torch.tanh(h @ weight.T))(self.weights)
+        return each.mean(0)
 
 
 @row("differentiates in forward", "fails")

@@ -58,6 +58,16 @@ def _activation_table() -> dict[Callable[..., Any], str]:
 
 _TABLE = _activation_table()
 
+_DIFFERENTIATING = {
+    torch.autograd.grad,
+    torch.autograd.backward,
+    torch.Tensor.backward,
+    torch.Tensor.requires_grad_,
+    torch.Tensor.register_hook,
+    torch.Tensor.retain_grad,
+}
+"""What a forward pass calls that needs a graph, also where it hides the error that it gets without one."""
+
 # ------------------------------------------------------------------------------------------------ what is known of a tensor
 
 
@@ -125,12 +135,18 @@ class CallWatch(TorchFunctionMode):
         n: points.
         running: paths of the modules that are running, the innermost last.
         max_units: kept units a layer.
+
+    Attributes:
+        calls: the activation calls so far.
+        gaps: what was left out, in words.
+        differentiates: whether something was called that needs a graph of the pass.
     """
 
     def __init__(self, n: int, running: list[str], max_units: int) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.gaps: list[str] = []
+        self.differentiates = False
         self._n = n
         self._running = running
         self._max_units = max_units
@@ -141,6 +157,7 @@ class CallWatch(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        self.differentiates |= func in _DIFFERENTIATING
         op = _TABLE.get(func)
         seen = None if op is None else self._activation(op, args, kwargs)
         mark = self._mark_of_result(func, args, kwargs)
@@ -178,6 +195,9 @@ class CallWatch(TorchFunctionMode):
     def _activation(self, op: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, Mark | None] | None:
         source = option(args, kwargs, 0, "input", None)
         if not isinstance(source, torch.Tensor) or not source.is_floating_point():
+            return None
+        if torch._C._functorch.is_functorch_wrapped_tensor(source):
+            self._note(f"{op}: left out, since it runs inside a transform such as vmap")
             return None
         mark = self._marks.get(source)
         name = self._name(op, mark)

@@ -7,7 +7,7 @@ forward pass makes in a narrower format (``x.float()``, ``torch.zeros(…, dtype
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from boundarycb.probe.reach import Reach
-from boundarycb.probe.tensors import version_of
+from boundarycb.probe.tensors import storages_of, version_of
 
 _WIDE = {
     torch.float16: torch.float64,
@@ -59,6 +59,8 @@ class StandIns:
 
     def __init__(self, reach: Reach) -> None:
         self._copies: dict[int, _Copy] = {}
+        self._whole: dict[tuple[int, torch.dtype], torch.Tensor] = {}
+        self._users = Counter((storage._cdata, one.dtype) for _, one in reach.tensors for storage in storages_of(one))
         self._places = [
             (container, key, self._copy_of(value, path))
             for path, container in reach.containers
@@ -69,7 +71,7 @@ class StandIns:
     def _copy_of(self, tensor: torch.Tensor, path: str) -> _Copy:
         if id(tensor) not in self._copies:
             try:
-                copy = tensor.detach().double() if not tensor.is_complex() else tensor.detach().to(torch.complex128)
+                copy = self._wide(tensor)
             except Exception as error:
                 raise ValueError(
                     f"`forward.double()` is not possible: a tensor in {path or 'the model'} ({tensor.dtype} on {tensor.device}) "
@@ -77,8 +79,23 @@ class StandIns:
                 ) from error
             if isinstance(tensor, nn.Parameter):
                 copy = nn.Parameter(copy, requires_grad=tensor.requires_grad)
+            vars(copy).update(vars(tensor))
             self._copies[id(tensor)] = _Copy(tensor, copy, version_of(copy))
         return self._copies[id(tensor)]
+
+    def _wide(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return a copy in double precision; views of the same bytes are views of the same copy."""
+        plain, wide = tensor.detach(), _WIDE[tensor.dtype]
+        storages = storages_of(plain)
+        odd = plain.layout != torch.strided or plain.is_nested or type(plain) is not torch.Tensor
+        if len(storages) != 1 or odd:
+            return plain.to(wide)
+        key = storages[0]._cdata, plain.dtype
+        if self._users[key] == 1:
+            return plain.to(wide)
+        if key not in self._whole:
+            self._whole[key] = torch.empty(0, dtype=plain.dtype, device=plain.device).set_(storages[0]).to(wide)
+        return self._whole[key].as_strided(plain.size(), plain.stride(), plain.storage_offset())
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -108,7 +125,7 @@ class _InDouble(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if func in _NARROWING:
             return args[0].double()
-        if name in _ATTRIBUTES:
+        if name in _ATTRIBUTES or func is torch.Tensor.view:  # of which one kind reads the same bytes in another format
             return func(*args, **(kwargs or {}))
         writes = name in _WRITING or (name.endswith("_") and not name.endswith("__")) or "out" in (kwargs or {})
         return func(*_widened(args, tensors=not writes), **_widened(dict(kwargs or {}), tensors=not writes))

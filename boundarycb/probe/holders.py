@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import types
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable
 from operator import is_, length_hint
@@ -51,7 +52,7 @@ class Mapped:
         """Return whether a key or a value is another object, or stands elsewhere."""
         now = self._now
         if not self._keys:  # such as most of a module's hooks: this runs after every forward pass
-            return len(now) > 0
+            return bool(self._kind.__len__(now))
         return not (self._has_the_keys() and all(map(is_, self._kind.values(now), self._values)))
 
     def put_back(self) -> None:
@@ -62,7 +63,7 @@ class Mapped:
             self._kind.__setitem__(self._now, key, value)
 
     def _has_the_keys(self) -> bool:
-        return len(self._now) == len(self._keys) and all(map(is_, self._kind.keys(self._now), self._keys))
+        return self._kind.__len__(self._now) == len(self._keys) and all(map(is_, self._kind.keys(self._now), self._keys))
 
 
 class Slots:
@@ -119,8 +120,44 @@ def plain_names(owner: type) -> dict[str, Any]:
     return {
         name: value
         for name, value in vars(owner).items()
-        if not name.startswith(("__", "_abc_")) and not callable(value) and not hasattr(type(value), "__get__")
+        if not name.startswith(("__", "_abc_")) and not isinstance(value, type) and not hasattr(type(value), "__get__")
     }
+
+
+class Scripted:
+    """The attributes of a ScriptModule, which are no Python objects: they are asked for, and given back, by value."""
+
+    __slots__ = ("_inner", "_old", "path")
+
+    def __init__(self, path: str, module: Any) -> None:
+        self.path = path
+        self._inner = module._c
+        self._old = script_values(module)
+
+    def changed(self) -> bool:
+        """Return whether an attribute has another value; of tensors, whether it is another one."""
+        return not all(_alike(self._inner.getattr(name), value) for name, value in self._old.items())
+
+    def put_back(self) -> None:
+        """Give the attributes their values."""
+        for name, value in self._old.items():
+            if not _alike(self._inner.getattr(name), value):
+                self._inner.setattr(name, value)
+
+
+def script_values(module: Any) -> dict[str, Any]:
+    """Return the attributes of a ScriptModule by name; lists and dicts are copies."""
+    return {name: module._c.getattr(name) for name in module._concrete_type.get_attributes()}
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return one is other
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(map(_alike, one.values(), other.values()))
+    return bool(one == other)
 
 
 class Sequenced:
@@ -159,9 +196,13 @@ class Grouped:
         return len(self._now) != len(self._old) or {id(one) for one in self._now} != {id(one) for one in self._old}
 
     def put_back(self) -> None:
-        """Put the members back."""
-        set.clear(self._now)
-        set.update(self._now, self._old)
+        """Put the members back, in their order if there are only new ones besides."""
+        kept = {id(one) for one in self._old}
+        for new in [one for one in self._now if id(one) not in kept]:
+            set.discard(self._now, new)
+        if len(self._now) != len(self._old):
+            set.clear(self._now)
+            set.update(self._now, self._old)
 
 
 class State(Generic[T]):
@@ -198,6 +239,8 @@ def same(one: Any, other: Any) -> bool:
 
 def maker_of(value: Any) -> Callable[[str, Any], Holder] | None:
     """Return what makes a holder of `value` where it is a generator of random numbers, an iterator or a bytearray; else None."""
+    if isinstance(value, random.SystemRandom):
+        return None
     for kinds, make in _MAKERS:
         if isinstance(value, kinds):
             return make
@@ -215,12 +258,29 @@ def _of_iterator(path: str, value: Any) -> Holder:
     return State(path, lambda: length_hint(value), lambda _: None)
 
 
+def _of_generator_function(path: str, value: types.GeneratorType[Any, Any, Any]) -> Holder:
+    """Return a holder that tells whether a generator ran on; none can be run back."""
+
+    def place() -> Any:
+        frame = value.gi_frame
+        return None if frame is None else (frame.f_lasti, {name: id(part) for name, part in frame.f_locals.items()})
+
+    return State(path, place, lambda _: None)
+
+
+def class_of(path: str, value: Any) -> Holder:
+    """Return the holder of an object's class, which a forward pass may change."""
+    return State(path, lambda: type(value), lambda old: object.__setattr__(value, "__class__", old))
+
+
 _MAKERS: list[tuple[Any, Callable[[str, Any], Holder]]] = [
     (torch.Generator, lambda path, value: State(path, value.get_state, value.set_state)),
     (np.random.Generator, _of_numpy_generator),
     (np.random.RandomState, lambda path, value: State(path, value.get_state, value.set_state)),
     (random.Random, lambda path, value: State(path, value.getstate, value.setstate)),
     (bytearray, lambda path, value: State(path, lambda: bytes(value), lambda old: value.__setitem__(slice(None), old))),
+    (types.GeneratorType, _of_generator_function),
+    (np.random.BitGenerator, lambda path, value: State(path, lambda: value.state, lambda state: setattr(value, "state", state))),
     (itertools.count, lambda path, value: State(path, lambda: repr(value), lambda _: None)),
 ]
 

@@ -16,6 +16,7 @@ from boundarycb.probe.double import StandIns
 from boundarycb.probe.kept import Kept
 from boundarycb.probe.reach import Reach
 from boundarycb.probe.trace import Trace, TraceWatch
+from boundarycb.probe.userhooks import backward_parked
 from boundarycb.probe.verify import Portrait, Verdict
 from boundarycb.types import Floats, Reading
 
@@ -154,18 +155,28 @@ class Prober:
         batch = self._batch(inputs)
         watch = watch_of(batch)
         try:
-            with torch.set_grad_enabled(session.needs_graph), session.kept.guard(), watch, self._precision():
+            with self._conditions(), session.kept.guard(), watch, self._precision():
                 output = session.model(batch)
         except Exception as error:
-            if not session.needs_graph and "does not require grad" in str(error):
-                session.needs_graph = True  # a forward pass that differentiates, such as a Hamiltonian network's
-                session.kept.put_back()
-                return self._run(inputs, watch_of)
-            _explain(error, session, inputs, watch)
-            raise
+            if not watch.differentiates or session.needs_graph:
+                _explain(error, session, inputs, watch)
+                raise
+        if watch.differentiates and not session.needs_graph:  # such as a Hamiltonian network
+            session.needs_graph = True
+            session.kept.put_back()
+            return self._run(inputs, watch_of)
         if not watch.calls:
             raise ValueError(_nothing_seen(session.model, watch))
         return output, watch
+
+    @contextmanager
+    def _conditions(self) -> Iterator[None]:
+        """Run without gradients, or with them but for hooks of the user's."""
+        if not self._session.needs_graph:
+            yield
+            return
+        with torch.enable_grad(), backward_parked(self._session.reach):
+            yield
 
     def _batch(self, inputs: Floats) -> torch.Tensor:
         dtype, device = self._home

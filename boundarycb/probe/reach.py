@@ -1,21 +1,25 @@
 """Finds all that a model's forward pass can get at and change, from the model down.
 
 That is: modules (also those in a plain list, which ``model.modules()`` does not know), their attributes, the containers and objects
-in them, their classes, generators of random numbers, and every tensor. Objects are entered where their class comes from the package
-of one of the model's modules, or is a dataclass, a plain namespace, an optimiser or a distribution; the Trainer, loggers and what
-other threads may be using are not the model's, and are left alone.
+in them, their classes, generators of random numbers, and every tensor. Objects are entered where their class is the user's own, or
+comes from the package of one of the model's modules, or is a dataclass, a plain namespace, an optimiser or a distribution; the
+Trainer, loggers and what other threads may be using are not the model's, and are left alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import queue
+import sys
+import sysconfig
 import threading
 import types
-from collections import UserDict, UserList, deque
+import weakref
+from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,8 +28,22 @@ from torch import nn
 from torch.distributions import Distribution
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.quasirandom import SobolEngine
 
-from boundarycb.probe.holders import ClassNames, Grouped, Holder, Mapped, Sequenced, Slots, maker_of, of_array, plain_names
+from boundarycb.probe.holders import (
+    ClassNames,
+    Grouped,
+    Holder,
+    Mapped,
+    Scripted,
+    Sequenced,
+    Slots,
+    class_of,
+    maker_of,
+    of_array,
+    plain_names,
+    script_values,
+)
 
 MOST_VALUES = 1_000_000
 """Entries of containers of which is kept which they are. A container that is larger (a data set) is not kept, and named."""
@@ -37,11 +55,14 @@ MOST_BYTES = 64 * 2**20
 
 _ATOMS = frozenset(
     {int, float, complex, bool, str, bytes, type(None), type, range, slice, property, torch.dtype, torch.device, torch.Size}
-    | {types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType}
+    | {types.FunctionType, types.BuiltinFunctionType, types.ModuleType, *weakref.ProxyTypes}
 )
 _NOT_THE_MODELS = {"torch", "lightning", "pytorch_lightning", "lightning_fabric", "builtins", "boundarycb"}
+_TRAINERS = _NOT_THE_MODELS - {"torch", "builtins"}
 _SHARED = (threading.Thread, queue.Queue, queue.SimpleQueue, type(threading.Lock()), type(threading.RLock()), threading.Condition)
-_ENTERED = (types.SimpleNamespace, argparse.Namespace, UserDict, UserList, Optimizer, LRScheduler, Distribution)
+_PYTHONS = (types.SimpleNamespace, argparse.Namespace, UserDict, UserList, ChainMap)
+_TORCHS = (Optimizer, LRScheduler, Distribution, SobolEngine)
+_STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
 _INNER = {"_parameters", "_buffers", "_modules"}  # a module's parts have its own path, not that of the dict which holds them
 
 
@@ -55,6 +76,7 @@ class Reach:
         tensors: (path, tensor) of all tensors, gradients too.
         modules: (path, module) of all modules.
         containers: (path, dict or list) of all that has entries which can be replaced.
+        classes: the user's own classes.
         too_large: paths of attributes that hold more than is kept, in the order in which they were found.
     """
 
@@ -62,22 +84,18 @@ class Reach:
         self.tensors: list[tuple[str, torch.Tensor]] = []
         self.modules: list[tuple[str, nn.Module]] = []
         self.containers: list[tuple[str, Any]] = []
+        self.classes: list[type] = []
         self.too_large: dict[str, None] = {}
         self._objects: list[tuple[str, Any, Callable[[str, Any], Holder]]] = []
         self._values, self._things, self._bytes = MOST_VALUES, MOST_THINGS, MOST_BYTES
         self._seen: dict[int, Any] = {}  # holds on to what it has seen, so that no identity is used twice
         self._packages: set[str] = set()
         self._todo: list[tuple[str, Any]] = [("", model)]
-        self._hooks: list[tuple[str, Any]] = []
         self._foreign: dict[int, tuple[str, Any]] = {}
-        self._visit_all()
-        self._without_hooks = frozenset(self._seen)
-        self._todo = self._hooks
         self._visit_all()
 
     def __contains__(self, value: object) -> bool:
-        """Return whether `value` belongs to the model: hooks alone do not bring it there."""
-        return id(value) in self._without_hooks and not isinstance(value, (tuple, frozenset))  # an empty one is everyone's
+        return id(value) in self._seen
 
     def hold(self) -> list[Holder]:
         """Return the holders of everything but tensors, as it is now."""
@@ -111,6 +129,10 @@ class Reach:
             self._array(path, value)
         elif (make := maker_of(value)) is not None:
             self._add(path, value, make)
+        elif isinstance(value, types.MethodType):
+            self._todo.append((f"{path}.__self__", value.__self__))
+        elif isinstance(value, functools.partial):
+            self._todo += [(f"{path}.func", value.func), (f"{path}.args", value.args), (f"{path}.keywords", value.keywords)]
         elif self._is_the_models(value, kind):
             self._object(path, value)
         else:
@@ -133,6 +155,7 @@ class Reach:
             self.containers.append((path, value))
         if hasattr(value, "__dict__"):  # a subclass's own attributes
             self._attributes(path, vars(value))
+        self._slots(path, value)
         entries: Iterable[tuple[Any, Any]] = dict.items(value) if isinstance(value, dict) else enumerate(value)
         changeable = [(key, entry) for key, entry in entries if type(entry) not in _ATOMS]
         if changeable and self._fits(path, len(changeable), entered=True):
@@ -153,34 +176,40 @@ class Reach:
         self.modules.append((path, module))
         self._packages |= {_package(type(module))} - _NOT_THE_MODELS
         names = vars(module)
+        self._add(path, module, class_of)
+        self._slots(path, module)
         self._add(path, names, Mapped)
         self.containers.append((path, names))
         for name, value in names.items():
-            if name in _INNER and type(value) is dict:
+            if name in _INNER and isinstance(value, dict):
                 self._seen[id(value)] = value
                 self._add(path, value, Mapped)
                 self.containers.append((path, value))
                 self._todo += [(_join(path, key), part) for key, part in value.items()]
+            elif name.endswith("_hooks") and isinstance(value, dict):
+                self._add(_join(path, name), value, Mapped)  # a hook alone does not make what it works on the model's
             else:
-                (self._hooks if name.endswith("_hooks") else self._todo).append((_join(path, name), value))
+                self._todo.append((_join(path, name), value))
         if isinstance(module, torch.jit.ScriptModule):  # what it has is not in its names
-            self._todo += [(_join(path, name), buffer) for name, buffer in module.named_buffers(recurse=False)]
-            self._todo += [(_join(path, name), parameter) for name, parameter in module.named_parameters(recurse=False)]
-            self._todo += [(_join(path, name), child) for name, child in module.named_children()]
+            self._add(path, module, Scripted)
+            self._todo += [(_join(path, name), part) for name, part in [*script_values(module).items(), *module.named_children()]]
         self._classes(type(module))
 
     def _object(self, path: str, value: Any) -> None:
-        names = getattr(value, "__dict__", None)
-        slots = [name for name in _slots(type(value)) if not name.startswith("__")]
-        parts = {**(names or {}), **{name: getattr(value, name) for name in slots if hasattr(value, name)}}
-        if any(isinstance(part, _SHARED) for part in (value, *parts.values())):
+        names = getattr(value, "__dict__", {})
+        slotted = [getattr(value, name, None) for name in _slots(type(value))]
+        if any(isinstance(part, _SHARED) for part in (value, *names.values(), *slotted)):
             return
-        if names is not None:
+        if hasattr(value, "__dict__"):
             self._attributes(path, names)
-        if slots:
-            self._add(path, value, partial(Slots, names=slots))
-            self._todo += [(_join(path, name), parts[name]) for name in slots if name in parts]
+        self._slots(path, value)
         self._classes(type(value))
+
+    def _slots(self, path: str, value: Any) -> None:
+        names = list(_slots(type(value)))
+        if names:
+            self._add(path, value, functools.partial(Slots, names=names))
+            self._todo += [(_join(path, name), getattr(value, name)) for name in names if hasattr(value, name)]
 
     def _attributes(self, path: str, names: dict[str, Any]) -> None:
         if id(names) not in self._seen:
@@ -192,8 +221,9 @@ class Reach:
     def _classes(self, kind: type) -> None:
         """Enter the user's own classes: what all instances share."""
         for cls in kind.__mro__:
-            if id(cls) not in self._seen and _package(cls) in self._packages:
+            if id(cls) not in self._seen and self._is_the_users(cls):
                 self._seen[id(cls)] = cls
+                self.classes.append(cls)
                 self._add(cls.__qualname__, cls, ClassNames)
                 self._todo += [(f"{cls.__qualname__}.{name}", value) for name, value in plain_names(cls).items()]
 
@@ -207,24 +237,42 @@ class Reach:
         self._add(path, array, of_array)
 
     def _is_the_models(self, value: Any, kind: type) -> bool:
-        if isinstance(value, type):
-            return False
-        if isinstance(value, _ENTERED):
-            return True
-        packages = {_package(cls) for cls in kind.__mro__ if cls is not object}
-        if packages & (_NOT_THE_MODELS - {"builtins"}):
+        if isinstance(value, type) or any(_package(cls) in _TRAINERS for cls in kind.__mro__):
             return False  # such as a Trainer, or a subclass of it
-        return dataclasses.is_dataclass(value) or bool(packages & self._packages)
+        return (
+            isinstance(value, (*_PYTHONS, *_TORCHS))
+            or dataclasses.is_dataclass(value)
+            or any(map(self._is_the_users, kind.__mro__))
+        )
+
+    def _is_the_users(self, cls: type) -> bool:
+        """Return whether a class is from a package that one of the model's modules is from, or from no installed package."""
+        package = _package(cls)
+        return package in self._packages or (package not in _NOT_THE_MODELS and not _is_installed(cls.__module__))
 
 
 def _package(cls: type) -> str:
     return str(cls.__module__).partition(".")[0]
 
 
+@functools.cache
+def _is_installed(module: str) -> bool:
+    """Return whether a module is Python's own or an installed package's, and not a file of the user's project."""
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return module != "__main__"
+    return Path(file).resolve().is_relative_to(_STANDARD) or not {"site-packages", "dist-packages"}.isdisjoint(Path(file).parts)
+
+
 def _slots(kind: type) -> Iterator[str]:
+    """Yield the names of a class's slots, private ones as Python mangles them."""
     for cls in kind.__mro__:
         slots = vars(cls).get("__slots__", ())
-        yield from (slots,) if isinstance(slots, str) else slots
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if name.startswith("__") and not name.endswith("__"):
+                yield f"_{cls.__name__.lstrip('_')}{name}"
+            elif name not in ("__dict__", "__weakref__"):
+                yield name
 
 
 def _join(path: str, name: Any) -> str:

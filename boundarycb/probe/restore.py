@@ -6,9 +6,11 @@ tensors hold is kept by :mod:`boundarycb.probe.kept`.
 
 from __future__ import annotations
 
+import functools
 import random
 import signal
 import threading
+import types
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from boundarycb.probe.holders import Holder, State
 from boundarycb.probe.reach import Reach
@@ -90,6 +93,8 @@ _SETTINGS: list[tuple[str, Callable[[], Any], Callable[[Any], Any]]] = [
     ("grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
     ("default dtype", torch.get_default_dtype, torch.set_default_dtype),
     ("autocast cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
+    ("anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    ("float32 matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     _of_autocast("cpu"),
     _of_autocast("cuda"),
     (
@@ -98,6 +103,17 @@ _SETTINGS: list[tuple[str, Callable[[], Any], Callable[[Any], Any]]] = [
         _deterministic,
     ),
 ]
+
+
+@contextmanager
+def weight_cache_off() -> Iterator[None]:
+    """Keep weights that parametrisations compute without gradients out of a ``parametrize.cached()`` around us."""
+    enabled, cache = parametrize._cache_enabled, parametrize._cache
+    try:
+        parametrize._cache_enabled, parametrize._cache = 0, {}
+        yield
+    finally:
+        parametrize._cache_enabled, parametrize._cache = enabled, cache
 
 
 @contextmanager
@@ -129,6 +145,38 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+@contextmanager
+def caches_apart(reach: Reach) -> Iterator[None]:
+    """Let an empty cache stand in for every ``functools.lru_cache`` of the model's classes and objects, and of those they name.
+
+    What a forward pass of ours computes without gradients, or in double precision, must not be found there by one of the user's.
+    """
+    places: list[tuple[Any, Any, Any]] = [
+        (container, key, value)
+        for _, container in reach.containers
+        for key, value in (dict.items(container) if isinstance(container, dict) else enumerate(container))
+    ]
+    places += [(cls, name, value) for cls in reach.classes for name, value in vars(cls).items()]
+    functions = [value for _, _, value in places if isinstance(value, types.FunctionType)]
+    places += [(one.__globals__, name, one.__globals__.get(name)) for one in functions for name in one.__code__.co_names]
+    caches = [(owner, key, value) for owner, key, value in places if isinstance(value, functools._lru_cache_wrapper)]
+    fresh = {id(cache): functools.lru_cache(**cache.cache_parameters())(cache.__wrapped__) for _, _, cache in caches}
+    try:
+        for owner, key, cache in caches:
+            _bind(owner, key, fresh[id(cache)])
+        yield
+    finally:
+        for owner, key, cache in caches:
+            _bind(owner, key, cache)
+
+
+def _bind(owner: Any, key: Any, value: Any) -> None:
+    if isinstance(owner, type):
+        type.__setattr__(owner, key, value)
+    else:
+        owner[key] = value
 
 
 @contextmanager

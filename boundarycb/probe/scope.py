@@ -26,7 +26,7 @@ from torch.nn.parameter import is_lazy
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.prober import Prober, Session, home_of
 from boundarycb.probe.reach import Reach
-from boundarycb.probe.restore import SignalsHeld, autocast_cache_off, eval_mode, logging_silenced
+from boundarycb.probe.restore import SignalsHeld, autocast_cache_off, caches_apart, eval_mode, logging_silenced, weight_cache_off
 from boundarycb.probe.userhooks import parked
 from boundarycb.probe.verify import Portrait, Verdict
 
@@ -72,11 +72,13 @@ def _enter(scope: ExitStack, session: Session) -> None:
     scope.enter_context(torch.no_grad())
     scope.enter_context(session.conditions.context())
     scope.enter_context(autocast_cache_off())
+    scope.enter_context(weight_cache_off())
     if session.conditions.mode == "eval":
         scope.enter_context(eval_mode(session.model))
     if not session.conditions.run_hooks:
         session.parked = scope.enter_context(parked(session.reach))
     scope.enter_context(logging_silenced(session.reach))
+    scope.enter_context(caches_apart(session.reach))
     scope.enter_context(_eager())
     session.running = scope.enter_context(_running_module(session.model))
     scope.callback(session.open().put_back)

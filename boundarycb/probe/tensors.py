@@ -69,7 +69,8 @@ def storages_of(tensor: torch.Tensor) -> list[torch.UntypedStorage]:
     any_tensor: Any = tensor
     if is_traceable_wrapper_subclass(any_tensor):
         names, _ = any_tensor.__tensor_flatten__()
-        return [storage for name in names for storage in storages_of(getattr(tensor, name))]
+        parts = [getattr(tensor, name) for name in names]
+        return [storage for part in parts if isinstance(part, torch.Tensor) for storage in storages_of(part)]
     if tensor.layout == torch.sparse_coo:
         return storages_of(tensor._indices()) + storages_of(tensor._values())
     if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
@@ -79,7 +80,8 @@ def storages_of(tensor: torch.Tensor) -> list[torch.UntypedStorage]:
     if tensor.layout != torch.strided or tensor.is_meta:
         return []
     try:
-        return [tensor.untyped_storage()]
+        storage = tensor.untyped_storage()
+        return [storage] if storage.data_ptr() or not storage.nbytes() else []
     except (NotImplementedError, RuntimeError):  # a device or a subclass that gives no access to its bytes
         return []
 
@@ -135,6 +137,8 @@ class _Kept:
         version: how often it had been written to; -1 where that is not counted.
         requires_grad: whether it did.
         grad: its gradient.
+        graph: what computed it, if it is part of a graph.
+        hooks: its hooks, by kind.
         bytes: keys of its storages.
     """
 
@@ -144,27 +148,40 @@ class _Kept:
     version: int
     requires_grad: bool
     grad: torch.Tensor | None
+    graph: Any
+    hooks: Mapping[str, Mapping[int, Any]]
     bytes: tuple[int, ...]
 
     def moved(self) -> bool:
         """Return whether it looks at other bytes, or at the same ones in another way."""
         one, other = self.tensor, self.alias
-        if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device or one.layout != other.layout:
+        if one.dtype != other.dtype or one.device != other.device or one.layout != other.layout:
             return True
-        if one.layout == torch.strided and (one.stride() != other.stride() or one.storage_offset() != other.storage_offset()):
+        if not one.is_nested and one.shape != other.shape:
             return True
-        return self.bytes != tuple(storage._cdata for storage in storages_of(one))
+        if one.layout == torch.strided and not one.is_nested:
+            return one.stride() != other.stride() or one.storage_offset() != other.storage_offset() or self._elsewhere()
+        return self._elsewhere()
+
+    def _elsewhere(self) -> bool:
+        return self.bytes != tuple(storage._cdata for storage in storages_of(self.tensor))
 
     def graded(self) -> bool:
         """Return whether its gradient is another tensor, or whether it is asked for another."""
         one = self.tensor
-        return one.requires_grad != self.requires_grad or (one.is_leaf and one.grad is not self.grad)
+        if one.requires_grad != self.requires_grad or hooks_of(one) != self.hooks or one.grad_fn is not self.graph:
+            return True
+        return one.is_leaf and one.grad is not self.grad
 
     def put_back(self) -> None:
-        """Let it look at its own bytes again, and have its own gradient."""
+        """Let it look at its own bytes again, and have its own hooks and gradient."""
         one = self.tensor
         if self.moved():
             one.data = self.alias
+        for kind, hooks in hooks_of(one).items():
+            if hooks != self.hooks[kind]:
+                getattr(one, kind).clear()
+                getattr(one, kind).update(self.hooks[kind])
         if one.is_leaf:
             if one.requires_grad != self.requires_grad:
                 one.requires_grad_(self.requires_grad)
@@ -195,7 +212,17 @@ class KeptTensors:
                 self._bytes[storage._cdata] = _Bytes(storage)
         keys = tuple(storage._cdata for storage in storages)
         grad = tensor.grad if tensor.is_leaf else None
-        return _Kept(path, tensor, tensor.detach(), version_of(tensor), tensor.requires_grad, grad, keys)
+        return _Kept(
+            path=path,
+            tensor=tensor,
+            alias=tensor.detach(),
+            version=version_of(tensor),
+            requires_grad=tensor.requires_grad,
+            grad=grad,
+            graph=tensor.grad_fn,
+            hooks=hooks_of(tensor),
+            bytes=keys,
+        )
 
     def guard(self) -> AbstractContextManager[Any]:
         """Return a context in which bytes are copied before they are written to, where they are not copied yet."""
@@ -221,7 +248,8 @@ class KeptTensors:
         for one in self._tensors:
             held = [self._bytes[key] for key in one.bytes]
             unseen = version_of(one.tensor) != one.version and not any(part.saved for part in held)
-            if (unseen and not one.tensor.is_meta) or any(part.resized and not part.saved for part in held):
+            cut = one.tensor.grad_fn is not one.graph  # from its graph, by detach_()
+            if (unseen and not one.tensor.is_meta) or cut or any(part.resized and not part.saved for part in held):
                 lost.append(one.path)
         for part in self._bytes.values():
             if part.changed():
@@ -234,6 +262,16 @@ class KeptTensors:
             if version_of(one.tensor) != one.version and one.path not in lost:
                 _set_version(one.tensor, one.version)
         return tuple(lost)
+
+
+TENSOR_HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+_NONE: Mapping[int, Any] = {}
+
+
+def hooks_of(tensor: torch.Tensor) -> dict[str, Mapping[int, Any]]:
+    """Return a tensor's hooks, by kind; most have none."""
+    kinds = {kind: getattr(tensor, kind, None) for kind in TENSOR_HOOKS}
+    return {kind: dict(hooks) if hooks else _NONE for kind, hooks in kinds.items()}
 
 
 def version_of(tensor: torch.Tensor) -> int:

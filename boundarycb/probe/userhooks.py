@@ -7,10 +7,12 @@ is put back with everything else.
 
 from __future__ import annotations
 
+import dis
 import functools
+import inspect
 import types
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,8 +22,10 @@ from torch.nn.modules import module as torch_module
 
 from boundarycb.probe.holders import Mapped
 from boundarycb.probe.reach import Reach
+from boundarycb.probe.tensors import TENSOR_HOOKS
 
 _KINDS = ("_forward_pre_hooks", "_forward_hooks")
+_BACKWARD = ("_backward_pre_hooks", "_backward_hooks")
 
 
 @contextmanager
@@ -47,35 +51,66 @@ def parked(reach: Reach) -> Iterator[tuple[str, ...]]:
             holder.put_back()
 
 
+@contextmanager
+def backward_parked(reach: Reach) -> Iterator[None]:
+    """Take all backward hooks out, of modules and of tensors: for a forward pass that differentiates, and is not the user's."""
+    places = [(path, getattr(module, kind, None)) for path, module in reach.modules for kind in _BACKWARD]
+    places += [(path, getattr(tensor, kind, None)) for path, tensor in reach.tensors for kind in TENSOR_HOOKS]
+    holders = [(Mapped(path, hooks), hooks) for path, hooks in places if hooks]
+    try:
+        for _, hooks in holders:
+            hooks.clear()
+        yield
+    finally:
+        for holder, _ in holders:
+            holder.put_back()
+
+
+_PLAIN = (int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, types.ModuleType)
+
+
 def _is_the_models(hook: Any, reach: Reach) -> bool:
-    """Return whether `hook` is torch's, or works on things of the model and on nothing else.
+    """Return whether `hook` is torch's, or a method of one of the model's modules, or works on things of the model alone.
 
     A function is told by what it took along from where it was made: with a list of the user's it is the user's, with the model's
     own modules alone it is the model's.
     """
-    if str(getattr(hook, "__module__", None) or type(hook).__module__).partition(".")[0] == "torch":
+    partial = isinstance(hook, functools.partial)
+    plain = inspect.unwrap(hook.func if partial else hook)
+    if str(getattr(plain, "__module__", None) or type(plain).__module__).partition(".")[0] == "torch":
         return True
-    if isinstance(hook, functools.partial):
-        taken = [*hook.args, *hook.keywords.values(), *_taken_along(hook.func)]
-    else:
-        taken = [hook] if isinstance(hook, nn.Module) else _taken_along(hook)
-    things = [thing for thing in taken if not isinstance(thing, _PLAIN)]
+    owner = hook if isinstance(hook, nn.Module) else getattr(hook, "__self__", None)
+    if isinstance(owner, nn.Module):
+        return owner in reach
+    given = [*hook.args, *hook.keywords.values()] if partial else []
+    things = list(_things([*given, plain]))
     return bool(things) and all(thing in reach for thing in things)
 
 
-_PLAIN = (int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, types.FunctionType, types.ModuleType)
+def _things(values: Iterable[Any], depth: int = 3) -> Iterator[Any]:
+    """Yield what can be changed among `values`, within tuples, and in what functions took along."""
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _things(value, depth)
+        elif isinstance(value, types.MethodType):
+            yield value.__self__
+        elif isinstance(value, types.FunctionType):
+            yield from _things(_taken_along(value), depth - 1) if depth else ()
+        elif not isinstance(value, _PLAIN):
+            yield value
 
 
-def _taken_along(hook: Any) -> list[Any]:
-    """Return what a hook works on: its object, what it closes over, its defaults, and containers of its module that it names."""
-    owner = getattr(hook, "__self__", None)
-    function = getattr(hook, "__func__", hook)
-    if not isinstance(function, types.FunctionType):
-        return [hook]
-    cells = [cell.cell_contents for cell in function.__closure__ or () if _filled(cell)]
-    named = [function.__globals__.get(name) for name in function.__code__.co_names]
-    containers = [value for value in named if isinstance(value, (list, dict, set, deque))]
-    return [owner, *cells, *(function.__defaults__ or ()), *containers]
+def _taken_along(function: types.FunctionType) -> Iterator[Any]:
+    """Yield what a function works on: what it closes over, its defaults, containers and functions of its module that it names."""
+    code = function.__code__
+    if any(step.opname == "STORE_DEREF" and step.argval in code.co_freevars for step in dis.get_instructions(code)):
+        yield object()  # a variable around it that it counts up, say: no thing of the model's
+    yield from (cell.cell_contents for cell in function.__closure__ or () if _filled(cell))
+    yield from function.__defaults__ or ()
+    for name in code.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, (list, dict, set, deque, types.FunctionType)):
+            yield value
 
 
 def _filled(cell: Any) -> bool:
