@@ -243,7 +243,16 @@ def _optimizers(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optim
     for one in given:
         if not isinstance(one, Optimizer):
             raise TypeError(f"`optimizer` must be a torch optimiser or a list of them, got {type(one).__name__}.")
-    return given
+    return [_innermost(one) for one in given]
+
+
+def _innermost(optimizer: Optimizer) -> Optimizer:
+    """Return the optimiser within one that only wraps it and takes no hooks, as accelerate's and opacus's do."""
+    for name in ("optimizer", "original_optimizer"):
+        inner = getattr(optimizer, name, None)
+        if isinstance(inner, Optimizer) and not hasattr(optimizer, "_optimizer_step_pre_hooks"):
+            return _innermost(inner)
+    return optimizer
 
 
 def _root(directory: str | os.PathLike[str] | None, writer: Any) -> Path:

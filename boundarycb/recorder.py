@@ -260,15 +260,14 @@ class Recorder:
         self._conditions = replace(self._conditions, verify=False)
         if seen.verdict is not None:
             changes = ", ".join(seen.verdict.changes)
-            log.info("verify: the forward pass of %s changes %s.", type(model).__name__, changes or "nothing")
-            if changes and not seen.lost:
-                whose = f"the forward pass of {type(model).__name__}"
-                warn(f"verify: {whose} changes {changes}; all of it is put back after each sample.")
+            told = f"{changes}; all of it is put back after each sample" if changes else "nothing"
+            if not seen.lost:
+                warn(f"verify: the forward pass of {type(model).__name__} changes {told}.")
         for words in said_of_lost(model, seen.lost):
             if seen.verdict is not None:
                 raise RuntimeError(f"verify: {words}; training is not what it would be without the samples.")
             self._stopped = True
-            warn(f"{words}; no further sample is taken, training goes on.")
+            warn(f"{words}, so this training is not what it would be without it; no further sample is taken.")
 
     def _sample(self, step: int, seen: Look) -> Sample:
         """Return what metrics may look at.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from pathlib import Path
 from typing import Any
@@ -305,3 +306,33 @@ def test_a_slice_that_cannot_be_guessed_is_asked_for(tmp_path: Path) -> None:
         watch(model, directory=tmp_path) as recorder,
     ):
         recorder.record(model, 0)
+
+
+def test_a_watched_model_can_be_copied_and_saved_before_its_first_call(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with watch(model, optimizer, directory=tmp_path, **SMALL) as recorder:
+        torch.save(model, tmp_path / "model.pt")
+        for other in (copy.deepcopy(model), torch.load(tmp_path / "model.pt", weights_only=False)):
+            other(torch.full((2, 2), 99.0))
+        loop(model, optimizer, steps=2)
+    assert recorder.steps == [0, 2]
+    assert load(tmp_path).slice.bounds[0][1] < 2  # what the copies were called with was not heard
+
+
+def test_an_optimizer_that_only_wraps_one_is_watched_through(tmp_path: Path) -> None:
+    class Wraps(torch.optim.Optimizer):
+        def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+            self.optimizer, self.param_groups = optimizer, optimizer.param_groups
+
+        def step(self, closure: Any = None) -> Any:
+            return self.optimizer.step()
+
+        def zero_grad(self, set_to_none: bool = True) -> None:
+            self.optimizer.zero_grad()
+
+    model = mlp(2, 4, 2)
+    wrapped = Wraps(Wraps(adam(model)))
+    with watch(model, wrapped, slice=SQUARE, every_n_steps=2, directory=tmp_path, **SMALL) as recorder:
+        loop(model, wrapped, steps=3)
+    assert recorder.steps == [0, 2, 3]

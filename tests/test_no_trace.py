@@ -35,6 +35,7 @@ by_case = pytest.mark.parametrize(("row", "optimizer"), CASES, ids=str)
 # What torch says against old parts of models, and TensorBoard's ten pictures, are no concern here; nor are hooks that do not run.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:TensorBoard shows 10 pictures", "ignore:step 0. hooks that are not the model's own"),
+    pytest.mark.filterwarnings("ignore:step 0. tanh. left out, since it runs inside a transform"),
     pytest.mark.filterwarnings("ignore:step .*the model called other layers", "ignore:.*batch-norm has no running statistics"),
 ]
 
@@ -277,6 +278,23 @@ def test_double_precision_is_that_of_a_converted_copy(row: Row) -> None:
     assert reading.z.dtype == np.float64
     assert reading.output is not None
     assert np.allclose(reading.output, want, rtol=RELATIVE[row.double], atol=0)
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row.double == "own" and row.name not in ("own generators", "modules in a plain list")], ids=str
+)
+def test_double_precision_without_an_oracle_is_near_single_precision(row: Row) -> None:
+    """Of models that draw no random numbers."""
+    seed()
+    model = row.make()
+    optimizer = OPTIMIZERS["sgd"](model.parameters())
+    train(model, optimizer, row)
+    with probe(model) as forward:
+        single, double = forward(points(row, 6)), forward.double()(points(row, 6))
+    assert single.output is not None
+    assert double.output is not None
+    assert double.output.dtype == np.float64
+    assert np.allclose(single.output, double.output, rtol=1e-4, atol=1e-5)
 
 
 # ------------------------------------------------------------------------------------------- the rest of the product, slow

@@ -241,7 +241,7 @@ def test_the_affine_map_makes_the_pre_activation_or_there_is_none(name: str) -> 
         if call.affine is not None:
             assert call.affine.module == "fc"
             assert np.array_equal(call.affine(torch.tensor(POINTS, dtype=torch.float32)).numpy(), reading.z[:, -4:])
-    statistics = "a batch-norm has no running statistics, so values depend on which points run together"
+    statistics = "a batch-norm takes its statistics from the points, so values depend on which of them run together"
     assert (statistics in reading.gaps) == (name == "batch statistics")
 
 

@@ -526,7 +526,7 @@ class Cached(Odd):
 class LruCached(Odd):
     """``functools.lru_cache`` on a method that reads the weights, and on one that makes a table."""
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019
+    @functools.lru_cache(maxsize=1)  # noqa: B019
     def scale(self, n: int) -> torch.Tensor:
         scale: torch.Tensor = 1 + self.fc1.weight.detach().norm() * n / 8
         return scale
@@ -536,7 +536,7 @@ class LruCached(Odd):
         return torch.linspace(0, 1, n)
 
     def odd(self, h: torch.Tensor) -> Any:
-        return h * self.scale(h.shape[1]) + self.table(h.shape[1])
+        return h * self.scale(len(h)) + self.table(h.shape[1])
 
 
 @row("list", "other losses")
@@ -876,7 +876,7 @@ class Settings(Odd):
         return h
 
 
-@row("view of a buffer", "other losses")
+@row("view of a buffer", "other losses", double="own")
 class Views(Odd):
     """An attribute that is a view of a buffer: what is written to one is read from the other."""
 
@@ -884,15 +884,16 @@ class Views(Odd):
 
     def setup(self) -> None:
         self.register_buffer("flat", torch.zeros(16))
-        self.half = self.flat[:8]
-        self.half.note = torch.ones(8)  # type: ignore[attr-defined]
+        self.front: Any = self.flat[:8]
+        vars(self.front)["note"] = torch.ones(8)
 
     def odd(self, h: torch.Tensor) -> Any:
         self.flat += 0.1
-        return h * (1 + self.half) + self.half.note  # type: ignore[attr-defined]
+        note: torch.Tensor = vars(self.front)["note"]
+        return h * (1 + self.front) + note
 
 
-@row("differentiates in secret", "other losses", double="own")
+@row("differentiates in secret", double="own")
 class Secret(Odd):
     """The forward pass differentiates, and goes another way where it cannot."""
 

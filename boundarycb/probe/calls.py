@@ -183,7 +183,7 @@ class CallWatch(TorchFunctionMode):
             source = args[place]
             return Mark(Affine(self._running[-1], (Step.of(func, args, kwargs, place),)), source, source._version, len(self.calls))
         if uses_batch_statistics(func, args, kwargs):
-            self._note("a batch-norm has no running statistics, so values depend on which points run together")
+            self._note("a batch-norm takes its statistics from the points, so values depend on which of them run together")
         for place, value in enumerate(args[:2]):
             mark = self._marks.get(value)
             if mark is not None and keeps_affine(func, args, kwargs, place):

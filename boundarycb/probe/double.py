@@ -65,7 +65,7 @@ class StandIns:
             (container, key, self._copy_of(value, path))
             for path, container in reach.containers
             for key, value in _entries(container)
-            if isinstance(value, torch.Tensor) and value.dtype in _WIDE
+            if issubclass(type(value), torch.Tensor) and value.dtype in _WIDE  # a dead weak reference must not be asked
         ]
 
     def _copy_of(self, tensor: torch.Tensor, path: str) -> _Copy:

@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 T = TypeVar("T")
 
@@ -279,6 +280,7 @@ _MAKERS: list[tuple[Any, Callable[[str, Any], Holder]]] = [
     (np.random.RandomState, lambda path, value: State(path, value.get_state, value.set_state)),
     (random.Random, lambda path, value: State(path, value.getstate, value.setstate)),
     (bytearray, lambda path, value: State(path, lambda: bytes(value), lambda old: value.__setitem__(slice(None), old))),
+    (_BaseDataLoaderIter, lambda path, value: State(path, lambda: value._num_yielded, lambda _: None)),
     (types.GeneratorType, _of_generator_function),
     (np.random.BitGenerator, lambda path, value: State(path, lambda: value.state, lambda state: setattr(value, "state", state))),
     (itertools.count, lambda path, value: State(path, lambda: repr(value), lambda _: None)),

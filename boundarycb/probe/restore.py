@@ -159,9 +159,9 @@ def caches_apart(reach: Reach) -> Iterator[None]:
         for key, value in (dict.items(container) if isinstance(container, dict) else enumerate(container))
     ]
     places += [(cls, name, value) for cls in reach.classes for name, value in vars(cls).items()]
-    functions = [value for _, _, value in places if isinstance(value, types.FunctionType)]
+    functions = [value for _, _, value in places if type(value) is types.FunctionType]
     places += [(one.__globals__, name, one.__globals__.get(name)) for one in functions for name in one.__code__.co_names]
-    caches = [(owner, key, value) for owner, key, value in places if isinstance(value, functools._lru_cache_wrapper)]
+    caches = [(owner, key, value) for owner, key, value in places if type(value) is functools._lru_cache_wrapper]
     fresh = {id(cache): functools.lru_cache(**cache.cache_parameters())(cache.__wrapped__) for _, _, cache in caches}
     try:
         for owner, key, cache in caches:

@@ -40,6 +40,7 @@ def probe(model: nn.Module, conditions: Conditions = _DEFAULT) -> Iterator[Probe
     The model runs in eval mode, unless `conditions` say otherwise, and without gradients. Put back, also after an error or Ctrl-C,
     are the mode of every submodule; parameters, buffers, gradients and all other tensors, as objects and in their bytes;
     attributes, lists, dicts, sets and deques; random number generators; torch's settings. docs/no-trace.md has the table.
+    Do not train inside: a step would be put back too.
 
     Args:
         model: any module; it stays where it is (device, dtype).
