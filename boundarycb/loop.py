@@ -140,7 +140,7 @@ class Watch:
         try:
             if kind is None and self._step:
                 self._recorder.finish(self._model, self._step, self._rates)
-            if kind is None and not self._recorder.steps:
+            if kind is None and not self._recorder.steps and not self._recorder.waiting:
                 warn(self._why_nothing())
         finally:
             self._recorder.close()

@@ -123,6 +123,11 @@ class Recorder:
         self._closed = False
 
     @property
+    def waiting(self) -> bool:
+        """Whether the first sample waits for lazy modules to see their first input."""
+        return self._waiting
+
+    @property
     def finals(self) -> dict[str, float]:
         """The run in finite numbers, ready for an HParams table: ``final/<metric>``, and ``total/<metric>`` of what moved.
 
@@ -203,6 +208,8 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
+        if self._waiting:
+            warn("No sample was taken, since the model has lazy modules that have not seen an input.")
         start = time.perf_counter()
         history = self._guarded("the history", self._read_back)
         movie = None if history is None else self._guarded("the movie", partial(make_movie, history))

@@ -85,7 +85,7 @@ def _unkept(forward: Prober) -> Iterator[str]:
         yield f"hooks that are not the model's own were not run: {', '.join(forward.parked)}; `run_hooks=True` runs them"
     if forward.too_large:
         yield (
-            f"{', '.join(forward.too_large)}: too large to be kept while the model is probed; "
+            f"{', '.join(forward.too_large)}: too large to be kept while the model is probed, or not to be read; "
             "if its forward pass changes what is in there, that stays changed"
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import functools
 import gc
 import itertools
@@ -221,28 +222,171 @@ def test_a_storage_that_was_emptied(few_bytes: int, lost: tuple[str, ...], monke
     assert lost or model.kept.tolist() == [1, 1, 1]
 
 
+@dataclasses.dataclass(frozen=True)
+class Settled:
+    """An object that can be changed only on purpose."""
+
+    __slots__ = ("a", "b")
+    a: int
+    b: list[int]
+
+
 def test_slots_of_a_frozen_dataclass_are_put_back() -> None:
-    class Slotted:
-        __slots__ = ("a", "b", "c")
-
-        def __init__(self) -> None:
-            self.a, self.b = 1, [2]
-
-        def __setattr__(self, name: str, value: Any) -> None:
-            object.__setattr__(self, name, value)
-
     def act(model: Any) -> None:
-        model.kept.a += 1
+        object.__setattr__(model.kept, "a", model.kept.a + 1)
         model.kept.b.append(3)
-        model.kept.c = 4
 
-    model: Any = Does(act, kept=Slotted())
+    model: Any = Does(act, kept=Settled(1, [2]))
     run(model)
-    assert (model.kept.a, model.kept.b, hasattr(model.kept, "c")) == (1, [2], False)
-    del model.kept.b
-    model.act = lambda m: setattr(m.kept, "b", 1)
+    assert (model.kept.a, model.kept.b) == (1, [2])
+    object.__delattr__(model.kept, "b")
+    model.act = lambda m: object.__setattr__(m.kept, "b", 1)
     run(model)
     assert not hasattr(model.kept, "b")
+
+
+def test_what_a_class_is_given_is_taken_away() -> None:
+    class Marked(Does):
+        marks = 0
+
+    def act(model: Any) -> None:
+        Marked.marks += 1
+        Marked.fresh = 1  # type: ignore[attr-defined]
+
+    assert run(Marked(act)).lost == ()
+    assert Marked.marks == 0
+    assert not hasattr(Marked, "fresh")
+
+
+def test_a_trainer_is_not_the_models() -> None:
+    import lightning.pytorch as pl
+
+    class Mine(pl.Trainer):
+        pass
+
+    class Module(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.trainer.note.append(1)  # type: ignore[attr-defined]
+            return torch.relu(self.fc(x))
+
+    module = Module()
+    trainer: Any = Mine(logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    module.trainer, trainer.note = trainer, []
+    run(module)
+    assert len(trainer.note) == 2
+
+
+SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "grad mode": (torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
+    "default dtype": (torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
+    "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda: torch.set_autocast_enabled("cpu", True)),
+    "autocast dtype": (lambda: torch.get_autocast_dtype("cpu"), lambda: torch.set_autocast_dtype("cpu", torch.float16)),
+    "autocast cache": (torch.is_autocast_cache_enabled, lambda: torch.set_autocast_cache_enabled(True)),
+    "deterministic": (torch.are_deterministic_algorithms_enabled, lambda: torch.use_deterministic_algorithms(True)),
+    "anomaly": (torch.is_anomaly_enabled, lambda: torch.autograd.set_detect_anomaly(True)),
+    "matmul": (torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
+    "numpy": (np.geterr, lambda: np.seterr(all="raise")),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.filterwarnings("ignore:Anomaly Detection has been enabled:UserWarning")
+def test_settings_are_put_back(name: str) -> None:
+    get, change = SETTINGS[name]
+    before = get()
+    assert run(Does(lambda _: change())).lost == ()
+    assert get() == before
+
+
+def test_sixteen_megabytes_are_copied_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 200)
+    model: Any = Does(lambda m: None, kept=[torch.zeros(20), torch.zeros(20), torch.zeros(20)])
+    with probe(model) as forward:
+        kept: Any = forward._session.kept
+        sizes = [one.size for one in kept._tensors._bytes.values() if one.saved]
+    assert sorted(sizes) == [16, 32, 80]  # bias, weight, and one of the three
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda m: torch._foreach_mul_([m.kept, m.more], 2.0),
+        lambda m: torch.add(m.kept, 1.0, out=m.kept),
+        lambda m: m.kept.unsqueeze(0).zero_(),
+    ],
+    ids=["many at once", "out", "through a view"],
+)
+def test_every_way_to_write_is_seen_coming(act: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+    model: Any = Does(act, kept=torch.ones(4), more=torch.ones(4))
+    assert run(model).lost == ()
+    assert (model.kept.tolist(), model.more.tolist()) == ([1] * 4, [1] * 4)
+
+
+def test_the_traces_weights_are_those_of_the_pass() -> None:
+    """They are written to in it, and put back after it."""
+    model: Any = nn.Sequential(nn.Linear(2, 4), nn.ReLU())
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        model[0].weight.data.mul_(3)
+        result: torch.Tensor = torch.relu(model[0](x))
+        return result
+
+    model.forward = forward
+    with probe(model) as prober:
+        (one,) = prober.trace(POINTS, {"0"})
+        assert one.replay is not None
+        assert torch.equal(one.replay(one.replay.source), one.z)
+
+
+def test_an_output_that_is_the_models_own_is_read_before_it_is_put_back() -> None:
+    class Returns(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.out = nn.Linear(2, 1), torch.zeros(20, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.out.copy_(torch.relu(self.fc(x)) + 1)
+            return self.out
+
+    model = Returns()
+    with probe(model) as forward:
+        output = forward(POINTS).output
+    assert output is not None
+    assert (output >= 1).all()
+    assert model.out.abs().sum() == 0
+
+
+def test_double_precision_reaches_everything() -> None:
+    """What a pass makes in single precision by itself; what it writes to a copy, or puts in its place, is of that pass alone."""
+    secret = torch.full((4,), 1 / 3)
+
+    class Narrows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.scale = nn.Linear(2, 4), nn.Parameter(torch.ones(4), requires_grad=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            assert not self.scale.requires_grad
+            self.scale.data = self.scale.data * 0.5
+            self.fc.weight.mul_(2)
+            h = self.fc(x.float()).to(torch.float32) * secret * self.scale
+            h = h + torch.zeros(4, dtype=torch.float32) + torch.rand(4, dtype=torch.float32) * 0
+            return torch.relu(torch.add(h, 1e-9, out=torch.empty_like(h)))
+
+    model = Narrows()
+    with probe(model) as forward:
+        double = forward.double()
+        first, second = double(POINTS), double(POINTS)
+    weight, bias = (part.detach().double().numpy() for part in (model.fc.weight, model.fc.bias))
+    want = (POINTS @ (2 * weight).T + bias) * secret.double().numpy() * 0.5 + 1e-9
+    assert np.allclose(first.z, want, rtol=1e-12, atol=1e-14)
+    assert np.array_equal(first.z, second.z)
+    assert model.scale.dtype == torch.float32
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of MaskedTensors:UserWarning")
@@ -284,10 +428,20 @@ def test_classes_are_put_back_with_what_they_hold() -> None:
     assert Holds.shared.running_mean.tolist() == [0, 0, 0, 0]
 
 
-def test_a_tensor_that_is_cut_from_its_graph_is_told() -> None:
-    model: Any = Does(lambda m: m.state.detach_())
+def test_tensors_stay_in_the_users_graph_and_out_of_ours() -> None:
+    def act(model: Any) -> None:
+        model.state.detach_()
+        model.secret[0].detach_()
+        with torch.enable_grad():
+            model.ema.mul_(2).add_(model.fc.bias)
+
+    model: Any = Does(act, ema=torch.ones(4))
     model.state = model.fc(torch.ones(1, 2))
-    assert run(model).lost == ("state",)
+    graph, secret = model.state.grad_fn, model.state * 2
+    model.secret = (secret,)  # where nothing can be put in its place
+    assert run(model).lost == ("secret[0]",)
+    assert model.state.grad_fn is graph
+    assert (model.ema.is_leaf, model.ema.requires_grad, model.ema.tolist()) == (True, False, [1] * 4)
 
 
 def test_a_cache_of_weights_around_us_is_not_filled_without_gradients() -> None:
@@ -718,23 +872,41 @@ def test_an_iterator_that_moved_is_told(make: Callable[[], Any]) -> None:
 
 def test_an_object_that_refuses_is_told_and_keeps_nothing_else_from_its_place() -> None:
     class Refuses:
-        __slots__ = ("value",)
+        __slots__ = ("secret", "value")
+
+        def __init__(self) -> None:
+            object.__setattr__(self, "value", [1])
 
         def __setattr__(self, name: str, value: Any) -> None:
             raise AttributeError(name)
 
-    class Grows(list[int]):
-        def __len__(self) -> int:
-            return super().__len__() + 100 * (super().__len__() == 1)
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError(name)
+
+    class Iterates(Iterator[int]):
+        """An iterator that can be asked how far it is no more than once."""
+
+        def __init__(self) -> None:
+            self.asked = 0
+
+        def __next__(self) -> int:
+            return 1
+
+        def __length_hint__(self) -> int:
+            self.asked += 1
+            if self.asked > 1:
+                raise OSError
+            return 1
 
     def act(model: Any) -> None:
         model.first.append(1)
-        model.grows.append(1)
         model.last.append(1)
 
-    model: Any = Does(act, first=[], grows=Grows([0]), last=[], refuses=Refuses())
-    run(model)
+    model: Any = Does(act, first=[], iterates=Iterates(), last=[], refuses=Refuses())
+    forward = run(model)
     assert (model.first, model.last) == ([], [])
+    assert forward.lost == ("iterates",)
+    assert forward.too_large == ("refuses",)
 
 
 # ---------------------------------------------------------------------------------------------------------------- verify
@@ -876,6 +1048,23 @@ def test_ctrl_c_while_all_is_put_back_waits_until_it_is(monkeypatch: pytest.Monk
     assert all(module.training for module in model.modules())
     assert not model.fc._forward_hooks
     assert signal.getsignal(signal.SIGINT) is handler
+
+
+def test_sigterm_waits_too() -> None:
+    from boundarycb.probe.restore import SignalsHeld
+
+    arrived: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: arrived.append(number))
+    try:
+        with SignalsHeld() as signals:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert arrived == []
+            signals.release()
+            assert arrived == [signal.SIGTERM]
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert len(arrived) == 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_another_thread_may_probe() -> None:

@@ -413,6 +413,22 @@ class Touches(Odd):
         return h
 
 
+@row("buffer written to with gradients", "other losses", double="own")
+class Attaches(Odd):
+    """A buffer that becomes a part of the graph at every call, and is cut from it at the next."""
+
+    ema: torch.Tensor
+
+    def setup(self) -> None:
+        self.register_buffer("ema", torch.ones(8))
+
+    def odd(self, h: torch.Tensor) -> Any:
+        self.ema.detach_()
+        with torch.enable_grad():
+            self.ema.mul_(0.9).add_(self.fc1.bias * 0.1)
+        return h * self.ema
+
+
 @row("teacher", "other state", double="nearly")
 class Teacher(Odd):
     """A second network that follows the first, updated in forward and kept out of sight in a tuple."""
@@ -820,9 +836,9 @@ class Hooked(Odd):
     """Forward hooks that count calls and collect activations into a list of the user's."""
 
     def setup(self) -> None:
-        self.collected: Any = types.SimpleNamespace(log=Log())
-        self.fc1.register_forward_hook(self.collected.log.keep)
-        self.fc2.register_forward_pre_hook(self.collected.log.count)
+        log = Log()
+        self.fc1.register_forward_hook(log.keep)
+        self.fc2.register_forward_pre_hook(log.count)
 
 
 class Log:

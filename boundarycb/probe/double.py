@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from boundarycb.probe.holders import put_at
 from boundarycb.probe.reach import Reach
 from boundarycb.probe.tensors import storages_of, version_of
 
@@ -38,13 +39,15 @@ class _Copy:
 
     original: torch.Tensor
     copy: torch.Tensor
+    alias: torch.Tensor
     version: int = 0
 
     def refresh(self) -> None:
-        if version_of(self.copy) != self.version:
-            with torch.no_grad():
-                self.copy.copy_(self.original)
-            self.version = version_of(self.copy)
+        if storages_of(self.copy) and self.copy.data_ptr() != self.alias.data_ptr():
+            self.copy.data = self.alias
+        if version_of(self.alias) != self.version:
+            self.alias.copy_(self.original)
+            self.version = version_of(self.alias)
 
 
 class StandIns:
@@ -80,7 +83,7 @@ class StandIns:
             if isinstance(tensor, nn.Parameter):
                 copy = nn.Parameter(copy, requires_grad=tensor.requires_grad)
             vars(copy).update(vars(tensor))
-            self._copies[id(tensor)] = _Copy(tensor, copy, version_of(copy))
+            self._copies[id(tensor)] = _Copy(tensor, copy, copy.detach(), version_of(copy))
         return self._copies[id(tensor)]
 
     def _wide(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -106,14 +109,14 @@ class StandIns:
         try:
             torch.set_default_dtype(torch.float64)
             for container, key, one in self._places:
-                _set(container, key, one.copy)
+                put_at(container, key, one.copy)
             with _InDouble():
                 yield
         finally:
             torch.set_default_dtype(default)
             for container, key, one in self._places:
                 if _holds(container, key, one.copy):  # what a forward pass put in its place is put back with all that it changed
-                    _set(container, key, one.original)
+                    put_at(container, key, one.original)
 
 
 class _InDouble(TorchFunctionMode):
@@ -146,11 +149,6 @@ def _widened(value: Any, *, tensors: bool) -> Any:
 
 def _entries(container: Any) -> Iterable[tuple[Any, Any]]:
     return list(dict.items(container)) if isinstance(container, dict) else enumerate(container)
-
-
-def _set(container: Any, key: Any, value: Any) -> None:
-    kind: Any = next(kind for kind in (dict, list, deque) if isinstance(container, kind))
-    kind.__setitem__(container, key, value)
 
 
 def _holds(container: Any, key: Any, value: Any) -> bool:

@@ -238,6 +238,15 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+def put_at(container: Any, key: Any, value: Any) -> None:
+    """Put `value` at `key` of a dict, a list or a deque, or in a class; a subclass's own methods are passed by."""
+    if isinstance(container, type):
+        type.__setattr__(container, key, value)
+        return
+    kind: Any = next(kind for kind in (dict, list, deque) if isinstance(container, kind))
+    kind.__setitem__(container, key, value)
+
+
 def maker_of(value: Any) -> Callable[[str, Any], Holder] | None:
     """Return what makes a holder of `value` where it is a generator of random numbers, an iterator or a bytearray; else None."""
     if isinstance(value, random.SystemRandom):
@@ -297,5 +306,12 @@ def of_array(path: str, value: NDArray[Any]) -> Holder:
 
 
 def paths(holders: Iterable[Holder]) -> tuple[str, ...]:
-    """Return where the holders are that are different now."""
-    return tuple(holder.path for holder in holders if holder.changed())
+    """Return where the holders are that are different now, or do not tell."""
+    return tuple(holder.path for holder in holders if _changed(holder))
+
+
+def _changed(holder: Holder) -> bool:
+    try:
+        return holder.changed()
+    except Exception:  # noqa: BLE001 - a user's object that does not want to be read
+        return True

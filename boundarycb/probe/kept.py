@@ -42,18 +42,19 @@ class Kept:
     def put_back(self) -> None:
         """Make everything what it was. What cannot be is added to `lost`, and does not keep the rest from it."""
         lost = list(self._tensors.put_back())
-        for holder in self._holders:
-            if holder.changed() and not _put_back(holder):
-                lost.append(holder.path)
+        lost += [holder.path for holder in self._holders if not _put_back(holder)]
         self.lost = _once((*self.lost, *lost))
 
 
 def _put_back(holder: Holder) -> bool:
+    """Return whether it is, in the end, what it was."""
     try:
+        if not holder.changed():
+            return True
         holder.put_back()
+        return not holder.changed()
     except Exception:  # noqa: BLE001 - a user's object that refuses; what else is to be put back shall be
         return False
-    return not holder.changed()
 
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:

@@ -97,6 +97,12 @@ class Reach:
     def __contains__(self, value: object) -> bool:
         return id(value) in self._seen
 
+    def places(self) -> Iterator[tuple[Any, Any, Any]]:
+        """Yield every place whose object can be replaced by another, for a while: (container, key, what is there)."""
+        for _, container in self.containers:
+            entries = dict.items(container) if isinstance(container, dict) else enumerate(container)
+            yield from [(container, key, value) for key, value in entries]
+
     def hold(self) -> list[Holder]:
         """Return the holders of everything but tensors, as it is now."""
         return [make(path, value) for path, value, make in self._objects]
@@ -112,7 +118,11 @@ class Reach:
             self._todo += self._foreign.values()
             self._foreign.clear()
             while self._todo:
-                self._visit(*self._todo.pop())
+                path, value = self._todo.pop()
+                try:
+                    self._visit(path, value)
+                except Exception:  # noqa: BLE001 - an object that does not want to be read
+                    self.too_large[path] = None
 
     def _visit(self, path: str, value: Any) -> None:
         kind = type(value)

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from boundarycb.probe.holders import Holder, State
+from boundarycb.probe.holders import Holder, State, put_at
 from boundarycb.probe.reach import Reach
 
 # -------------------------------------------------------------------------------------------------------- random numbers
@@ -134,17 +134,39 @@ def autocast_cache_off() -> Iterator[None]:
 def eval_mode(model: nn.Module) -> Iterator[None]:
     """Switch every submodule to eval mode and back to the mode that it, itself, had.
 
-    The flag is set directly: ``model.eval()`` would run a user's own ``train()`` override, and ``model.train(mode)`` at the
-    end would thaw submodules that the user froze on purpose (a batch-norm in eval mode).
+    The flag is set directly, past a user's ``__setattr__`` too: ``model.eval()`` would run a user's own ``train()`` override, and
+    ``model.train(mode)`` at the end would thaw submodules that the user froze on purpose (a batch-norm in eval mode).
     """
     modes = [(module, module.training) for module in model.modules() if hasattr(module, "training")]  # frozen scripts have none
     try:
         for module, _ in modes:
-            module.training = False
+            _set_mode(module, training=False)
         yield
     finally:
         for module, training in modes:
-            module.training = training
+            _set_mode(module, training=training)
+
+
+def _set_mode(module: nn.Module, *, training: bool) -> None:
+    if "training" in vars(module):
+        vars(module)["training"] = training
+    else:
+        module.training = training  # of a ScriptModule
+
+
+@contextmanager
+def graphs_apart(reach: Reach) -> Iterator[None]:
+    """Let a tensor without a graph stand in, with the same bytes, for each that is part of the user's: it could be cut off."""
+    places = [place for place in reach.places() if issubclass(type(place[2]), torch.Tensor) and place[2].grad_fn is not None]
+    aliases = {id(tensor): tensor.detach() for _, _, tensor in places}
+    try:
+        for container, key, tensor in places:
+            vars(aliases[id(tensor)]).update(vars(tensor))
+            put_at(container, key, aliases[id(tensor)])
+        yield
+    finally:
+        for container, key, tensor in places:
+            put_at(container, key, tensor)
 
 
 @contextmanager
@@ -153,11 +175,7 @@ def caches_apart(reach: Reach) -> Iterator[None]:
 
     What a forward pass of ours computes without gradients, or in double precision, must not be found there by one of the user's.
     """
-    places: list[tuple[Any, Any, Any]] = [
-        (container, key, value)
-        for _, container in reach.containers
-        for key, value in (dict.items(container) if isinstance(container, dict) else enumerate(container))
-    ]
+    places = list(reach.places())
     places += [(cls, name, value) for cls in reach.classes for name, value in vars(cls).items()]
     functions = [value for _, _, value in places if type(value) is types.FunctionType]
     places += [(one.__globals__, name, one.__globals__.get(name)) for one in functions for name in one.__code__.co_names]
@@ -165,18 +183,11 @@ def caches_apart(reach: Reach) -> Iterator[None]:
     fresh = {id(cache): functools.lru_cache(**cache.cache_parameters())(cache.__wrapped__) for _, _, cache in caches}
     try:
         for owner, key, cache in caches:
-            _bind(owner, key, fresh[id(cache)])
+            put_at(owner, key, fresh[id(cache)])
         yield
     finally:
         for owner, key, cache in caches:
-            _bind(owner, key, cache)
-
-
-def _bind(owner: Any, key: Any, value: Any) -> None:
-    if isinstance(owner, type):
-        type.__setattr__(owner, key, value)
-    else:
-        owner[key] = value
+            put_at(owner, key, cache)
 
 
 @contextmanager

@@ -26,7 +26,15 @@ from torch.nn.parameter import is_lazy
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.prober import Prober, Session, home_of
 from boundarycb.probe.reach import Reach
-from boundarycb.probe.restore import SignalsHeld, autocast_cache_off, caches_apart, eval_mode, logging_silenced, weight_cache_off
+from boundarycb.probe.restore import (
+    SignalsHeld,
+    autocast_cache_off,
+    caches_apart,
+    eval_mode,
+    graphs_apart,
+    logging_silenced,
+    weight_cache_off,
+)
 from boundarycb.probe.userhooks import parked
 from boundarycb.probe.verify import Portrait, Verdict
 
@@ -80,6 +88,7 @@ def _enter(scope: ExitStack, session: Session) -> None:
         session.parked = scope.enter_context(parked(session.reach))
     scope.enter_context(logging_silenced(session.reach))
     scope.enter_context(caches_apart(session.reach))
+    scope.enter_context(graphs_apart(session.reach))
     scope.enter_context(_eager())
     session.running = scope.enter_context(_running_module(session.model))
     scope.callback(session.open().put_back)

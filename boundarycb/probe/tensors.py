@@ -8,7 +8,7 @@ what the forward pass changes, and not for the model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +127,7 @@ def _written_arguments(func: Any) -> tuple[int | str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Kept:
+class _KeptTensor:
     """A tensor, and what it was.
 
     Args:
@@ -178,6 +178,8 @@ class _Kept:
         one = self.tensor
         if self.moved():
             one.data = self.alias
+        if one.grad_fn is not None and self.graph is None:
+            one.detach_()  # from a graph of ours, which wrote to it
         for kind, hooks in hooks_of(one).items():
             if hooks != self.hooks[kind]:
                 getattr(one, kind).clear()
@@ -205,14 +207,14 @@ class KeptTensors:
                 one.save()
                 left -= one.size
 
-    def _keep(self, path: str, tensor: torch.Tensor) -> _Kept:
+    def _keep(self, path: str, tensor: torch.Tensor) -> _KeptTensor:
         storages = storages_of(tensor)
         for storage in storages:
             if storage._cdata not in self._bytes:
                 self._bytes[storage._cdata] = _Bytes(storage)
         keys = tuple(storage._cdata for storage in storages)
         grad = tensor.grad if tensor.is_leaf else None
-        return _Kept(
+        return _KeptTensor(
             path=path,
             tensor=tensor,
             alias=tensor.detach(),
@@ -248,16 +250,15 @@ class KeptTensors:
         for one in self._tensors:
             held = [self._bytes[key] for key in one.bytes]
             unseen = version_of(one.tensor) != one.version and not any(part.saved for part in held)
-            cut = one.tensor.grad_fn is not one.graph  # from its graph, by detach_()
-            if (unseen and not one.tensor.is_meta) or cut or any(part.resized and not part.saved for part in held):
+            if (unseen and not one.tensor.is_meta) or any(part.resized and not part.saved for part in held):
                 lost.append(one.path)
         for part in self._bytes.values():
             if part.changed():
                 part.put_back()
         for one in self._tensors:
-            try:
+            with suppress(Exception):  # a subclass may not take it; what else is to be put back shall be
                 one.put_back()
-            except Exception:  # noqa: BLE001 - a subclass that does not take it; what else is to be put back shall be
+            if one.moved() or one.graded():
                 lost.append(one.path)
             if version_of(one.tensor) != one.version and one.path not in lost:
                 _set_version(one.tensor, one.version)

@@ -11,7 +11,6 @@ import dis
 import functools
 import inspect
 import types
-from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -66,7 +65,8 @@ def backward_parked(reach: Reach) -> Iterator[None]:
             holder.put_back()
 
 
-_PLAIN = (int, float, complex, str, bytes, type(None), type, torch.dtype, torch.device, types.ModuleType)
+_PLAIN = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device)
+_CODE = (type, types.ModuleType, types.BuiltinFunctionType)
 
 
 def _is_the_models(hook: Any, reach: Reach) -> bool:
@@ -96,21 +96,19 @@ def _things(values: Iterable[Any], depth: int = 3) -> Iterator[Any]:
             yield value.__self__
         elif isinstance(value, types.FunctionType):
             yield from _things(_taken_along(value), depth - 1) if depth else ()
-        elif not isinstance(value, _PLAIN):
+        elif not isinstance(value, (*_PLAIN, *_CODE)):
             yield value
 
 
 def _taken_along(function: types.FunctionType) -> Iterator[Any]:
-    """Yield what a function works on: what it closes over, its defaults, containers and functions of its module that it names."""
+    """Yield what a function works on: what it closes over, its defaults, and what it names of its module."""
     code = function.__code__
     if any(step.opname == "STORE_DEREF" and step.argval in code.co_freevars for step in dis.get_instructions(code)):
         yield object()  # a variable around it that it counts up, say: no thing of the model's
     yield from (cell.cell_contents for cell in function.__closure__ or () if _filled(cell))
     yield from function.__defaults__ or ()
-    for name in code.co_names:
-        value = function.__globals__.get(name)
-        if isinstance(value, (list, dict, set, deque, types.FunctionType)):
-            yield value
+    names = {step.argval for step in dis.get_instructions(code) if step.opname == "LOAD_GLOBAL"}
+    yield from (function.__globals__.get(name) for name in sorted(names))
 
 
 def _filled(cell: Any) -> bool:
