@@ -953,6 +953,24 @@ def test_verify_finds_nothing_in_a_plain_model(tmp_path: Path) -> None:
     recorder.close()
 
 
+def test_verify_sees_what_objects_hold(tmp_path: Path) -> None:
+    def act(model: Any) -> None:
+        model.bytes[0] += 1
+        torch.rand(1, generator=model.one)
+        model.two.random()
+        model.three.rand()
+        model.four.random()
+        model.five.random_raw()
+        model.tensor.data.mul_(2)
+
+    model: Any = Does(act, bytes=bytearray(2), one=torch.Generator(), two=np.random.default_rng(1), three=np.random.RandomState(1))
+    model.four, model.five, model.tensor = random.Random(1), np.random.PCG64(1), torch.ones(2)
+    recorder = Recorder(tmp_path, SQUARE, verify=True, **SMALL)
+    with pytest.warns(BoundaryWarning, match="changes bytes, five, four, one, tensor, three, two; all of it is put back"):
+        recorder.record(model, 0)
+    recorder.close()
+
+
 def test_verify_sees_further_than_what_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def act(model: Any) -> None:
         global STEP

@@ -7,8 +7,8 @@ forward pass makes in a narrower format (``x.float()``, ``torch.zeros(…, dtype
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -66,8 +66,7 @@ class StandIns:
         self._users = Counter((storage._cdata, one.dtype) for _, one in reach.tensors for storage in storages_of(one))
         self._places = [
             (container, key, self._copy_of(value, path))
-            for path, container in reach.containers
-            for key, value in _entries(container)
+            for path, container, key, value in reach.places()
             if issubclass(type(value), torch.Tensor) and value.dtype in _WIDE  # a dead weak reference must not be asked
         ]
 
@@ -145,10 +144,6 @@ def _widened(value: Any, *, tensors: bool) -> Any:
     if type(value) is dict:
         return {name: _widened(part, tensors=tensors) for name, part in value.items()}
     return value
-
-
-def _entries(container: Any) -> Iterable[tuple[Any, Any]]:
-    return list(dict.items(container)) if isinstance(container, dict) else enumerate(container)
 
 
 def _holds(container: Any, key: Any, value: Any) -> bool:

@@ -97,11 +97,11 @@ class Reach:
     def __contains__(self, value: object) -> bool:
         return id(value) in self._seen
 
-    def places(self) -> Iterator[tuple[Any, Any, Any]]:
-        """Yield every place whose object can be replaced by another, for a while: (container, key, what is there)."""
-        for _, container in self.containers:
+    def places(self) -> Iterator[tuple[str, Any, Any, Any]]:
+        """Yield every place whose object can be replaced by another, for a while: (path, container, key, what is there)."""
+        for path, container in self.containers:
             entries = dict.items(container) if isinstance(container, dict) else enumerate(container)
-            yield from [(container, key, value) for key, value in entries]
+            yield from [(path, container, key, value) for key, value in entries]
 
     def hold(self) -> list[Holder]:
         """Return the holders of everything but tensors, as it is now."""

@@ -157,7 +157,8 @@ def _set_mode(module: nn.Module, *, training: bool) -> None:
 @contextmanager
 def graphs_apart(reach: Reach) -> Iterator[None]:
     """Let a tensor without a graph stand in, with the same bytes, for each that is part of the user's: it could be cut off."""
-    places = [place for place in reach.places() if issubclass(type(place[2]), torch.Tensor) and place[2].grad_fn is not None]
+    tensors = [place[1:] for place in reach.places() if issubclass(type(place[3]), torch.Tensor)]
+    places = [place for place in tensors if place[2].grad_fn is not None]
     aliases = {id(tensor): tensor.detach() for _, _, tensor in places}
     try:
         for container, key, tensor in places:
@@ -175,7 +176,7 @@ def caches_apart(reach: Reach) -> Iterator[None]:
 
     What a forward pass of ours computes without gradients, or in double precision, must not be found there by one of the user's.
     """
-    places = list(reach.places())
+    places = [place[1:] for place in reach.places()]
     places += [(cls, name, value) for cls in reach.classes for name, value in vars(cls).items()]
     functions = [value for _, _, value in places if type(value) is types.FunctionType]
     places += [(one.__globals__, name, one.__globals__.get(name)) for one in functions for name in one.__code__.co_names]

@@ -8,6 +8,7 @@ functions close over, and the globals that methods name.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import types
 from collections import deque
@@ -20,30 +21,10 @@ import torch
 from torch import nn
 
 _ENOUGH = 2_000_000  # values; a model that has more around it has a data set there
-_CLOSED = {
-    "torch",
-    "lightning",
-    "pytorch_lightning",
-    "lightning_fabric",
-    "boundarycb",
-    "tensorboard",
-    "wandb",
-    "mlflow",
-    "matplotlib",
-}
-_CLOSED |= {
-    "threading",
-    "logging",
-    "queue",
-    "concurrent",
-    "asyncio",
-    "multiprocessing",
-    "builtins",
-    "weakref",
-    "_weakref",
-    "io",
-    "_io",
-}
+_CLOSED = frozenset(
+    "torch lightning pytorch_lightning lightning_fabric boundarycb tensorboard wandb mlflow matplotlib threading logging queue "  # noqa: SIM905
+    "concurrent asyncio multiprocessing builtins weakref _weakref io _io".split()
+)
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), torch.dtype, torch.device, range, slice)
 
 
@@ -101,6 +82,8 @@ class Portrait:
                 self._todo.append((f"{path}.grad", value.grad))
         elif isinstance(value, np.ndarray):
             self._put(path, (id(value), value.dtype, value.shape, _hashed(value.tobytes()) if not value.dtype.hasobject else 0))
+        elif (state := _state(value)) is not None:
+            self._put(path, (id(value), _hashed(state)))
         elif isinstance(value, (dict, list, tuple, set, frozenset, deque)):
             self._container(path, value)
         elif isinstance(value, types.FunctionType):
@@ -158,8 +141,25 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
         for name in (slots,) if isinstance(slots, str) else slots:
             if hasattr(value, name) and not name.startswith("__"):
                 yield name, getattr(value, name)
-    if hasattr(value, "__next__"):
-        yield "state", repr(value)
+
+
+def _state(value: Any) -> bytes | None:
+    """Return the state of a generator of random numbers, of bytes or of an iterator that shows how far it is; else None."""
+    if isinstance(value, torch.Generator):
+        return value.get_state().numpy().tobytes()
+    if isinstance(value, (np.random.Generator, np.random.BitGenerator)):
+        bits: Any = getattr(value, "bit_generator", value)
+        return repr(bits.state).encode()
+    if isinstance(value, np.random.RandomState):
+        return repr(value.get_state(legacy=False)).encode()
+    if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
+        return repr(value.getstate()).encode()
+    if isinstance(value, bytearray):
+        return bytes(value)
+    if isinstance(value, itertools.count):
+        return repr(value).encode()
+    hint = getattr(type(value), "__length_hint__", None)
+    return None if hint is None else repr(hint(value)).encode()
 
 
 def _of_tensor(tensor: torch.Tensor) -> tuple[Any, ...]:
