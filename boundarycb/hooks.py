@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from boundarycb.engines.bands import checked_resolution
-from boundarycb.probe import Conditions, random_state_kept
+from boundarycb.keep import random_state_kept
+from boundarycb.probe import Conditions
 from boundarycb.recorder import Recorder, checked_name, checked_slice, learning_rates
 from boundarycb.render.pictures import checked_size
 from boundarycb.schedule import ScheduleLike, resolve

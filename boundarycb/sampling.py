@@ -14,7 +14,8 @@ from boundarycb.engines import grid
 from boundarycb.engines.bands import batches, centres, sweep
 from boundarycb.engines.masks import MaskReader
 from boundarycb.engines.straight import planes
-from boundarycb.probe import MAX_UNITS, Budget, Conditions, Prober, Trace, Verdict, compare, joined, probe
+from boundarycb.keep import Verdict
+from boundarycb.probe import MAX_UNITS, Budget, Conditions, Prober, Trace, compare, joined, probe
 from boundarycb.render import draw_overlay
 from boundarycb.types import Boundaries, Capture, Floats, Layer, Mode, Moves, Picture, Slice, Snapshot, warn
 

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "boundarycb"
 # Modules of one layer are siblings: none imports another. A package is one module here; its own files may use each other.
 LAYERS = [
     {"types", "schedule"},
-    {"wire"},
+    {"wire", "keep"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
     {"sampling", "sinks", "report", "measuring"},
     {"recorder"},
@@ -20,7 +20,7 @@ LAYERS = [
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-TORCH = {"probe", "sampling", "recorder", "loop"}
+TORCH = {"keep", "probe", "sampling", "recorder", "loop"}
 LIGHTNING = {"lightning", "pytorch_lightning", "both_lightnings"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
 

@@ -122,7 +122,7 @@ def run(way: Callable[[Any, Any], Any], backend: Any, directory: Path | None) ->
 def test_training_and_its_graphs_are_the_same(
     way: Callable[[Any, Any], Any], few_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", few_bytes)
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
     bare, probed = Graphs(), Graphs()
     want = run(way, bare, None)
     torch._dynamo.reset()

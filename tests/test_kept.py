@@ -27,8 +27,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from boundarycb import Recorder, capture, load, overlay, slices, watch
+from boundarycb.keep.reach import Reach
 from boundarycb.probe import Conditions, Prober, probe
-from boundarycb.probe.reach import Reach
 from boundarycb.types import BoundaryWarning
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -197,7 +197,7 @@ def parts_of(model: Any) -> dict[str, int]:
     "ignore:Sparse CSR tensor support:UserWarning", "ignore:.*quantiz:UserWarning", "ignore::DeprecationWarning"
 )
 def test_it_is_put_back(name: str, few_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", few_bytes)
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
     act, make = CHANGES[name]
     kept = make()
     model = Does(act, kept=kept)
@@ -215,7 +215,7 @@ def test_it_is_put_back(name: str, few_bytes: int, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("few_bytes", "lost"), [(2**24, ()), (0, ("kept",))], ids=["copied", "guarded"])
 def test_a_storage_that_was_emptied(few_bytes: int, lost: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """As sharding does it. No operation tells that it happens, so the bytes are gone unless they were copied before."""
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", few_bytes)
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
     model: Any = Does(lambda m: m.kept.untyped_storage().resize_(0), kept=torch.ones(3))
     assert run(model).lost == lost
     assert model.kept.untyped_storage().nbytes() == 12
@@ -303,7 +303,7 @@ def test_settings_are_put_back(name: str) -> None:
 
 
 def test_sixteen_megabytes_are_copied_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 200)
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", 200)
     model: Any = Does(lambda m: None, kept=[torch.zeros(20), torch.zeros(20), torch.zeros(20)])
     with probe(model) as forward:
         kept: Any = forward._session.kept
@@ -321,7 +321,7 @@ def test_sixteen_megabytes_are_copied_in_all(monkeypatch: pytest.MonkeyPatch) ->
     ids=["many at once", "out", "through a view"],
 )
 def test_every_way_to_write_is_seen_coming(act: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", 0)
     model: Any = Does(act, kept=torch.ones(4), more=torch.ones(4))
     assert run(model).lost == ()
     assert (model.kept.tolist(), model.more.tolist()) == ([1] * 4, [1] * 4)
@@ -541,8 +541,8 @@ def test_circles_end() -> None:
 
 
 def test_what_is_too_large_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boundarycb.probe.reach.MOST_VALUES", 200)
-    monkeypatch.setattr("boundarycb.probe.reach.MOST_BYTES", 100)
+    monkeypatch.setattr("boundarycb.keep.reach.MOST_VALUES", 200)
+    monkeypatch.setattr("boundarycb.keep.reach.MOST_BYTES", 100)
     model: Any = Does(lambda m: m.small.append(1), large=list(range(1000)), small=[1], array=np.zeros(50))
     assert sorted(run(model).too_large) == ["array", "large"]
     assert model.small == [1]
@@ -637,7 +637,7 @@ def test_as_is_leaves_every_mode_and_moves_nothing(tmp_path: Path) -> None:
 
 def test_batch_statistics_as_they_are_leave_the_running_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     for few_bytes in (2**24, 0):
-        monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", few_bytes)
+        monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
         model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU())
         before = {name: value.clone() for name, value in model.state_dict().items()}
         versions = [value._version for value in model.state_dict().values()]
@@ -825,7 +825,7 @@ def behind_the_back(model: Any) -> None:
 
 
 def test_a_loss_is_told_once_with_its_name_and_sampling_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", 0)
     model = Does(behind_the_back)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     words = (
@@ -982,7 +982,7 @@ def test_verify_sees_further_than_what_is_put_back(tmp_path: Path, monkeypatch: 
     outside: list[int] = []
     foreign = type("Foreign", (), {"__module__": "elsewhere"})()
     foreign.values = []
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", 0)
     recorder = Recorder(tmp_path, SQUARE, verify=True, **SMALL)
     with pytest.raises(RuntimeError) as raised:
         recorder.record(Does(act, foreign=foreign), 0)
@@ -1041,7 +1041,7 @@ def test_whatever_ends_a_pass_all_is_put_back(act: Callable[[Any], Any], error: 
 
 
 def test_ctrl_c_while_all_is_put_back_waits_until_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    from boundarycb.probe.kept import Kept
+    from boundarycb.keep.kept import Kept
 
     model: Any = Does(lambda m: m.items.append(1), items=[])
     handler = signal.getsignal(signal.SIGINT)
@@ -1069,7 +1069,7 @@ def test_ctrl_c_while_all_is_put_back_waits_until_it_is(monkeypatch: pytest.Monk
 
 
 def test_sigterm_waits_too() -> None:
-    from boundarycb.probe.restore import SignalsHeld
+    from boundarycb.keep.restore import SignalsHeld
 
     arrived: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: arrived.append(number))
@@ -1193,7 +1193,7 @@ def test_a_thousand_probes_leave_nothing_behind() -> None:
 
 
 def test_only_what_is_written_to_is_copied() -> None:
-    from boundarycb.probe.kept import Kept
+    from boundarycb.keep.kept import Kept
 
     model = nn.Sequential(nn.Linear(2, 3000), nn.ReLU(), nn.Linear(3000, 3000), nn.ReLU(), nn.Linear(3000, 2))
     with probe(model) as forward:

@@ -20,7 +20,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from zoo import ROWS, Row
 
 from boundarycb import Recorder, watch
-from boundarycb.probe import Conditions, probe, random_state_kept
+from boundarycb.keep import random_state_kept
+from boundarycb.probe import Conditions, probe
 
 STEPS = 12
 SMALL: dict[str, Any] = {"every_n_steps": 1, "resolution": 8, "image_size": 64}
@@ -251,7 +252,7 @@ def test_many_passes_at_any_moment_change_nothing(row: Row) -> None:
 
 @by_row
 def test_bytes_that_are_copied_only_before_they_are_written_to_come_back_too(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)  # as it is with a large model
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", 0)  # as it is with a large model
     got = plain(row, "sgd", functools.partial(probed_hard, row))
     if row.name == "tensor behind torch's back":
         assert got[0] != bare(row, "sgd")[0]  # that is what the 16 MB are for
@@ -348,7 +349,7 @@ def test_the_other_rows_with_adam(row: Row, tmp_path: Path) -> None:
 @by_row
 def test_bytes_are_guarded_in_a_traced_run_too(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if row.name != "tensor behind torch's back":
-        monkeypatch.setattr("boundarycb.probe.tensors.FEW_BYTES", 0)
+        monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", 0)
     test_watch_changes_nothing(row, "sgd", tmp_path / "watch")
     test_modes_as_they_are_change_nothing(row)
 

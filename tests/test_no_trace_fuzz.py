@@ -16,7 +16,8 @@ from test_no_trace import settings_kept
 from torch import nn
 from zoo import ROWS, Odd
 
-from boundarycb.probe import Conditions, probe, tensors
+from boundarycb.keep import tensors
+from boundarycb.probe import Conditions, probe
 
 STEPS = 4
 PIECES = [row for row in ROWS if isinstance(row.make, type) and issubclass(row.make, Odd)]

@@ -6,10 +6,8 @@ from boundarycb.probe.budget import Budget
 from boundarycb.probe.conditions import MAX_UNITS, Conditions
 from boundarycb.probe.moves import compare
 from boundarycb.probe.prober import Prober
-from boundarycb.probe.restore import random_state_kept
 from boundarycb.probe.scope import probe, waits_for_input
 from boundarycb.probe.trace import Trace, joined
-from boundarycb.probe.verify import Verdict
 
 __all__ = [
     "MAX_UNITS",
@@ -17,10 +15,8 @@ __all__ = [
     "Conditions",
     "Prober",
     "Trace",
-    "Verdict",
     "compare",
     "joined",
     "probe",
-    "random_state_kept",
     "waits_for_input",
 ]

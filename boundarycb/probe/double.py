@@ -17,9 +17,9 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from boundarycb.probe.holders import put_at
-from boundarycb.probe.reach import Reach
-from boundarycb.probe.tensors import storages_of, version_of
+from boundarycb.keep.holders import put_at
+from boundarycb.keep.reach import Reach
+from boundarycb.keep.tensors import storages_of, version_of
 
 _WIDE = {
     torch.float16: torch.float64,

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from boundarycb.keep.kept import Kept
+from boundarycb.keep.reach import Reach
+from boundarycb.keep.userhooks import backward_parked
+from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import StandIns
-from boundarycb.probe.kept import Kept
-from boundarycb.probe.reach import Reach
 from boundarycb.probe.trace import Trace, TraceWatch
-from boundarycb.probe.userhooks import backward_parked
-from boundarycb.probe.verify import Portrait, Verdict
 from boundarycb.types import Floats, Reading
 
 W = TypeVar("W", bound=CallWatch)

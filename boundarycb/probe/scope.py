@@ -8,7 +8,7 @@
 >>> [layer.name for layer in reading.layers], reading.z.shape
 (['0'], (5, 3))
 
-:mod:`boundarycb.probe.reach` finds what a forward pass can change; :mod:`boundarycb.probe.kept` puts it back after every pass, so
+:mod:`boundarycb.keep.reach` finds what a forward pass can change; :mod:`boundarycb.keep.kept` puts it back after every pass, so
 that each begins where training left off. Module hooks, gone after the scope, tell which module is running.
 """
 
@@ -23,10 +23,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from boundarycb.probe.conditions import Conditions
-from boundarycb.probe.prober import Prober, Session, home_of
-from boundarycb.probe.reach import Reach
-from boundarycb.probe.restore import (
+from boundarycb.keep.reach import Reach
+from boundarycb.keep.restore import (
     SignalsHeld,
     autocast_cache_off,
     caches_apart,
@@ -35,8 +33,10 @@ from boundarycb.probe.restore import (
     logging_silenced,
     weight_cache_off,
 )
-from boundarycb.probe.userhooks import parked
-from boundarycb.probe.verify import Portrait, Verdict
+from boundarycb.keep.userhooks import parked
+from boundarycb.keep.verify import Portrait, Verdict
+from boundarycb.probe.conditions import Conditions
+from boundarycb.probe.prober import Prober, Session, home_of
 
 _DEFAULT = Conditions()
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from boundarycb.probe.holders import Holder, paths
-from boundarycb.probe.reach import Reach
-from boundarycb.probe.restore import random_state, settings
-from boundarycb.probe.tensors import KeptTensors
+from boundarycb.keep.holders import Holder, paths
+from boundarycb.keep.reach import Reach
+from boundarycb.keep.restore import random_state, settings
+from boundarycb.keep.tensors import KeptTensors
 
 
 class Kept:

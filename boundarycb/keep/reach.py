@@ -30,7 +30,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.quasirandom import SobolEngine
 
-from boundarycb.probe.holders import (
+from boundarycb.keep.holders import (
     ClassNames,
     Grouped,
     Holder,

@@ -1,7 +1,7 @@
 """Context managers that leave a process and a model's switches as they were: random numbers, torch's settings, modes, logging.
 
 Every one restores in a ``finally``, so that an error in the user's forward pass changes nothing either. What a model's objects and
-tensors hold is kept by :mod:`boundarycb.probe.kept`.
+tensors hold is kept by :mod:`boundarycb.keep.kept`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from boundarycb.probe.holders import Holder, State, put_at
-from boundarycb.probe.reach import Reach
+from boundarycb.keep.holders import Holder, State, put_at
+from boundarycb.keep.reach import Reach
 
 # -------------------------------------------------------------------------------------------------------- random numbers
 

@@ -19,9 +19,9 @@ import torch
 from torch import nn
 from torch.nn.modules import module as torch_module
 
-from boundarycb.probe.holders import Mapped
-from boundarycb.probe.reach import Reach
-from boundarycb.probe.tensors import TENSOR_HOOKS
+from boundarycb.keep.holders import Mapped
+from boundarycb.keep.reach import Reach
+from boundarycb.keep.tensors import TENSOR_HOOKS
 
 _KINDS = ("_forward_pre_hooks", "_forward_hooks")
 _BACKWARD = ("_backward_pre_hooks", "_backward_hooks")
