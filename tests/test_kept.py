@@ -24,7 +24,7 @@ import pytest
 import torch
 from models import mlp
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from boundarycb import Recorder, capture, load, overlay, slices, watch
 from boundarycb.keep.reach import Reach
@@ -951,6 +951,23 @@ def test_verify_finds_nothing_in_a_plain_model(tmp_path: Path) -> None:
     with pytest.warns(BoundaryWarning, match=r"^verify: the forward pass of Sequential changes nothing\.$"):
         recorder.record(mlp(2, 4, 2), 0)
     recorder.close()
+
+
+def test_a_data_set_is_not_the_models_but_verify_sees_it(tmp_path: Path) -> None:
+    class Data(Dataset[Any]):
+        def __init__(self) -> None:
+            self.items, self.asked = [(str(number), number) for number in range(5000)], 0
+
+        def __getitem__(self, index: int) -> Any:
+            self.asked += 1
+            return self.items[index]
+
+    model: Any = Does(lambda m: m.data[0], data=Data())
+    assert run(model).too_large == ()  # a warning of it would be noise
+    assert model.data.asked == 2
+    recorder = Recorder(tmp_path, SQUARE, verify=True, **SMALL)
+    with pytest.raises(RuntimeError, match=r"^verify: the forward pass of Does changed data\.asked in a way"):
+        recorder.record(model, 0)
 
 
 def test_verify_sees_what_objects_hold(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 That is: modules (also those in a plain list, which ``model.modules()`` does not know), their attributes, the containers and objects
 in them, their classes, generators of random numbers, and every tensor. Objects are entered where their class is the user's own, or
 comes from the package of one of the model's modules, or is a dataclass, a plain namespace, an optimiser or a distribution; the
-Trainer, loggers and what other threads may be using are not the model's, and are left alone.
+Trainer, loggers, data sets and what other threads may be using are not the model's, and are left alone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from torch.distributions import Distribution
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.quasirandom import SobolEngine
+from torch.utils.data import DataLoader, Dataset
 
 from boundarycb.keep.holders import (
     ClassNames,
@@ -247,7 +248,7 @@ class Reach:
         self._add(path, array, of_array)
 
     def _is_the_models(self, value: Any, kind: type) -> bool:
-        if isinstance(value, type) or any(_package(cls) in _TRAINERS for cls in kind.__mro__):
+        if isinstance(value, (type, Dataset, DataLoader)) or any(_package(cls) in _TRAINERS for cls in kind.__mro__):
             return False  # such as a Trainer, or a subclass of it
         return (
             isinstance(value, (*_PYTHONS, *_TORCHS))

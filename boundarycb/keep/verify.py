@@ -180,9 +180,10 @@ def _name(value: Any) -> str:
 
 
 def _closed(value: Any) -> bool:
-    return isinstance(value, (type, types.ModuleType)) or any(
-        _closed_class(cls) for cls in type(value).__mro__ if cls is not object
-    )
+    """Return whether an object is no part of what is looked at: of such a class itself, or a Trainer, whoever derived it."""
+    packages = {str(cls.__module__).partition(".")[0] for cls in type(value).__mro__}
+    trainer = not packages.isdisjoint({"lightning", "pytorch_lightning", "lightning_fabric", "boundarycb"})
+    return isinstance(value, (type, types.ModuleType)) or _closed_class(type(value)) or trainer
 
 
 def _closed_class(cls: type) -> bool:
