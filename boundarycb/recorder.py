@@ -253,8 +253,8 @@ class Recorder:
 
     def _must_wait(self, model: nn.Module) -> bool:
         """Return whether `model` has lazy modules whose shapes its first input decides: that shall be one of the user's."""
-        self._waiting = not self.steps and waits_for_input(model)
-        if self._waiting:
+        before, self._waiting = self._waiting, not self.steps and waits_for_input(model)
+        if self._waiting and not before:
             log.info("The first sample waits until the lazy modules of %s have seen an input.", type(model).__name__)
         return self._waiting
 

@@ -970,6 +970,19 @@ def test_a_data_set_is_not_the_models_but_verify_sees_it(tmp_path: Path) -> None
         recorder.record(model, 0)
 
 
+def test_verify_sees_numpys_random_numbers_and_says_where_it_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(tmp_path, SQUARE, verify=True, **SMALL)
+    with pytest.warns(BoundaryWarning, match="changes numpy's random numbers; all of it is put back"):
+        recorder.record(Does(lambda _: np.random.rand()), 0)
+    recorder.close()
+    assert "there are more" not in caplog.text
+    monkeypatch.setattr("boundarycb.keep.verify._ENOUGH", 5)
+    run(mlp(2, 4, 2), verify=True)
+    assert "verify looks at 5 values around the model; there are more, which it does not see." in caplog.text
+
+
 def test_verify_sees_what_objects_hold(tmp_path: Path) -> None:
     def act(model: Any) -> None:
         model.bytes[0] += 1

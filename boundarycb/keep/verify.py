@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import logging
 import random
 import types
 from collections import deque
@@ -19,6 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+
+log = logging.getLogger(__name__)
 
 _ENOUGH = 2_000_000  # values; a model that has more around it has a data set there
 _CLOSED = frozenset(
@@ -57,6 +60,8 @@ class Portrait:
                 self._seen[id(value)] = value
                 self._put(path, (type(value).__qualname__, id(value)))
                 self._enter(path, value)
+        if self._todo:
+            log.warning("verify looks at %d values around the model; there are more, which it does not see.", _ENOUGH)
 
     def differences(self, other: Portrait) -> tuple[str, ...]:
         """Return the paths whose digests differ, or that one of the two has alone; of a path within another the outer one."""
@@ -72,7 +77,8 @@ class Portrait:
 
     def _random(self) -> None:
         self._put("python's random numbers", hash(random.getstate()))
-        self._put("numpy's random numbers", _hashed(np.random.get_state(legacy=True)[1].tobytes()))  # type: ignore[index] # noqa: NPY002
+        _, keys, place, *rest = np.random.get_state()  # noqa: NPY002
+        self._put("numpy's random numbers", (_hashed(np.asarray(keys).tobytes()), place, *rest))
         self._put("torch's random numbers", _hashed(torch.get_rng_state().numpy().tobytes()))
 
     def _enter(self, path: str, value: Any) -> None:
