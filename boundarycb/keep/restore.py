@@ -11,8 +11,8 @@ import random
 import signal
 import threading
 import types
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -155,23 +155,28 @@ def _set_mode(module: nn.Module, *, training: bool) -> None:
 
 
 @contextmanager
-def graphs_apart(reach: Reach) -> Iterator[None]:
+def _standing_in(places: Sequence[tuple[Any, Any, Any]], stand_ins: Mapping[int, Any]) -> Iterator[None]:
+    """Put into every place (owner, key, thing) what stands in for the thing, by its identity; put the things back at the end."""
+    try:
+        for owner, key, thing in places:
+            put_at(owner, key, stand_ins[id(thing)])
+        yield
+    finally:
+        for owner, key, thing in places:
+            put_at(owner, key, thing)
+
+
+def graphs_apart(reach: Reach) -> AbstractContextManager[None]:
     """Let a tensor without a graph stand in, with the same bytes, for each that is part of the user's: it could be cut off."""
     tensors = [place[1:] for place in reach.places() if issubclass(type(place[3]), torch.Tensor)]
     places = [place for place in tensors if place[2].grad_fn is not None]
     aliases = {id(tensor): tensor.detach() for _, _, tensor in places}
-    try:
-        for container, key, tensor in places:
-            vars(aliases[id(tensor)]).update(vars(tensor))
-            put_at(container, key, aliases[id(tensor)])
-        yield
-    finally:
-        for container, key, tensor in places:
-            put_at(container, key, tensor)
+    for _, _, tensor in places:
+        vars(aliases[id(tensor)]).update(vars(tensor))
+    return _standing_in(places, aliases)
 
 
-@contextmanager
-def caches_apart(reach: Reach) -> Iterator[None]:
+def caches_apart(reach: Reach) -> AbstractContextManager[None]:
     """Let an empty cache stand in for every ``functools.lru_cache`` of the model's classes and objects, and of those they name.
 
     What a forward pass of ours computes without gradients, or in double precision, must not be found there by one of the user's.
@@ -182,13 +187,7 @@ def caches_apart(reach: Reach) -> Iterator[None]:
     places += [(one.__globals__, name, one.__globals__.get(name)) for one in functions for name in one.__code__.co_names]
     caches = [(owner, key, value) for owner, key, value in places if type(value) is functools._lru_cache_wrapper]
     fresh = {id(cache): functools.lru_cache(**cache.cache_parameters())(cache.__wrapped__) for _, _, cache in caches}
-    try:
-        for owner, key, cache in caches:
-            put_at(owner, key, fresh[id(cache)])
-        yield
-    finally:
-        for owner, key, cache in caches:
-            put_at(owner, key, cache)
+    return _standing_in(caches, fresh)
 
 
 @contextmanager
