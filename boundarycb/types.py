@@ -138,6 +138,11 @@ class Slice:
         points = np.linalg.lstsq(basis, offset.T, rcond=None)[0].T
         return points, np.linalg.norm(offset - points @ basis.T, axis=1)
 
+    def corners(self) -> Floats:
+        """Return the slice coordinates (4, 2) of the four corners, counter-clockwise."""
+        (u0, u1), (v0, v1) = self.bounds
+        return np.array([[u0, v0], [u1, v0], [u1, v1], [u0, v1]])
+
     def nodes(self, resolution: int) -> tuple[Floats, Floats]:
         """Return the node coordinates (us, vs), `resolution` + 2 each: the grid's pixel centres and the slice's two borders.
 
@@ -211,6 +216,11 @@ def units_of(layers: tuple[Layer, ...]) -> tuple[Unit, ...]:
     )
 
 
+def class_layer(classes: int) -> Layer:
+    """Return the layer that the borders between classes belong to: its unit k is on where class k wins."""
+    return Layer("output", "argmax", (classes,), tuple(range(classes)))
+
+
 def spans_of(layers: Sequence[Layer]) -> dict[str, slice]:
     """Return for each layer's name the span of its kept units among all U."""
     spans: dict[str, slice] = {}
@@ -224,21 +234,55 @@ def spans_of(layers: Sequence[Layer]) -> dict[str, slice]:
 # ----------------------------------------------------------------------------------------------- what a forward pass says
 
 
+@dataclass(frozen=True)
+class Bend:
+    """A call in the forward pass, of no activation, that may bend what the network computes.
+
+    Args:
+        module: path of the module that made it; empty for the model itself.
+        function: its name.
+        after: how many activations were called before.
+        surely: whether it bends in any case, as a maximum over a window does.
+        option: the name under which ``activations=`` makes it an activation; empty where there is none.
+    """
+
+    module: str
+    function: str
+    after: int
+    surely: bool = False
+    option: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.function} in {self.module or 'its forward'}"
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """What one forward pass of n points said. It lives no longer than the band of points that it belongs to.
 
     Args:
         layers: the layers in the order of their calls.
-        z: pre-activations of the kept units, float32 or float64 (n, U).
+        parts: pre-activations of the kept units, float32 or float64: arrays (n, …) that stand side by side, one a layer as a rule.
         output: the model's output (n, C), or None where it is no vector per point.
         gaps: what could not be read, in words.
+        kinks: for each layer the pre-activations between which its activation is affine; None where it is smooth, jumps, or
+            cannot be told; empty where nothing is known of any.
+        bends: what else was called that may bend the network.
+        closes: whether the last layer's activation gives the output itself.
     """
 
     layers: tuple[Layer, ...]
-    z: Floats
+    parts: tuple[Floats, ...]
     output: Floats | None
     gaps: tuple[str, ...] = ()
+    kinks: tuple[tuple[float, ...] | None, ...] = ()
+    bends: tuple[Bend, ...] = ()
+    closes: bool = False
+
+    @cached_property
+    def z(self) -> Floats:
+        """Pre-activations of all kept units (n, U)."""
+        return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts, axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -396,6 +440,78 @@ class Boundaries:
         raise KeyError(f"No kept unit {index} in layer {layer!r}; layers: {', '.join(known.name for known in self.layers)}.")
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Regions:
+    """The linear regions of a piecewise-linear network on a slice: on each of them every unit is either on or off.
+
+    Args:
+        slice: the slice.
+        layers: the layers, with all of their units.
+        points: float64 (N, 2), the regions' corners, in slice coordinates.
+        corners: int64 (M,), corners of all regions, region after region, each counter-clockwise; an index into `points`. A
+            corner of a neighbour may lie on a region's side.
+        offsets: int64 (R + 1,), where each region's corners start in `corners`.
+        neighbours: int64 (K, 2), pairs of regions with a side in common.
+        on: packed bits, uint8 (R, ceil(U / 8)), most significant bit first: which units are on in each region.
+        counts: how many regions the units of all layers up to each one make, by the layer's name.
+        thin: how many more there are that are too thin to be told from rounding; they have no place in the arrays.
+
+    ``len(regions)`` is their number, R.
+    """
+
+    slice: Slice
+    layers: tuple[Layer, ...]
+    points: Floats
+    corners: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    neighbours: NDArray[np.int64]
+    on: Bits
+    counts: Mapping[str, int]
+    thin: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("points", "corners", "offsets", "neighbours", "on"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __repr__(self) -> str:
+        return f"<Regions: {len(self)} on the slice, {', '.join(f'{count} by {name}' for name, count in self.counts.items())}>"
+
+    def polygon(self, index: int) -> Floats:
+        """Return the corners (k, 2) of region `index`, counter-clockwise, in slice coordinates."""
+        return self.points[self.corners[self.offsets[index] : self.offsets[index + 1]]]
+
+    def pattern(self, index: int) -> NDArray[np.bool_]:
+        """Return which units are on in region `index` (U,): its activation pattern."""
+        units = sum(layer.size for layer in self.layers)
+        return np.unpackbits(self.on[index], count=units).astype(bool)
+
+    def areas(self) -> Floats:
+        """Return the area of each region (R,), in slice units."""
+        return polygon_areas(self.points[self.corners], self.offsets)
+
+    def shares(self) -> Floats:
+        """Return the share of the slice on which each unit is on (U,), 0 to 1."""
+        areas = self.areas()
+        states = np.unpackbits(self.on, axis=1, count=sum(layer.size for layer in self.layers))
+        return np.asarray(areas @ states / areas.sum())
+
+
+def polygon_areas(corners: Floats, offsets: NDArray[np.int64]) -> Floats:
+    """Return the area of each polygon (R,); polygon r has the `corners` from ``offsets[r]`` to ``offsets[r + 1]``.
+
+    >>> polygon_areas(np.array([[0.0, 0], [1, 0], [1, 1]]), np.array([0, 3]))
+    array([0.5])
+    """
+    # Seen from the polygon's own first corner, small ones far from the origin keep their digits.
+    x, y = (corners - corners.take(np.repeat(offsets[:-1], np.diff(offsets)), axis=0)).T
+    following = np.arange(1, len(corners) + 1)
+    following[offsets[1:] - 1] = offsets[:-1]
+    return np.asarray(0.5 * np.add.reduceat(x * y[following] - x[following] * y, offsets[:-1]))
+
+
 # ------------------------------------------------------------------------------------------------------- samples, history
 
 
@@ -462,6 +578,7 @@ class Snapshot:
         per_unit: arrays by name, one value a kept unit of a layer.
         tables: small tables by name, one dict a row.
         scalars: what the training loop said: loss, learning rate, …
+        decision: the border of the area that each class wins, each piece once for either side; None where there are no classes.
     """
 
     step: int
@@ -473,6 +590,7 @@ class Snapshot:
     per_unit: Mapping[str, Array] = dataclass_field(default_factory=dict)
     tables: Mapping[str, list[dict[str, Any]]] = dataclass_field(default_factory=dict)
     scalars: Mapping[str, float] = dataclass_field(default_factory=dict)
+    decision: Boundaries | None = None
 
     def __repr__(self) -> str:
         return f"<Snapshot of step {self.step}: {self.capture!r}, {self.boundaries!r}>"

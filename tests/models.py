@@ -79,6 +79,6 @@ def by_hand(*functions: Callable[[Floats, Floats], Floats], output: Callable[[Fl
     def forward(inputs: Floats) -> Reading:
         x, y = inputs[:, 0], inputs[:, 1]
         z = np.stack([np.asarray(function(x, y), dtype=np.float64) for function in functions], axis=1)
-        return Reading((layer,), z, None if output is None else output(x, y))
+        return Reading((layer,), (z,), None if output is None else output(x, y))
 
     return forward

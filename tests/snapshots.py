@@ -55,7 +55,7 @@ def snapshot(
         points, _ = plane.project(inputs)
         u, v = points[:, 0], points[:, 1]
         z = np.stack([function(u, v) + 0 * u for group in groups for function in group], axis=1)
-        return Reading(layers, z, None if output is None else output(u, v))
+        return Reading(layers, (z,), None if output is None else output(u, v))
 
     masks, lines = MaskReader(resolution), LineReader()
     sweep(forward, plane, resolution, masks, lines)

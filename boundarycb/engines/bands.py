@@ -7,7 +7,7 @@ Memory is that of one band, whatever the resolution. The grid's nodes are the pi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,7 +51,7 @@ class Band:
 
 Reader = Callable[[Band], None]
 
-_ANOTHER_PATH = (
+ANOTHER_PATH = (
     "The model calls other activations for other inputs, so its units cannot be lined up; "
     "give a `slice` on which it takes one path."
 )
@@ -73,7 +73,7 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> 
         u, v = np.meshgrid(us, vs[start : start + rows])
         reading = read(forward, slice, np.stack([u.ravel(), v.ravel()], axis=1))
         if layers is not None and reading.layers != layers:
-            raise ValueError(_ANOTHER_PATH)
+            raise ValueError(ANOTHER_PATH)
         layers = reading.layers
         band = Band(start, us, vs, reading.z.reshape(*u.shape, -1), reading)
         for reader in readers:
@@ -101,14 +101,14 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
     for part in parts:
         reading = first if start == 0 else forward(slice.lift(part))
         if reading.layers != first.layers:
-            raise ValueError(_ANOTHER_PATH)
+            raise ValueError(ANOTHER_PATH)
         z[start : start + len(part)] = reading.z
         if output is not None and reading.output is not None:
             output[start : start + len(part)] = reading.output
         elif output is not None:
             output = None  # a background with holes is none
         start += len(part)
-    return Reading(first.layers, z, output, first.gaps)
+    return replace(first, parts=(z,), output=output)
 
 
 def batches(slice: Slice, points: Floats, units: int = 1) -> list[Floats]:

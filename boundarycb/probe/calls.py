@@ -30,7 +30,18 @@ from boundarycb.probe.affine import (
     option,
     uses_batch_statistics,
 )
-from boundarycb.types import Layer
+from boundarycb.probe.conditions import Conditions
+from boundarycb.probe.kinks import (
+    BENDING,
+    MAX_POOLS,
+    OPTIONAL,
+    OPTIONAL_TABLE,
+    clamp_kinks,
+    is_activation,
+    kinks_of,
+    optional_source,
+)
+from boundarycb.types import Bend, Layer
 
 T = TypeVar("T")
 
@@ -56,7 +67,7 @@ def _activation_table() -> dict[Callable[..., Any], str]:
     return table
 
 
-_TABLE = _activation_table()
+ACTIVATION_TABLE = _activation_table()
 
 _DIFFERENTIATING = {
     torch.autograd.grad,
@@ -120,12 +131,14 @@ class Call:
         z: the kept units' pre-activations (n, kept).
         affine: the affine map that made them, if any.
         memory: bytes that the map's weights take, and its input for one point.
+        kinks: the pre-activations between which the activation is affine; None where it is smooth, jumps, or cannot be told.
     """
 
     layer: Layer
     z: torch.Tensor
     affine: Affine | None
     memory: tuple[int, int]
+    kinks: tuple[float, ...] | None = None
 
 
 class CallWatch(TorchFunctionMode):
@@ -134,22 +147,27 @@ class CallWatch(TorchFunctionMode):
     Args:
         n: points.
         running: paths of the modules that are running, the innermost last.
-        max_units: kept units a layer.
+        conditions: how many units a layer are kept, and what else counts as an activation.
 
     Attributes:
         calls: the activation calls so far.
         gaps: what was left out, in words.
+        bends: what else was called that may bend the network.
+        activated: what the last activation gave.
         differentiates: whether something was called that needs a graph of the pass.
     """
 
-    def __init__(self, n: int, running: list[str], max_units: int) -> None:
+    def __init__(self, n: int, running: list[str], conditions: Conditions) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.gaps: list[str] = []
+        self.bends: list[Bend] = []
+        self.activated: Any = None
         self.differentiates = False
         self._n = n
         self._running = running
-        self._max_units = max_units
+        self._max_units = conditions.max_units
+        self._optional = conditions.activations
         self._names: set[str] = set()
         self._marks: Known[Mark] = Known()  # a mark goes with its tensor, and holds the layer's input no longer than that
 
@@ -158,10 +176,12 @@ class CallWatch(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         self.differentiates |= func in _DIFFERENTIATING
-        op = _TABLE.get(func)
-        seen = None if op is None else self._activation(op, args, kwargs)
+        op = ACTIVATION_TABLE.get(func) or self._optional_activation(func, args, kwargs)
+        seen = None if op is None else self._activation(op, func, args, kwargs)
         mark = self._mark_of_result(func, args, kwargs)
         result = func(*args, **kwargs)
+        if seen is not None:
+            self.activated = result
         if mark is not None:
             self._marks.put(result, mark)
         self._follow(func, args, kwargs, result, seen)
@@ -192,8 +212,23 @@ class CallWatch(TorchFunctionMode):
                 return replace(mark, affine=mark.affine.then(Step.of(func, args, kwargs, place)), holds=holds)
         return None
 
-    def _activation(self, op: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Call, Mark | None] | None:
-        source = option(args, kwargs, 0, "input", None)
+    def _optional_activation(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
+        """Return what `func` is where the user says that it is an activation; else note what bends the network besides those."""
+        if func not in BENDING and func not in MAX_POOLS:
+            return None
+        op = OPTIONAL_TABLE.get(func)
+        if op is not None and op in self._optional and is_activation(op, args, kwargs):
+            return op
+        name = getattr(func, "__name__", "").strip("_")
+        bend = Bend(self._running[-1], name, len(self.calls), func in MAX_POOLS, op or "")
+        if bend not in self.bends:
+            self.bends.append(bend)
+        return None
+
+    def _activation(
+        self, op: str, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[Call, Mark | None] | None:
+        source = optional_source(op, args, kwargs) if op in OPTIONAL else option(args, kwargs, 0, "input", None)
         if not isinstance(source, torch.Tensor) or not source.is_floating_point():
             return None
         if torch._C._functorch.is_functorch_wrapped_tensor(source):
@@ -215,7 +250,8 @@ class CallWatch(TorchFunctionMode):
         shape = tuple(rows.shape[1:])
         kept = _spread(int(np.prod(shape, dtype=np.int64)), self._max_units)
         memory = (0, 0) if affine is None or mark is None else (affine.bytes(), mark.source.nbytes // self._n)
-        call = Call(Layer(name, op, shape, kept), units_of_rows(rows, kept).detach().clone(), affine, memory)
+        kinks = clamp_kinks(func, args, kwargs) if op == "clamp" else kinks_of(op, args, kwargs)
+        call = Call(Layer(name, op, shape, kept), units_of_rows(rows, kept).detach().clone(), affine, memory, kinks)
         self.calls.append(call)
         return call, mark
 

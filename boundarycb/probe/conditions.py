@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from boundarycb.probe.kinks import OPTIONAL
 from boundarycb.types import Mode
 
 MAX_UNITS = 512
@@ -24,10 +25,11 @@ class Conditions:
         run_hooks: whether forward hooks of the user's run too; without it only those do that are a part of the model.
         verify: whether it is looked for, deeply, what the forward pass changes.
         context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
+        activations: what else is an activation in this model: of `OPTIONAL`.
 
     Raises:
-        ValueError: `max_units` is no whole number of 1 or more, or `mode` is neither of the two.
-        TypeError: `run_hooks` or `verify` is no truth value, or `context` cannot be called.
+        ValueError: `max_units` is no whole number of 1 or more, `mode` is neither of the two, or `activations` has another name.
+        TypeError: `run_hooks` or `verify` is no truth value, `context` cannot be called, or `activations` is no list of names.
     """
 
     max_units: int = MAX_UNITS
@@ -35,6 +37,7 @@ class Conditions:
     run_hooks: bool = False
     verify: bool = False
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    activations: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_units, int) or isinstance(self.max_units, bool) or self.max_units < 1:
@@ -46,3 +49,8 @@ class Conditions:
                 raise TypeError(f"`{name}` must be True or False, got {getattr(self, name)!r}.")
         if not callable(self.context):
             raise TypeError(f'`context` must make a context, such as lambda: torch.autocast("cuda"), got {self.context!r}.')
+        if isinstance(self.activations, str) or not isinstance(self.activations, Collection):
+            raise TypeError(f'`activations` must be a list of names, such as ["clamp"], got {self.activations!r}.')
+        for name in self.activations:
+            if name not in OPTIONAL:
+                raise ValueError(f"`activations` may have {', '.join(OPTIONAL)}; got {name!r}. All others are seen in any case.")

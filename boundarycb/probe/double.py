@@ -100,17 +100,17 @@ class StandIns:
         return self._whole[key].as_strided(plain.size(), plain.stride(), plain.storage_offset())
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Let the copies stand in, and every operation be one of float64, until the end."""
-        for one in self._copies.values():
-            one.refresh()
+    def in_place(self, *, fresh: bool = False) -> Iterator[None]:
+        """Let the copies stand in until the end; `fresh` where no forward pass can have written into them."""
+        if not fresh:
+            for one in self._copies.values():
+                one.refresh()
         default = torch.get_default_dtype()
         try:
             torch.set_default_dtype(torch.float64)
             for container, key, one in self._places:
                 put_at(container, key, one.copy)
-            with _InDouble():
-                yield
+            yield
         finally:
             torch.set_default_dtype(default)
             for container, key, one in self._places:
@@ -118,8 +118,8 @@ class StandIns:
                     put_at(container, key, one.original)
 
 
-class _InDouble(TorchFunctionMode):
-    """Widens what operations take, and what they are asked to make."""
+class InDouble(TorchFunctionMode):
+    """Lets every operation be one of float64: widens what operations take, and what they are asked to make."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None

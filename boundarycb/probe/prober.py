@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +17,8 @@ from boundarycb.keep.userhooks import backward_parked
 from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
-from boundarycb.probe.double import StandIns
+from boundarycb.probe.double import InDouble, StandIns
+from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.trace import Trace, TraceWatch
 from boundarycb.types import Floats, Reading
 
@@ -53,6 +55,11 @@ class Session:
             self._portrait = Portrait(self.model)
         return self.kept
 
+    @property
+    def is_pure(self) -> bool:
+        """Whether a forward pass is known to change nothing."""
+        return bool(self._is_pure)
+
     @contextmanager
     def passing(self) -> Iterator[Kept]:
         """Put everything back after the forward pass in this block, so that the next begins where this one did.
@@ -86,14 +93,17 @@ class Prober:
         self,
         session: Session,
         home: tuple[torch.dtype, torch.device],
-        precision: Callable[[], AbstractContextManager[None]] = nullcontext,
+        stand_ins: StandIns | None = None,
+        max_units: int | None = None,
     ) -> None:
         self.calls: tuple[Call, ...] = ()
         self.lost: tuple[str, ...] = ()
         self.verdict: Verdict | None = None
         self._session = session
         self._home = home
-        self._precision = precision
+        self._stand_ins = stand_ins
+        asked = session.conditions
+        self._conditions = asked if max_units is None else replace(asked, max_units=max_units)
 
     @property
     def parked(self) -> tuple[str, ...]:
@@ -105,6 +115,11 @@ class Prober:
         """Paths of containers and arrays that hold more than is kept."""
         return tuple(self._session.reach.too_large)
 
+    @property
+    def has_lost(self) -> bool:
+        """Whether a pass so far changed something that could not be put back: each further one would change more."""
+        return self._session.kept is not None and bool(self._session.kept.lost)
+
     def __call__(self, inputs: Floats) -> Reading:
         """Run the model once, on `inputs`, and return what it said.
 
@@ -115,10 +130,37 @@ class Prober:
         self.calls = ()
         session = self._session
         with session.passing():
-            output, watch = self._run(inputs, lambda _: CallWatch(len(inputs), session.running, session.conditions.max_units))
+            output, watch = self._run(inputs, lambda _: CallWatch(len(inputs), session.running, self._conditions))
             self.calls = tuple(watch.calls)
-            z = np.concatenate([_numpy(call.z) for call in watch.calls], axis=1)
-            return Reading(tuple(call.layer for call in watch.calls), z, _output(output, len(inputs)), tuple(watch.gaps))
+            return Reading(
+                layers=tuple(call.layer for call in watch.calls),
+                parts=tuple(_numpy(call.z) for call in watch.calls),
+                output=_output(output, len(inputs)),
+                gaps=tuple(watch.gaps),
+                kinks=tuple(call.kinks for call in watch.calls),
+                bends=tuple(watch.bends),
+                closes=_is_view(_first_tensor(output), watch.activated),
+            )
+
+    def glance(self, inputs: Floats, like: Reading, *, copies: bool) -> Reading | None:
+        """Run the model once and read the pre-activations alone, of all units; see :class:`boundarycb.probe.quick.Runs`.
+
+        It is for a model of which `like` tells the rest; nothing is widened, and errors of the model's come out as they are.
+        """
+        session = self._session
+        if session.needs_graph or not (copies or session.is_pure):
+            return None
+        with session.passing() as kept:
+            watch = Glance(len(inputs), self._conditions.activations, copies=copies)
+            with kept.guard(), self._standing_in(), watch:
+                output = session.model(self._batch(inputs))
+            if watch.shapes != [layer.shape for layer in like.layers] or watch.is_spoiled():
+                return None
+            return replace(like, parts=tuple(_numpy(z) for z in watch.z), output=_output(output, len(inputs)))
+
+    def quick(self, like: Reading) -> Quick:
+        """Return a faster forward pass of a model that gave the reading `like`; this prober must be double and watch all units."""
+        return Quick(self, like)
 
     def trace(self, inputs: Floats, names: Collection[str]) -> tuple[Trace, ...]:
         """Run the model once, on `inputs`, and keep of the layers called `names` their map and input: a trace a call.
@@ -129,24 +171,26 @@ class Prober:
         """
         session = self._session
         with session.passing() as kept:
-            _, watch = self._run(
-                inputs, lambda batch: TraceWatch(len(inputs), session.running, session.conditions.max_units, names, batch)
-            )
+            _, watch = self._run(inputs, lambda batch: TraceWatch(len(inputs), session.running, self._conditions, names, batch))
             # Weights that the pass wrote to are put back after it: then they are not what they were in it.
             return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
 
-    def double(self) -> Prober:
+    def double(self, max_units: int | None = None) -> Prober:
         """Return another prober of the same scope, which runs the model in double precision.
 
         Float64 copies of parameters, buffers and all other tensors of the model stand in for the length of each pass; they take
         twice a float32 model's memory as long as this prober lives. The model stays as it is, and both may run in turn.
+
+        Args:
+            max_units: watched units a layer; by default as many as this prober watches.
 
         Raises:
             ValueError: a tensor of the model has no double precision, or its device has none.
         """
         if self._session.kept is None:
             raise RuntimeError("The probe is closed; call `forward.double()` inside its `with` block.")
-        return Prober(self._session, (torch.float64, self._home[1]), StandIns(self._session.reach).in_place)
+        home = torch.float64, self._home[1]
+        return Prober(self._session, home, StandIns(self._session.reach), max_units or self._conditions.max_units)
 
     def _run(self, inputs: Floats, watch_of: Callable[[torch.Tensor], W]) -> tuple[Any, W]:
         """Run the model under a watch made for its batch; return its output, and the watch, which saw activations."""
@@ -155,7 +199,8 @@ class Prober:
         batch = self._batch(inputs)
         watch = watch_of(batch)
         try:
-            with self._conditions(), session.kept.guard(), watch, self._precision():
+            # The watch sees what the forward pass calls, and not how the stand-ins get into their places.
+            with self._graph(), session.kept.guard(), self._standing_in(), watch, self._widening():
                 output = session.model(batch)
         except Exception as error:
             if not watch.differentiates or session.needs_graph:
@@ -169,8 +214,14 @@ class Prober:
             raise ValueError(_nothing_seen(session.model, watch))
         return output, watch
 
+    def _standing_in(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._stand_ins is None else self._stand_ins.in_place(fresh=self._session.is_pure)
+
+    def _widening(self) -> AbstractContextManager[Any]:
+        return nullcontext() if self._stand_ins is None else InDouble()
+
     @contextmanager
-    def _conditions(self) -> Iterator[None]:
+    def _graph(self) -> Iterator[None]:
         """Run without gradients, or with them but for hooks of the user's."""
         if not self._session.needs_graph:
             yield
@@ -206,12 +257,24 @@ def _numpy(tensor: torch.Tensor) -> Floats:
     return array
 
 
-def _output(output: Any, n: int) -> Floats | None:
-    """Return the model's output as (n, C): the first tensor of a tuple, a list or a mapping; None where it is no vector a point."""
+def _first_tensor(output: Any) -> Any:
+    """Return the logits of a mapping, or its first value; the first of a tuple or a list; anything else as it is."""
     if isinstance(output, Mapping):
         output = output["logits"] if "logits" in output else next(iter(output.values()), None)
     while isinstance(output, (tuple, list)) and output:
         output = output[0]
+    return output
+
+
+def _is_view(output: Any, of: Any) -> bool:
+    """Return whether one tensor is the other in another shape."""
+    tensors = isinstance(output, torch.Tensor) and isinstance(of, torch.Tensor) and output.layout == of.layout == torch.strided
+    return tensors and output.numel() == of.numel() and output.data_ptr() == of.data_ptr()
+
+
+def _output(output: Any, n: int) -> Floats | None:
+    """Return the model's output as (n, C): the first tensor of a tuple, a list or a mapping; None where it is no vector a point."""
+    output = _first_tensor(output)
     if not isinstance(output, torch.Tensor) or not output.is_floating_point() or not output.ndim or output.shape[0] != n:
         return None
     flat = output.detach().reshape(n, -1)

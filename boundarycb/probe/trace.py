@@ -19,6 +19,7 @@ import torch
 
 from boundarycb.probe.affine import Affine, moves_numbers, pools_numbers
 from boundarycb.probe.calls import Call, CallWatch, Known, Mark, per_point, units_of_rows
+from boundarycb.probe.conditions import Conditions
 from boundarycb.types import Layer
 
 _HOMOGENEOUS = {"relu", "leaky_relu", "prelu", "rrelu"}
@@ -140,13 +141,13 @@ class TraceWatch(CallWatch):
     Args:
         n: points.
         running: paths of the modules that are running, the innermost last.
-        max_units: kept units a layer.
+        conditions: how many units a layer are kept, and what else counts as an activation.
         names: layers whose map and input are kept.
         inputs: the model's input, whose scale is 1.
     """
 
-    def __init__(self, n: int, running: list[str], max_units: int, names: Collection[str], inputs: torch.Tensor) -> None:
-        super().__init__(n, running, max_units)
+    def __init__(self, n: int, running: list[str], conditions: Conditions, names: Collection[str], inputs: torch.Tensor) -> None:
+        super().__init__(n, running, conditions)
         self.traces: list[Trace] = []
         self._replayed = names
         self._scales: Known[_Scale] = Known()
