@@ -11,17 +11,20 @@ that region is off, and its boundary is placed at the last node where the unit i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band, sweep
 from boundarycb.engines.polylines import chain, simplify
-from boundarycb.types import Boundaries, Floats, Forward, Slice
+from boundarycb.types import Boundaries, Floats, Forward, Slice, class_layer
 
 MAX_SEGMENTS = 1_000_000
 """Segments kept at most (about 100 bytes each); past it every second unit's lines are dropped, again and again."""
+
+MAX_CLASSES = 256
+"""Borders between more classes than this are not traced."""
 
 _TOLERANCE = 1e-3  # of a cell: how far a dropped point may lie off the line; the interpolation's own error is larger at kinks
 
@@ -123,6 +126,40 @@ class LineReader:
 
     def _thinned(self, part: _Segments) -> _Segments:
         return part if self._stride == 1 else part.where(part.owner % self._stride == 0)
+
+
+class ClassReader:
+    """Collects bands into the border of the area that each class wins, as if "this class wins" were a unit."""
+
+    def __init__(self) -> None:
+        self._lines = LineReader()
+        self._has_classes: bool | None = None
+
+    def __call__(self, band: Band) -> None:
+        """Take one band."""
+        output = band.reading.output
+        self._has_classes = self._has_classes is not False and output is not None and 2 <= output.shape[1] <= MAX_CLASSES
+        if self._has_classes and output is not None:
+            leads = _leads(output)
+            reading = replace(band.reading, layers=(class_layer(leads.shape[1]),), parts=(leads,))
+            self._lines(replace(band, z=leads.reshape(*band.z.shape[:2], -1), reading=reading))
+
+    def result(self) -> Boundaries | None:
+        """Return the lines; None where the output has no classes, or too many."""
+        return self._lines.result() if self._has_classes else None
+
+
+def _leads(output: Floats) -> Floats:
+    """Return by how much each class is ahead of the best of all others (n, C)."""
+    rows = np.arange(len(output))
+    winner = output.argmax(axis=1)
+    others = output.copy()
+    others[rows, winner] = -np.inf
+    second = others.max(axis=1)
+    with np.errstate(invalid="ignore"):  # what is not finite is no line
+        leads = output - output[rows, winner][:, None]
+        leads[rows, winner] = output[rows, winner] - second
+    return np.asarray(leads)
 
 
 def _with_last_points(starts: Floats, ends: Floats, lengths: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from boundarycb.engines.sorting import Ints, begins, order_of
 from boundarycb.types import Floats
-
-Ints = NDArray[np.int64]
 
 
 def chain(start: Ints, end: Ints) -> tuple[Ints, Ints]:
     """Return the order (M,) that lines segments up end to start, and the number of segments of each line.
 
     Args:
-        start: what each segment starts on (M,); no two are equal.
-        end: what each segment ends on (M,); no two are equal.
+        start: what each segment starts on (M,), 0 or more.
+        end: what each segment ends on (M,). Where several end on what several start on, they are joined in their order.
 
     A chain starts at the segment that nothing leads to; a closed one at its first segment. Ranks come from pointer jumping
     (Wyllie 1979): each segment knows the one 2**k steps on, and k grows until all know the last.
@@ -28,46 +27,59 @@ def chain(start: Ints, end: Ints) -> tuple[Ints, Ints]:
     if not count:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     following = _cut_cycles(_following(start, end))
-    head = np.ones(count + 1, dtype=bool)
-    head[following] = False
     # Walk backwards: `before` points at the segment that leads here, a head at itself; so every segment finds its head.
     before = np.arange(count + 1)
-    before[following] = np.arange(count + 1)
-    before[count] = count
-    before = np.where(head, np.arange(count + 1), before)[:count]
-    rank = (before != np.arange(count)).astype(np.int64)
+    before[following[:count]] = np.arange(count)
+    before = before[:count]
+    is_head = before == np.arange(count)
+    rank = (~is_head).astype(np.int64)
     while True:
         further = before[before]
         if np.array_equal(further, before):
             break
-        rank = rank + rank[before]
+        rank += rank[before]
         before = further
-    order = np.lexsort((rank, before))
-    _, lengths = np.unique(before[order], return_counts=True)
+    line = (np.cumsum(is_head) - 1)[before]
+    lengths = np.bincount(line)
+    order = np.empty(count, np.int64)
+    order[(np.cumsum(lengths) - lengths)[line] + rank] = np.arange(count)
     return order, lengths
 
 
 def _following(start: Ints, end: Ints) -> Ints:
     """Return the segment that starts where each one ends (M + 1,); M, pointing at itself, stands for none."""
     count = len(start)
-    by_start = np.argsort(start, kind="stable")
-    found = np.minimum(np.searchsorted(start, end, sorter=by_start), count - 1)
+    by_start, by_end = order_of(start), order_of(end)
+    starts, ends = start[by_start], end[by_end]
+    # Of several with one end the first takes the first start there, and so on.
+    place = np.arange(count)
+    rank = place - np.maximum.accumulate(np.where(begins(ends), place, 0))
+    found = np.searchsorted(starts, ends) + rank
+    inside = np.minimum(found, count - 1)
     following = np.full(count + 1, count)
-    following[:count] = np.where(start[by_start[found]] == end, by_start[found], count)
+    following[by_end] = np.where((found < count) & (starts[inside] == ends), by_start[inside], count)
     return following
 
 
 def _cut_cycles(following: Ints) -> Ints:
     """Return `following` with every cycle cut before its smallest member."""
     count = len(following) - 1
-    ahead, smallest = following.copy(), np.arange(count + 1)
-    for _ in range(int(count).bit_length() + 1):
+    ahead, still = following, count + 1
+    while True:  # Those that have not come to an end when no further one does are in cycles.
+        inside = np.flatnonzero(ahead[:count] != count)
+        if len(inside) == still or not len(inside):
+            break
+        ahead, still = ahead[ahead], len(inside)
+    if not len(inside):
+        return following
+    number = np.empty(count, np.int64)
+    number[inside] = np.arange(len(inside))
+    ahead = smallest = number[following[inside]]
+    for _ in range(len(inside).bit_length()):
         smallest = np.minimum(smallest, smallest[ahead])
         ahead = ahead[ahead]
-    in_cycle = ahead[:count] != count
-    closing = np.flatnonzero(in_cycle & (smallest[:count] == following[:count]))
     cut = following.copy()
-    cut[closing] = count
+    cut[inside[smallest == number[following[inside]]]] = count
     return cut
 
 

@@ -1,0 +1,81 @@
+"""The two ways in: the boundaries that a picture shows, and the regions between them. Both are certified."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from boundarycb.engines.exact.certificate import LIMIT, Certificate, certify
+from boundarycb.engines.exact.decision import decision_segments, scores
+from boundarycb.engines.exact.limits import TooManyVertices, Unsuitable
+from boundarycb.engines.exact.regions import regions
+from boundarycb.engines.exact.search import Partition, partition
+from boundarycb.engines.exact.trails import boundaries
+from boundarycb.types import Boundaries, Forward, Layer, Regions, Slice, class_layer
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the exact engine found.
+
+    Args:
+        boundaries: the lines.
+        decision: the border of the area that each class wins; None where there are no classes, or it cannot be had.
+        certificate: how far off it was when it was looked at again.
+    """
+
+    boundaries: Boundaries
+    decision: Boundaries | None
+    certificate: Certificate
+
+
+def find(
+    forward: Forward,
+    slice: Slice,
+    watched: Sequence[Layer],
+    max_vertices: int,
+    *,
+    decide: bool = True,
+    again: Forward | None = None,
+) -> Found:
+    """Return the boundaries of the `watched` units of a piecewise-linear network.
+
+    Args:
+        forward: runs the model, in double precision, and reads all units.
+        slice: where to look.
+        watched: the layers with the units whose lines are wanted.
+        max_vertices: how many corners the regions may have.
+        decide: whether the border between classes is wanted too.
+        again: runs the model for the certificate; by default `forward` does.
+
+    Raises:
+        Unsuitable: they cannot be found exactly.
+    """
+    found = partition(forward, slice, max_vertices, through_last=decide)
+    if [(layer.name, layer.shape) for layer in found.layers] != [(layer.name, layer.shape) for layer in watched]:
+        raise Unsuitable("it calls other activations in double precision")
+    certificate = certify(found, again)
+    decision = _decision(found, slice, max_vertices, certificate) if decide else None
+    return Found(boundaries(slice, watched, found.segments), decision, certificate)
+
+
+def find_regions(forward: Forward, slice: Slice, max_vertices: int, *, again: Forward | None = None) -> Regions:
+    """Return the linear regions of a piecewise-linear network; arguments and errors as of :func:`find`."""
+    found = partition(forward, slice, max_vertices, count=lambda cells: len(cells.thick()))
+    if not found.whole:
+        raise TooManyVertices(max_vertices)
+    certify(found, again)
+    return regions(slice, found)
+
+
+def _decision(found: Partition, slice: Slice, limit: int, certificate: Certificate) -> Boundaries | None:
+    """Return the border between classes; None where there are none, or where the output is not affine between boundaries."""
+    output = found.values.reading.output
+    if output is None or output.shape[1] < 2 or not found.whole or certificate.output > LIMIT:
+        return None
+    try:
+        output = scores(found.values.take(len(found.layers), found.cells.points), logarithm=certificate.logarithm)
+        segments = decision_segments(found.cells, output, limit)
+    except Unsuitable:
+        return None
+    return boundaries(slice, (class_layer(output.shape[1]),), (segments,))

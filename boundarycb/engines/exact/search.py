@@ -1,0 +1,142 @@
+"""Cuts a slice into the cells on which a piecewise-linear network is affine, layer by layer, from forward passes alone.
+
+All units of the first layer are affine on the slice; in each cell that their boundaries make, all units of the second layer
+are; and so on. So a layer's boundaries are straight in each cell, and its pre-activations at the cells' corners tell where.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from boundarycb.engines.exact.cells import Cells
+from boundarycb.engines.exact.cutting import Cut, Segments
+from boundarycb.engines.exact.limits import NotPiecewiseLinear, TooManyVertices, Unsuitable
+from boundarycb.engines.exact.values import Values
+from boundarycb.types import Floats, Forward, Layer, Reading, Slice
+
+MAX_BYTES = 512 * 2**20
+"""Default bound on the memory that values at vertices take."""
+
+MAX_UNITS = 2**16
+"""More units than this are not tried: on most slices their boundaries are more than any budget allows."""
+
+
+def unsupported(reading: Reading) -> str | None:
+    """Return why a network that reads like this cannot be cut up exactly, in words that follow "since"; None where it may be.
+
+    It is asked of one reading, of any points; what it cannot see, the certificate does.
+    """
+    for layer, kinks in zip(reading.layers, _inner_kinks(reading), strict=False):
+        if kinks is None:
+            return f"{layer.name} is {layer.op}, which is not piecewise linear"
+    for bend in reading.bends:
+        if bend.surely and bend.after < len(reading.layers):
+            return f"{bend} bends the network where no unit switches"
+    size = sum(layer.size for layer in reading.layers)
+    if size > MAX_UNITS:
+        return f"the network has {size:,} units"
+    return None
+
+
+def is_smooth(reading: Reading) -> bool:
+    """Return whether some activation is smooth, so that the grid engine is the right one, and nobody need be told."""
+    return any(kinks is None for kinks in _inner_kinks(reading))
+
+
+def _inner_kinks(reading: Reading) -> Sequence[tuple[float, ...] | None]:
+    """Return where activations bend, of those after which something is read: one that gives the output may be any."""
+    kinks = reading.kinks or (None,) * len(reading.layers)
+    return kinks[:-1] if reading.closes else kinks
+
+
+def causes(reading: Reading, place: int) -> str:
+    """Return what may bend a network before layer number `place`, and how to make units of it; empty where nothing is known."""
+    bends = [bend for bend in reading.bends if bend.after <= place]
+    words = [f"it calls {', '.join(map(str, bends[:3]))}"] if bends else []
+    options = sorted({bend.option for bend in bends if bend.option})
+    if options:
+        words.append(f"`activations={json.dumps(options)}` makes units of that")
+    return "".join(f"; {said}" for said in (*words, *reading.gaps))
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """A slice in cells, in the unit square.
+
+    Args:
+        values: what the model says at points.
+        segments: the boundaries of each layer's units; units are columns of the layer.
+        counts: how many cells the layers up to each make, as far as they were cut.
+        cells: the cells of all layers, or of all but the last where `whole` is False.
+        whole: whether the last layer's units are affine within `cells` after their activation too.
+    """
+
+    values: Values
+    segments: tuple[Segments, ...]
+    counts: tuple[int, ...]
+    cells: Cells
+    whole: bool
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers."""
+        return self.values.layers
+
+
+def partition(
+    forward: Forward,
+    slice: Slice,
+    limit: int,
+    *,
+    memory: int = MAX_BYTES,
+    through_last: bool = True,
+    count: Callable[[Cells], int] = len,
+) -> Partition:
+    """Return `slice` cut into cells by all units of all layers.
+
+    Args:
+        forward: runs the model, in double precision; watches all units.
+        slice: the slice.
+        limit: vertices that the cells may have, 2**21 at most.
+        memory: bytes that values at vertices may take.
+        through_last: whether to cut along the last layer's boundaries too; its segments are known without.
+        count: how cells are counted.
+
+    Raises:
+        Unsuitable: it cannot be done within the limits, or the network is not piecewise linear.
+    """
+    values = Values(forward, slice, memory)
+    why = unsupported(values.reading)
+    if why is not None:
+        raise Unsuitable(why)
+    cells = Cells.square()
+    segments: list[Segments] = []
+    counts: list[int] = []
+    for number, layer in enumerate(values.layers):
+        try:
+            cut = Cut.of(cells, _columns(values.take(number, cells.points), values.reading.kinks[number]), limit)
+        except NotPiecewiseLinear as error:
+            raise NotPiecewiseLinear(f"{layer.name}: {error}{causes(values.reading, number)}", error.off) from None
+        segments.append(cut.segments())
+        last = number == len(values.layers) - 1
+        try:
+            if last and not through_last:
+                raise TooManyVertices(limit)
+            cells = cut.refined(limit)
+        except TooManyVertices:
+            if not last:
+                raise
+            # The lines are known without the cells that they make.
+            return Partition(values, tuple(segments), tuple(counts), cells, False)
+        counts.append(count(cells))
+    return Partition(values, tuple(segments), tuple(counts), cells, True)
+
+
+def _columns(z: Floats, kinks: tuple[float, ...] | None) -> Floats:
+    """Return what changes its sign where a unit switches (V, units), followed by what does where its activation bends elsewhere."""
+    others = [kink for kink in kinks or () if kink != 0.0]
+    return z if not others else np.concatenate([z, *(z - kink for kink in others)], axis=1)
