@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from boundarycb.recorder import Recorder as Recorder
     from boundarycb.sampling import capture as capture
     from boundarycb.sampling import find_boundaries as find_boundaries
+    from boundarycb.sampling import find_regions as find_regions
     from boundarycb.sampling import overlay as overlay
     from boundarycb.types import BoundaryWarning as BoundaryWarning
+    from boundarycb.types import Regions as Regions
     from boundarycb.types import Slice as Slice
 
 __version__ = "0.1.0"
@@ -42,9 +44,11 @@ _HOMES = {
     "BoundaryWarning": "types",
     "History": "history",
     "Recorder": "recorder",
+    "Regions": "types",
     "Slice": "types",
     "capture": "sampling",
     "find_boundaries": "sampling",
+    "find_regions": "sampling",
     "load": "history",
     "overlay": "sampling",
     "watch": "loop",

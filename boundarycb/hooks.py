@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from boundarycb.keep import random_state_kept
 from boundarycb.probe import Conditions
 from boundarycb.recorder import Recorder, checked_name, checked_slice, learning_rates
 from boundarycb.render.pictures import checked_size
+from boundarycb.sampling import Engine, EngineName
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.sinks.gif import spread
@@ -45,12 +46,16 @@ class BoundaryHooks:
         name: The leading word of all tags, and the folder's name; two callbacks need two names.
         metrics: Callables from a Sample to values by name; by default boundarycb.metrics.default().
         sinks: Further outputs.
+        engine: What finds the lines: "exact" to the last digits, for piecewise-linear networks; "grid" on the grid, for any; "auto"
+            chooses, and the picture says which.
         resolution: Grid points a side, 2 to 4096.
+        max_vertices: Corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: Longer side of the picture's plot in pixels, 64 to 4096.
         max_units: Watched units a layer, evenly spread where a layer has more.
         mode: "eval", or "as_is" to leave dropout and batch-norm in the mode that they are in.
         run_hooks: Whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
         verify: Whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
+        activations: What else is an activation in this model: "abs", "clamp", "maximum", "minimum".
 
     Raises:
         ValueError: An argument is out of its range.
@@ -70,18 +75,22 @@ class BoundaryHooks:
         name: str = "boundaries",
         metrics: Sequence[Metric] | None = None,
         sinks: Iterable[Sink] = (),
+        engine: EngineName = "auto",
         resolution: int = 128,
+        max_vertices: int | None = None,
         image_size: int = 512,
         max_units: int = 512,
         mode: Mode = "eval",
         run_hooks: bool = False,
         verify: bool = False,
+        activations: Collection[str] = (),
     ) -> None:
         # Errors belong here, where the user wrote the argument.
         resolve(every_n_steps, schedule)
         checked_resolution(resolution)
         checked_size(image_size)
-        Conditions(max_units, mode, run_hooks, verify)
+        Engine(engine, max_vertices)
+        Conditions(max_units, mode, run_hooks, verify, activations=activations)
         self._slice = None if slice is None else checked_slice(slice)
         self._directory = directory
         self._name = checked_name(name)
@@ -90,12 +99,15 @@ class BoundaryHooks:
             "every_n_steps": every_n_steps,
             "schedule": schedule,
             "metrics": metrics,
+            "engine": engine,
             "resolution": resolution,
+            "max_vertices": max_vertices,
             "image_size": image_size,
             "max_units": max_units,
             "mode": mode,
             "run_hooks": run_hooks,
             "verify": verify,
+            "activations": activations,
         }
         self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
         self._outputs: Any = None  # of the last training step

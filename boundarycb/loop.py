@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +16,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from boundarycb.recorder import Recorder, checked_name, learning_rates
+from boundarycb.sampling import EngineName
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.slices import around
@@ -34,13 +35,16 @@ def watch(
     name: str = "boundaries",
     metrics: Sequence[Metric] | None = None,
     sinks: Iterable[Sink] = (),
+    engine: EngineName = "auto",
     resolution: int = 128,
+    max_vertices: int | None = None,
     image_size: int = 512,
     max_units: int = 512,
     mode: Mode = "eval",
     run_hooks: bool = False,
     verify: bool = False,
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    activations: Collection[str] = (),
 ) -> Watch:
     """Return a context manager that samples `model` while the loop inside it trains; it yields a Recorder.
 
@@ -58,13 +62,17 @@ def watch(
         name: the leading word of all tags, and the folder below `directory` for ``history.bcb`` and ``boundaries.gif``.
         metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
         sinks: further outputs.
+        engine: what finds the lines: ``exact`` to the last digits, for piecewise-linear networks; ``grid`` on the grid, for
+            any; ``auto`` chooses, and the picture says which.
         resolution: grid points a side, 2 to 4096.
+        max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: longer side of the picture's plot in pixels, 64 to 4096.
         max_units: watched units a layer, evenly spread where a layer has more.
         mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
         run_hooks: whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
         verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
         context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
+        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
 
     Raises:
         ValueError, TypeError: an argument will not do; here, or at the first sample where it takes the model to tell.
@@ -92,13 +100,16 @@ def watch(
         schedule=schedule,
         metrics=metrics,
         sinks=[board, GifFile(), *sinks],
+        engine=engine,
         resolution=resolution,
+        max_vertices=max_vertices,
         image_size=image_size,
         max_units=max_units,
         mode=mode,
         run_hooks=run_hooks,
         verify=verify,
         context=context,
+        activations=activations,
     )
     return Watch(model, _optimizers(optimizer), recorder, first_input if slice is None else None)
 

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,7 +29,7 @@ from boundarycb.metrics.finals import Finals
 from boundarycb.probe import MAX_UNITS, Conditions, Trace, waits_for_input
 from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
 from boundarycb.render.pictures import checked_size
-from boundarycb.sampling import RESOLUTION, Look, look, said_of_lost
+from boundarycb.sampling import RESOLUTION, Engine, EngineName, Look, look, said_of_lost
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
 from boundarycb.types import Capture, History, Layer, Metric, Mode, Picture, Sample, Sink, Slice, Snapshot, Value, warn
@@ -65,13 +65,17 @@ class Recorder:
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
         sinks: where samples go besides the history.
+        engine: what finds the lines: ``exact`` to the last digits, for piecewise-linear networks; ``grid`` on the grid, for
+            any; ``auto`` chooses, and the picture says which.
         resolution: grid points a side of masks, background and traced lines, 2 to 4096.
+        max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: longer side of the overlay's plot in pixels, 64 to 4096.
         max_units: watched units a layer.
         mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
         run_hooks: whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
         verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
         context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
+        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -92,13 +96,16 @@ class Recorder:
         schedule: ScheduleLike | None = None,
         metrics: Sequence[Metric] | None = None,
         sinks: Iterable[Sink] = (),
+        engine: EngineName = "auto",
         resolution: int = RESOLUTION,
+        max_vertices: int | None = None,
         image_size: int = 512,
         max_units: int = MAX_UNITS,
         mode: Mode = "eval",
         run_hooks: bool = False,
         verify: bool = False,
         context: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        activations: Collection[str] = (),
     ) -> None:
         self.directory = Path(directory)
         self.steps: list[int] = []
@@ -109,7 +116,8 @@ class Recorder:
         self._sinks: list[Sink] = list(sinks)
         self._resolution = checked_resolution(resolution)
         self._image_size = checked_size(image_size)
-        self._conditions = Conditions(max_units, mode, run_hooks, verify, context)
+        self._engine = Engine(engine, max_vertices)
+        self._conditions = Conditions(max_units, mode, run_hooks, verify, context, activations)
         self._history: HistoryWriter | None = None
         self._memories: dict[tuple[Layer, ...], _Memory] = {}
         self._before: Capture | None = None
@@ -229,6 +237,8 @@ class Recorder:
             plane,
             resolution=self._resolution,
             conditions=self._conditions,
+            engine=self._engine,
+            step=step,
             trace=is_needed("trace", self._metrics),
             before=self._traces,
         )
@@ -241,6 +251,7 @@ class Recorder:
             slice=plane,
             capture=capture,
             boundaries=seen.boundaries,
+            decision=seen.decision,
             scalars=self._numbers(scalars),
             **self._measured(sample),
         )

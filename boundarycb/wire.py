@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from boundarycb.types import Array, Boundaries, Capture, Field, Layer, Slice, Snapshot, frozen
+from boundarycb.types import Array, Boundaries, Capture, Field, Layer, Slice, Snapshot, class_layer, frozen
 
 MAGIC = b"BCB1"
 _LENGTHS = struct.Struct("<IQ")
@@ -223,6 +223,10 @@ def encode(snapshot: Snapshot) -> bytes:
         sections["field"] = capture.field.value
         if capture.field.winner is not None:
             sections["winner"] = capture.field.winner
+    if snapshot.decision is not None:
+        border = snapshot.decision
+        header["decision"] = {"classes": border.layers[0].size, "exact": border.exact, "notes": border.notes}
+        sections |= {"decision/points": border.points, "decision/offsets": border.offsets, "decision/owner": border.owner}
     return pack(header, sections | {f"unit/{name}": array for name, array in snapshot.per_unit.items()})
 
 
@@ -249,7 +253,15 @@ def decode(record: Record, slice: Slice) -> Snapshot:
             name: [{key: _cell_in(cell) for key, cell in row.items()} for row in rows] for name, rows in head["tables"].items()
         },
         scalars=_numbers_in(head["scalars"]),
+        decision=_decision_in(head.get("decision"), part),
     )
+
+
+def _decision_in(said: Mapping[str, Any] | None, part: Mapping[str, Array]) -> Boundaries | None:
+    if said is None:
+        return None
+    points, offsets, owner = (part[f"decision/{name}"] for name in ("points", "offsets", "owner"))
+    return Boundaries(points, offsets, owner, (class_layer(said["classes"]),), said["exact"], tuple(said["notes"]))
 
 
 def _layer_out(layer: Layer) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def draw_overlay(snapshot: Snapshot, size: int = SIZE, *, title: str | None = No
     tones = _background(canvas, plot, snapshot.field, colours)
     for number in range(len(snapshot.layers)):
         _draw_layer(canvas, plot, snapshot, number, colours)
+    _draw_decision(canvas, plot, snapshot)
     _draw_anchors(canvas, plot, snapshot.slice, layout.letter)
     _header(canvas, layout, snapshot, colours, title or _step(snapshot))
     _footer(canvas, layout, snapshot, colours)
@@ -65,6 +66,7 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
         plot = (left, top, left + plot_w, top + plot_h)
         tones |= _background(canvas, plot, snapshot.field, colours)
         _draw_layer(canvas, plot, snapshot, number, colours)
+        _draw_decision(canvas, plot, snapshot)
         name, count_words = _panel_title(snapshot, number)
         name = canvas.fitted(name, layout.letter, plot_w - canvas.text_width(count_words, layout.letter))
         canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
@@ -177,6 +179,16 @@ def _draw_layer(canvas: Canvas, plot: Box, snapshot: Snapshot, number: int, colo
     canvas.lines(_to_pixels(points, snapshot.slice, plot), offsets, colours.layers[number], width, plot, alpha)
 
 
+def _draw_decision(canvas: Canvas, plot: Box, snapshot: Snapshot) -> None:
+    """Draw where the winning class changes, over all boundaries: dark, with a light edge that parts it from them."""
+    border = snapshot.decision
+    if border is None or not len(border):
+        return
+    points, scale = _to_pixels(border.points, snapshot.slice, plot), (plot[2] - plot[0]) / SIZE
+    for colour, width in ((WHITE, 4.6), (INK, 2.4)):
+        canvas.lines(points, border.offsets, colour, max(1.0, width * max(scale, 0.6)), plot)
+
+
 def _lines_of(lines: Boundaries, span: slice) -> tuple[Floats, NDArray[np.int64]]:
     """Return points and offsets of the lines whose owner lies in `span`."""
     chosen = (lines.owner >= span.start) & (lines.owner < span.stop)
@@ -211,7 +223,7 @@ def _draw_anchors(canvas: Canvas, plot: Box, slice: Slice, letter: float) -> Non
 def _header(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme, title: str) -> None:
     margin = layout.strip // 3
     _title_line(canvas, (margin, layout.width - margin), layout.strip, layout.letter, title, snapshot)
-    _legend(canvas, layout, [layer.name for layer in snapshot.layers], colours)
+    _legend(canvas, layout, snapshot, colours)
 
 
 def _step(snapshot: Snapshot) -> str:
@@ -231,20 +243,26 @@ def _title_line(canvas: Canvas, ends: tuple[float, float], bottom: float, letter
     canvas.text(right, baseline, "   ".join(scalars), letter, INK, align="right")
 
 
-def _legend(canvas: Canvas, layout: _Layout, names: Sequence[str], colours: Scheme) -> None:
+def _legend(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme) -> None:
     """Write the layers' names behind a swatch of their colour; many layers become a ramp from the first to the last."""
-    letter = layout.letter
-    x, room = float(layout.strip // 3), layout.width / len(names) - 2.4 * letter
+    names, letter = [layer.name for layer in snapshot.layers], layout.letter
+    x, right = float(layout.strip // 3), layout.width - 1.7 * letter
+    if snapshot.decision is not None and len(snapshot.decision):
+        right -= canvas.text_width("decision", letter) + 2.6 * letter
     if len(names) <= _LEGEND_NAMES:
+        room = (right + 1.7 * letter) / len(names) - 2.4 * letter
         for name, colour in zip(names, colours.layers, strict=True):
             x = _swatches(canvas, layout, x, [colour], 1.3 * letter)
             x = _legend_word(canvas, layout, x, canvas.fitted(name, letter, room))
-        return
-    ramp = min(max(8 * letter, 2.0 * len(names)), layout.width / 3)
-    each = (layout.width - ramp - x - 3 * letter) / 2
-    x = _legend_word(canvas, layout, x, canvas.fitted(f"{len(names)} layers: {names[0]}", letter, each))
-    x = _swatches(canvas, layout, x, colours.layers, ramp)
-    _legend_word(canvas, layout, x, canvas.fitted(names[-1], letter, each))
+    else:
+        ramp = min(max(8 * letter, 2.0 * len(names)), layout.width / 3)
+        each = (right - ramp - x - 1.3 * letter) / 2
+        x = _legend_word(canvas, layout, x, canvas.fitted(f"{len(names)} layers: {names[0]}", letter, each))
+        x = _swatches(canvas, layout, x, colours.layers, ramp)
+        x = _legend_word(canvas, layout, x, canvas.fitted(names[-1], letter, each))
+    if right < layout.width - 1.7 * letter:
+        x = _swatches(canvas, layout, x, [INK], 1.3 * letter)
+        _legend_word(canvas, layout, x, "decision")
 
 
 def _swatches(canvas: Canvas, layout: _Layout, x: float, colours: Sequence[str], width: float) -> float:
@@ -299,7 +317,10 @@ def axes_caption(slice: Slice) -> str:
 
 def background_caption(snapshot: Snapshot) -> str:
     """Return what the background and the lines are, in a line."""
-    engine = "exact lines" if snapshot.boundaries.exact else f"lines from a {snapshot.capture.resolution}² grid"
+    grid = f"from a {snapshot.capture.resolution}² grid"
+    engine = "exact lines" if snapshot.boundaries.exact else f"lines {grid}"
+    if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
+        engine += f", decision {grid}"
     mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
     return f"{engine}   {mode}   {_field_words(snapshot.field)}"
 

@@ -1,0 +1,23 @@
+"""Looks at a model: what is on the slice now.
+
+* ``engine``   which engine draws the lines, for a run;
+* ``looking``  one look, as the recorder takes it;
+* ``shots``    what a user asks of a model as it is.
+"""
+
+from boundarycb.sampling.engine import Engine, EngineName
+from boundarycb.sampling.looking import RESOLUTION, Look, look, said_of_lost
+from boundarycb.sampling.shots import capture, find_boundaries, find_regions, overlay
+
+__all__ = [
+    "RESOLUTION",
+    "Engine",
+    "EngineName",
+    "Look",
+    "capture",
+    "find_boundaries",
+    "find_regions",
+    "look",
+    "overlay",
+    "said_of_lost",
+]

@@ -1,0 +1,172 @@
+"""Which engine draws the lines: the exact one where it holds and within its budget, else the grid; kept for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeVar, get_args
+
+import numpy as np
+
+from boundarycb.engines import exact
+from boundarycb.probe import Prober
+from boundarycb.types import Boundaries, Reading, Slice
+
+EngineName = Literal["auto", "exact", "grid"]
+"""Which engine: ``exact`` finds the lines of piecewise-linear networks to the last digit; ``grid`` traces those of any network on a
+grid; ``auto`` takes the exact one, and the grid for smooth activations and for what the exact one cannot do."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+T = TypeVar("T")
+
+_ROUNDED = 1e-2  # more than this is no rounding, not even that of bfloat16
+_RETRY = 20  # samples until the exact engine is tried again
+EVERY_UNIT = 2**40
+"""A cap on watched units that no layer reaches."""
+_MOST_VERTICES = 2**16
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The lines of one look.
+
+    Args:
+        boundaries: where units switch; None where the grid is to trace them.
+        decision: where the winning class changes; None where there is none, or the grid is to trace it.
+        notes: what the picture should say of the engine.
+    """
+
+    boundaries: Boundaries | None = None
+    decision: Boundaries | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Engine:
+    """Chooses the engine for every look of a run.
+
+    Where the exact engine cannot do a network the grid takes over; the exact one is tried again after twenty looks.
+
+    Args:
+        name: which one.
+        max_vertices: corners that the exact engine's regions may have; by default 4 for each grid point, 65,536 at most.
+
+    Raises:
+        ValueError: `name` is none, or `max_vertices` no whole number from 4 to 2**21.
+    """
+
+    def __init__(self, name: EngineName = "auto", max_vertices: int | None = None) -> None:
+        if name not in get_args(EngineName):
+            raise ValueError(f"`engine` must be one of {', '.join(get_args(EngineName))}, got {name!r}.")
+        self._name = name
+        self._max_vertices = None if max_vertices is None else checked_vertices(max_vertices)
+        self._waits = 0  # looks until the exact engine is tried again
+        self._note: str | None = None  # why the grid draws
+        self._drew_exactly: bool | None = None
+
+    def draw(self, forward: Prober, slice: Slice, resolution: int, step: int | None = None, *, decide: bool = True) -> Drawn:
+        """Return the lines on `slice`; none where the grid is to trace them.
+
+        Args:
+            forward: the open probe.
+            slice: where to look.
+            resolution: grid points a side, which the exact engine's budget follows.
+            step: optimiser steps taken, for a note where the engine changes; None where there is no run.
+            decide: whether the borders between classes are wanted too.
+
+        Raises:
+            Exception: what `forward` raises, which is run once as it is.
+        """
+        if self._name == "grid":
+            return Drawn()
+        reading = glimpse(forward, slice)
+        if self._name == "auto" and exact.is_smooth(reading):
+            return Drawn()  # the engine for it: there is nothing to say
+        if forward.has_lost:
+            return Drawn()  # the sooner it is over, the better
+        if self._waits:
+            self._waits -= 1
+            return Drawn(notes=(self._note,) if self._note else ())
+        limit = self._max_vertices or min(_MOST_VERTICES, 4 * resolution**2)
+        decide = decide and reading.output is not None and reading.output.shape[1] > 1
+        try:
+            found = exactly(
+                forward, reading, partial(exact.find, slice=slice, watched=reading.layers, max_vertices=limit, decide=decide)
+            )
+        except exact.NotFinite:
+            return Drawn()  # which the capture says
+        except exact.Unsuitable as error:
+            return self._on_grid(str(error), step)
+        return self._exactly(found, step)
+
+    def _on_grid(self, why: str, step: int | None) -> Drawn:
+        since = f" from step {step:,} on" if self._drew_exactly else ""
+        if self._note is None:
+            self._note = f"lines are traced on a grid{since}, since {why}"
+        self._waits, self._drew_exactly = _RETRY - 1, False
+        return Drawn(notes=(self._note,))
+
+    def _exactly(self, found: exact.Found, step: int | None) -> Drawn:
+        notes = () if self._note is None else (f"lines are exact again from step {step:,} on",)
+        self._note, self._drew_exactly = None, True
+        return Drawn(found.boundaries, found.decision, notes)
+
+
+def glimpse(forward: Prober, slice: Slice) -> Reading:
+    """Return what `forward` reads at the slice's corners: what the model calls, and what bends it."""
+    return forward(slice.lift(slice.corners()[np.arange(exact.LEAST_BATCH) % 4]))
+
+
+def checked_vertices(max_vertices: int) -> int:
+    """Return `max_vertices`; raise ValueError where it is no whole number from 4 to 2**21."""
+    if not isinstance(max_vertices, int) or isinstance(max_vertices, bool) or not 4 <= max_vertices <= 2**21:
+        raise ValueError(f"`max_vertices` must be a whole number of corners, 4 to {2**21:,}, got {max_vertices!r}.")
+    return max_vertices
+
+
+def exactly(forward: Prober, reading: Reading, find: Callable[..., T]) -> T:
+    """Return what `find`, of the exact engine, finds of a model in double precision.
+
+    Args:
+        forward: the open probe.
+        reading: what it read on the slice.
+        find: takes a forward pass, and another that certifies.
+
+    Raises:
+        Unsuitable: it finds nothing, for whatever reason.
+    """
+    why = exact.unsupported(reading)
+    if why is not None:
+        raise exact.Unsuitable(why)
+    try:
+        double = _in_double(lambda _: forward.double(EVERY_UNIT))(None)
+        full = _in_double(double)
+        try:
+            return find(_in_double(double.quick(reading)), again=full)
+        except exact.NotPiecewiseLinear as error:
+            if error.off > _ROUNDED:
+                raise
+            return find(full)  # which widens what the model makes narrower by itself
+    except exact.Unsuitable:
+        raise
+    except Exception as error:
+        raise exact.Unsuitable(f"the exact engine failed ({words_of(error)})") from error
+
+
+def _in_double(run: Callable[[A], B]) -> Callable[[A], B]:
+    """Return `run` with its errors made a reason not to find anything: what fails in double precision ran in the model's own."""
+
+    def guarded(given: A) -> B:
+        try:
+            return run(given)
+        except Exception as error:
+            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+            raise exact.Unsuitable(f"the model does not run in double precision ({words_of(cause)})") from error
+
+    return guarded
+
+
+def words_of(error: Exception) -> str:
+    """Return the error in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -1,0 +1,175 @@
+"""What can be asked of a model as it is: its states, its lines, its regions, its picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
+
+import torch  # noqa: F401 - the doctests use it
+from torch import nn
+
+from boundarycb.engines import exact
+from boundarycb.engines.bands import checked_resolution, sweep
+from boundarycb.engines.grid import LineReader
+from boundarycb.engines.masks import MaskReader
+from boundarycb.probe import MAX_UNITS, Conditions, Prober, probe
+from boundarycb.render import draw_overlay
+from boundarycb.sampling.engine import Engine, EngineName, checked_vertices, exactly, glimpse
+from boundarycb.sampling.looking import RESOLUTION, look, said_of_lost, unkept
+from boundarycb.types import Boundaries, Capture, Mode, Picture, Regions, Slice, Snapshot, warn
+
+
+def capture(
+    model: nn.Module,
+    slice: Slice,
+    *,
+    resolution: int = RESOLUTION,
+    max_units: int = MAX_UNITS,
+    mode: Mode = "eval",
+    activations: Collection[str] = (),
+) -> Capture:
+    """Return the on/off state of every unit and the output of `model` on a grid over `slice`.
+
+    Args:
+        model: any module; it is left as it was.
+        slice: where to look; see :mod:`boundarycb.slices`.
+        resolution: grid points a side, 2 to 4096.
+        max_units: watched units a layer, evenly spread where a layer has more; the result's notes say so.
+        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
+        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+
+    Raises:
+        ValueError: the model has no activation, or cannot take the slice's points as inputs.
+
+    >>> from boundarycb import slices
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU())
+    >>> capture(model, slices.box((-1, 1), (-1, 1)), resolution=4).mask("0").shape
+    (3, 4, 4)
+    """
+    masks = MaskReader(resolution)
+    with probe(model, Conditions(max_units=max_units, mode=mode, activations=activations)) as forward:
+        sweep(forward, slice, resolution, masks)
+    _warn_of(model, forward)
+    return replace(masks.result(), mode=mode)
+
+
+def find_boundaries(
+    model: nn.Module,
+    slice: Slice,
+    *,
+    engine: EngineName = "auto",
+    resolution: int = RESOLUTION,
+    max_vertices: int | None = None,
+    max_units: int = MAX_UNITS,
+    mode: Mode = "eval",
+    activations: Collection[str] = (),
+) -> Boundaries:
+    """Return the lines on `slice` where the units of `model` switch on or off.
+
+    Args:
+        model: any module; it is left as it was.
+        slice: where to look.
+        engine: ``exact`` finds the lines of a piecewise-linear network to the last digits, in double precision; ``grid`` traces
+            those of any network on a grid; ``auto`` takes the exact one, and the grid for smooth activations. What the exact
+            engine cannot do, or not within its budget, is traced on the grid with one warning that says why; ``exact`` in the
+            result tells.
+        resolution: grid points a side, 2 to 4096.
+        max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
+        max_units: watched units a layer, evenly spread where a layer has more.
+        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
+        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+
+    Raises:
+        ValueError: the engine is unknown, the model has no activation, or cannot take the slice's points as inputs.
+
+    >>> from boundarycb import slices
+    >>> model = nn.Sequential(nn.Linear(2, 1), nn.ReLU())
+    >>> model[0].weight.data, model[0].bias.data = torch.tensor([[1.0, 1.0]]), torch.tensor([-0.5])
+    >>> find_boundaries(model, slices.box((0, 1), (0, 1))).of("0", 0)[0].tolist()
+    [[0.0, 0.5], [0.5, 0.0]]
+    """
+    chooser = Engine(engine, max_vertices)
+    checked_resolution(resolution)
+    with probe(model, Conditions(max_units=max_units, mode=mode, activations=activations)) as forward:
+        drawn = chooser.draw(forward, slice, resolution, decide=False)
+        found = drawn.boundaries
+        if found is None:
+            lines = LineReader()
+            sweep(forward, slice, resolution, lines)
+            found = lines.result()
+    _warn_of(model, forward)
+    for note in drawn.notes:
+        warn(f"{note}.")
+    return replace(found, notes=(*drawn.notes, *found.notes))
+
+
+def find_regions(
+    model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_000, mode: Mode = "eval", activations: Collection[str] = ()
+) -> Regions:
+    """Return the linear regions of `model` on `slice`: ``len()`` of it is their number.
+
+    Args:
+        model: a piecewise-linear network; it is left as it was.
+        slice: where to look.
+        max_vertices: corners that the regions may have.
+        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
+        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+
+    Raises:
+        ValueError: the model is not piecewise linear, or its regions are more than the budget allows; the message says which.
+
+    >>> from boundarycb import slices
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    >>> model[0].weight.data, model[0].bias.data = torch.eye(2), torch.zeros(2)
+    >>> regions = find_regions(model, slices.box((-1, 1), (-1, 1)))
+    >>> len(regions), regions.areas().tolist()
+    (4, [1.0, 1.0, 1.0, 1.0])
+    """
+    with probe(model, Conditions(mode=mode, activations=activations)) as forward:
+        reading = glimpse(forward, slice)
+        try:
+            found = exactly(forward, reading, partial(exact.find_regions, slice=slice, max_vertices=checked_vertices(max_vertices)))
+        except exact.Unsuitable as error:
+            raise ValueError(f"{type(model).__name__} cannot be cut into linear regions here, since {error}.") from error
+    _warn_of(model, forward)
+    return found
+
+
+def overlay(
+    model: nn.Module,
+    slice: Slice,
+    *,
+    engine: EngineName = "auto",
+    resolution: int = RESOLUTION,
+    max_vertices: int | None = None,
+    max_units: int = MAX_UNITS,
+    image_size: int = 512,
+    mode: Mode = "eval",
+    activations: Collection[str] = (),
+) -> Picture:
+    """Return the picture of `model` on `slice` as it is now; Jupyter shows it, ``.png()`` and ``.rgb()`` give its data.
+
+    Args:
+        model: any module; it is left as it was.
+        slice: where to look.
+        engine: as of :func:`find_boundaries`.
+        resolution: grid points a side, 2 to 4096.
+        max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
+        max_units: watched units a layer.
+        image_size: the plot's longer side in pixels, 64 to 4096.
+        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
+        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+    """
+    conditions = Conditions(max_units=max_units, mode=mode, activations=activations)
+    seen = look(model, slice, resolution=resolution, conditions=conditions, engine=Engine(engine, max_vertices))
+    for words in (*seen.boundaries.notes, *seen.notes, *said_of_lost(model, seen.lost)):
+        warn(f"{words}.")
+    snapshot = Snapshot(0, time.time(), slice, seen.capture, seen.boundaries, decision=seen.decision)
+    return draw_overlay(snapshot, image_size, title=type(model).__name__)
+
+
+def _warn_of(model: nn.Module, forward: Prober) -> None:
+    for words in (*unkept(forward), *said_of_lost(model, forward.lost)):
+        warn(f"{words}.")
