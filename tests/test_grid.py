@@ -20,6 +20,7 @@ from torch import nn
 from boundarycb import find_boundaries, slices
 from boundarycb.engines import grid
 from boundarycb.engines.bands import sweep
+from boundarycb.sampling import EngineName
 from boundarycb.types import Boundaries, Floats, Slice
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -29,20 +30,22 @@ def ends(line: Floats) -> list[list[float]]:
     return sorted([[round(float(x), 6) for x in line[0]], [round(float(x), 6) for x in line[-1]]])
 
 
-def test_three_lines_in_general_position() -> None:
+@pytest.mark.parametrize("engine", ["exact", "grid"])
+def test_three_lines_in_general_position(engine: EngineName) -> None:
     # x = 0.5; y = x; x + y = -0.5
-    lines = find_boundaries(linear_units((1, 0, -0.5), (1, -1, 0), (1, 1, 0.5)), SQUARE, resolution=32)
+    lines = find_boundaries(linear_units((1, 0, -0.5), (1, -1, 0), (1, 1, 0.5)), SQUARE, engine=engine, resolution=32)
     assert lines.owner.tolist() == [0, 1, 2]
     assert [len(lines.line(k)) for k in range(3)] == [2, 2, 2]  # straight lines have two points, whatever the grid
     assert ends(lines.line(0)) == [[0.5, -1], [0.5, 1]]
     assert ends(lines.line(1)) == [[-1, -1], [1, 1]]
     assert ends(lines.line(2)) == [[-1, 0.5], [0.5, -1]]
     assert np.allclose(lines.lengths(), [2, 8**0.5, 1.5 * 2**0.5])
-    assert not lines.exact
+    assert lines.exact == (engine == "exact")
 
 
-def test_on_is_on_the_left() -> None:
-    (line,) = find_boundaries(linear_units((1, 0, 0)), SQUARE, resolution=8).of("0", 0)
+@pytest.mark.parametrize("engine", ["exact", "grid"])
+def test_on_is_on_the_left(engine: EngineName) -> None:
+    (line,) = find_boundaries(linear_units((1, 0, 0)), SQUARE, engine=engine, resolution=8).of("0", 0)
     assert line.tolist() == [[0, 1], [0, -1]]  # downwards: x > 0 is on its left
 
 
@@ -57,12 +60,12 @@ def layer_two_bend() -> Any:
     return model
 
 
-@pytest.mark.parametrize("resolution", [16, 41, 128])
-def test_a_unit_of_layer_two_bends_where_layer_one_switches(resolution: int) -> None:
+@pytest.mark.parametrize(("engine", "resolution"), [("exact", 10**6), ("grid", 16), ("grid", 41), ("grid", 128)])
+def test_a_unit_of_layer_two_bends_where_layer_one_switches(engine: EngineName, resolution: int) -> None:
     plane = slices.box((-2, 2), (-2, 2))
-    lines = find_boundaries(layer_two_bend(), plane, resolution=resolution)
+    lines = find_boundaries(layer_two_bend(), plane, engine=engine, resolution=min(resolution, 128))
     (line,) = lines.of("2", 0)
-    cell = 4 / resolution
+    cell = 4 / resolution  # of the exact engine none
     corners = np.array([[1.0, -2], [1, 0], [0, 1], [-2, 1]])
     assert distance_to_lines(corners, [line]).max() < 0.6 * cell
     assert distance_to_lines(corners[[0, 3]], [line]).max() < 1e-6
@@ -129,7 +132,7 @@ def test_values_that_are_not_finite_break_lines_and_nothing_else() -> None:
 def test_lines_run_through_every_crossing_of_the_grid(resolution: int, seed: int) -> None:
     plane = slices.box((-1, 1), (-2, 1))
     model = mlp(2, 6, 5, 1, seed=seed).double()
-    lines = find_boundaries(model, plane, resolution=resolution)
+    lines = find_boundaries(model, plane, engine="grid", resolution=resolution)
     us, vs = plane.nodes(resolution)
     u, v = np.meshgrid(us, vs)
     with torch.no_grad():
@@ -150,7 +153,7 @@ def test_lines_run_through_every_crossing_of_the_grid(resolution: int, seed: int
 @pytest.mark.parametrize("seed", range(4))
 def test_lines_are_contourpys(seed: int) -> None:
     model = mlp(2, 12, 12, 1, seed=seed).double()
-    lines = find_boundaries(model, SQUARE, resolution=64)
+    lines = find_boundaries(model, SQUARE, engine="grid", resolution=64)
     us, vs = SQUARE.nodes(64)
     u, v = np.meshgrid(us, vs)
     with torch.no_grad():
@@ -213,11 +216,12 @@ def test_a_saddle_is_decided_by_its_centre() -> None:
         assert all((area < 0) == joined for area in areas)  # clockwise islands are off inside
 
 
+@pytest.mark.parametrize("engine", ["exact", "grid"])
 @pytest.mark.parametrize("way", WAYS)
-def test_the_same_net_has_the_same_lines_however_relu_is_called(way: str) -> None:
+def test_the_same_net_has_the_same_lines_however_relu_is_called(way: str, engine: EngineName) -> None:
     model, other = Ginn(), WithCalls(WAYS[way])
     other.load_state_dict(model.state_dict())
-    want, got = (find_boundaries(net, SQUARE, resolution=64) for net in (model, other))
+    want, got = (find_boundaries(net, SQUARE, engine=engine, resolution=64) for net in (model, other))
     assert got.units == want.units
     assert np.array_equal(got.owner, want.owner)
     assert np.array_equal(got.offsets, want.offsets)
@@ -226,9 +230,9 @@ def test_the_same_net_has_the_same_lines_however_relu_is_called(way: str) -> Non
 
 def test_bands_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     model = mlp(2, 9, 9, 1).double()
-    want = find_boundaries(model, SQUARE, resolution=40)
+    want = find_boundaries(model, SQUARE, engine="grid", resolution=40)
     monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 1)  # a row at a time
-    got = find_boundaries(model, SQUARE, resolution=40)
+    got = find_boundaries(model, SQUARE, engine="grid", resolution=40)
     assert np.array_equal(got.owner, want.owner)
     assert np.allclose(got.points, want.points, atol=1e-12)
 
@@ -253,7 +257,8 @@ def test_too_many_segments_thin_units_and_say_so() -> None:
     assert set(lines.owner.tolist()) <= set(range(0, 8, stride))
 
 
-def test_lines_follow_the_slice_and_not_the_input() -> None:
+@pytest.mark.parametrize("engine", ["exact", "grid"])
+def test_lines_follow_the_slice_and_not_the_input(engine: EngineName) -> None:
     """A plane in a space of images: the line lies where the hand says, in slice coordinates."""
     model: Any = nn.Sequential(nn.Flatten(), nn.Linear(12, 1), nn.ReLU())
     with torch.no_grad():
@@ -262,7 +267,7 @@ def test_lines_follow_the_slice_and_not_the_input() -> None:
         model[1].bias.fill_(-0.25)
     a, b, c = np.zeros((3, 2, 2)), np.zeros((3, 2, 2)), np.zeros((3, 2, 2))
     b[0, 0, 0], c[1, 1, 1] = 2.0, 1.0
-    lines = find_boundaries(model, slices.through(a, b, c, margin=0), resolution=16)
+    lines = find_boundaries(model, slices.through(a, b, c, margin=0), engine=engine, resolution=16)
     (line,) = lines.of("1", 0)
     assert np.allclose(line[:, 0], 0.25)
 
@@ -274,7 +279,7 @@ def test_wrong_resolution_is_named(resolution: Any) -> None:
 
 
 def test_unknown_engine_and_unit_are_named() -> None:
-    with pytest.raises(ValueError, match="`engine` must be one of auto, grid, got 'magic'"):
-        find_boundaries(mlp(2, 2, 1), SQUARE, engine="magic")
+    with pytest.raises(ValueError, match="`engine` must be one of auto, exact, grid, got 'magic'"):
+        find_boundaries(mlp(2, 2, 1), SQUARE, engine="magic")  # type: ignore[arg-type]
     with pytest.raises(KeyError, match="No kept unit 9 in layer '0'"):
         find_boundaries(mlp(2, 2, 1), SQUARE, resolution=4).of("0", 9)

@@ -646,6 +646,7 @@ def test_batch_statistics_as_they_are_leave_the_running_ones(monkeypatch: pytest
         assert [value._version for value in model.state_dict().values()] == versions
 
 
+@pytest.mark.filterwarnings("ignore:step 0. lines are traced on a grid, since units of 2 are not affine")  # but noise
 def test_the_caption_tells_the_mode(tmp_path: Path) -> None:
     from boundarycb.render.pictures import background_caption
 
@@ -834,7 +835,7 @@ def test_a_loss_is_told_once_with_its_name_and_sampling_stops(tmp_path: Path, mo
     )
     with (  # noqa: PT031
         pytest.warns(BoundaryWarning, match=words) as told,
-        watch(model, optimizer, slice=SQUARE, every_n_steps=1, directory=tmp_path, **SMALL) as recorder,
+        watch(model, optimizer, slice=SQUARE, every_n_steps=1, directory=tmp_path, engine="grid", **SMALL) as recorder,
     ):
         for _ in range(3):
             model(torch.rand(4, 2)).sum().backward()

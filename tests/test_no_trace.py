@@ -35,6 +35,7 @@ by_row = pytest.mark.parametrize("row", ROWS, ids=str)
 by_case = pytest.mark.parametrize(("row", "optimizer"), CASES, ids=str)
 # What torch says against old parts of models, and TensorBoard's ten pictures, are no concern here; nor are hooks that do not run.
 pytestmark = [
+    pytest.mark.filterwarnings("ignore:step .*lines are traced on a grid, since", "ignore:step .*lines are exact again"),
     pytest.mark.filterwarnings("ignore:TensorBoard shows 10 pictures", "ignore:step 0. hooks that are not the model's own"),
     pytest.mark.filterwarnings("ignore:step 0. tanh. left out, since it runs inside a transform"),
     pytest.mark.filterwarnings("ignore:step .*the model called other layers", "ignore:.*batch-norm takes its statistics"),

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from boundarycb import slices, watch
 from boundarycb.lightning import BoundaryCallback
+from boundarycb.sampling import EngineName
 from boundarycb.types import Reading
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -47,8 +48,8 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[Reading]:
     """What the probe reads, as it is made."""
     found: list[Reading] = []
 
-    def keep(*parts: Any) -> Reading:
-        found.append(Reading(*parts))
+    def keep(**parts: Any) -> Reading:
+        found.append(Reading(**parts))
         return found[-1]
 
     monkeypatch.setattr("boundarycb.probe.prober.Reading", keep)
@@ -106,19 +107,25 @@ PRECISIONS: dict[str, tuple[torch.dtype, torch.dtype, Any]] = {
 }
 
 
+@pytest.mark.parametrize("engine", ["grid", "exact"])
 @pytest.mark.parametrize("precision", PRECISIONS)
-def test_a_fit_is_probed_in_its_precision_and_stays_the_same(precision: Any, tmp_path: Path, readings: list[Reading]) -> None:
+def test_a_fit_is_probed_in_its_precision_and_stays_the_same(
+    precision: Any, engine: EngineName, tmp_path: Path, readings: list[Reading]
+) -> None:
     inside, default, kept = PRECISIONS[precision]
+    exactly = engine == "exact"  # whose passes are in double precision, beside those of the grid
     want = fit(precision, tmp_path)
     DTYPES.clear()
-    ours = BoundaryCallback(**SMALL)
+    ours = BoundaryCallback(**SMALL, engine=engine)
     got = fit(precision, tmp_path, ours)
     assert got[0] == want[0]
     assert differing(got[1], want[1]) == []
     assert ours.recorder is not None
     assert ours.recorder.steps == list(range(13))
-    assert set(DTYPES) == {(inside, default)}  # training steps and probes alike
-    assert {reading.z.dtype for reading in readings} == {np.dtype(kept)}
+    assert set(DTYPES) == {(inside, default)} | (
+        {(torch.float64, torch.float64)} if exactly else set()
+    )  # training and probes alike
+    assert {reading.z.dtype for reading in readings} == {np.dtype(kept)} | ({np.dtype(np.float64)} if exactly else set())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
@@ -127,7 +134,7 @@ def test_a_plain_loop_under_autocast_gives_its_context(dtype: torch.dtype, tmp_p
         torch.manual_seed(3)
         model, losses = Net(), []
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        with watch(model, optimizer, directory=tmp_path, **SMALL, **options):
+        with watch(model, optimizer, directory=tmp_path, engine="grid", **SMALL, **options):
             for x, y in DataLoader(batches(), batch_size=8):
                 with torch.autocast("cpu", dtype):
                     loss = nn.functional.cross_entropy(model(x), y)
