@@ -73,6 +73,25 @@ def frozen(array: Array) -> Array:
 # ---------------------------------------------------------------------------------------------------------------- slice
 
 
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """Samples seen from a slice; see :func:`boundarycb.slices.marked`.
+
+    Args:
+        points: float64 (n, 2), the slice coordinates nearest to each.
+        off: float64 (n,), how far each lies off the slice's plane, in input units.
+        labels: int64 (n,), their classes; -1 where there is none.
+    """
+
+    points: Floats
+    off: Floats
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("points", "off", "labels"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Slice:
     """A 2-D affine piece of input space: all inputs ``origin + u * axes[0] + v * axes[1]`` with (u, v) in `bounds`.
@@ -85,6 +104,9 @@ class Slice:
         bounds: ((u0, u1), (v0, v1)) in slice coordinates.
         anchors: float64 (K, 2), points that defined the slice, in slice coordinates; may be empty.
         names: what the two axes are, for captions.
+        anchor_names: what the first anchors are, for captions; may be shorter than `anchors`.
+        marks: samples to show, on the plane or off it.
+        limits: float64 (K, 2), the corners of the part on which inputs are valid ones; None where nothing is known of that.
     """
 
     origin: Floats
@@ -92,6 +114,9 @@ class Slice:
     bounds: Bounds
     anchors: Floats = dataclass_field(default_factory=lambda: np.empty((0, 2)))
     names: tuple[str, str] = ("u", "v")
+    anchor_names: tuple[str, ...] = ()
+    marks: Marks | None = None
+    limits: Floats | None = None
 
     def __post_init__(self) -> None:
         origin = frozen(np.array(self.origin, dtype=np.float64))
@@ -107,6 +132,9 @@ class Slice:
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "anchors", anchors)
         object.__setattr__(self, "bounds", checked_bounds(self.bounds))
+        object.__setattr__(self, "anchor_names", checked_anchor_names(self.anchor_names, len(anchors)))
+        if self.limits is not None:
+            object.__setattr__(self, "limits", frozen(np.array(self.limits, dtype=np.float64).reshape(-1, 2)))
 
     def __repr__(self) -> str:
         (u0, u1), (v0, v1) = self.bounds
@@ -164,6 +192,13 @@ def checked_bounds(bounds: Bounds) -> Bounds:
     if not (u0 < u1 and v0 < v1 and all(map(math.isfinite, (u0, u1, v0, v1)))):
         raise ValueError(f"`bounds` must be finite with u0 < u1 and v0 < v1, got {((u0, u1), (v0, v1))}.")
     return (u0, u1), (v0, v1)
+
+
+def checked_anchor_names(names: Sequence[str], anchors: int) -> tuple[str, ...]:
+    """Return `names` as text; raise ValueError where there are more than `anchors`, or where they are one text."""
+    if isinstance(names, str) or len(names) > anchors:
+        raise ValueError(f"`anchor_names` must be a list of words, at most one an anchor ({anchors}), got {names!r}.")
+    return tuple(str(name) for name in names)
 
 
 # ---------------------------------------------------------------------------------------------------------------- units

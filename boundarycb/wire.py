@@ -30,7 +30,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from boundarycb.types import Array, Boundaries, Capture, Field, Layer, Slice, Snapshot, class_layer, frozen
+from boundarycb.types import Array, Boundaries, Capture, Field, Layer, Marks, Slice, Snapshot, class_layer, frozen
 
 MAGIC = b"BCB1"
 _LENGTHS = struct.Struct("<IQ")
@@ -178,8 +178,13 @@ def _rows_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def encode_run(slice: Slice) -> bytes:
     """Return the first record of a history: what holds for all of its frames."""
-    header = {"kind": "run", "bounds": slice.bounds, "names": slice.names}
-    return pack(header, {"origin": slice.origin, "axes": slice.axes, "anchors": slice.anchors})
+    header = {"kind": "run", "bounds": slice.bounds, "names": slice.names, "anchor_names": slice.anchor_names}
+    sections: dict[str, Array] = {"origin": slice.origin, "axes": slice.axes, "anchors": slice.anchors}
+    if slice.limits is not None:
+        sections["limits"] = slice.limits
+    if slice.marks is not None:
+        sections |= {"marks/points": slice.marks.points, "marks/off": slice.marks.off, "marks/labels": slice.marks.labels}
+    return pack(header, sections)
 
 
 def decode_run(record: Record) -> Slice:
@@ -189,7 +194,17 @@ def decode_run(record: Record) -> Slice:
     (u0, u1), (v0, v1) = record.header["bounds"]
     first, second = record.header["names"]
     part = record.sections
-    return Slice(part["origin"], part["axes"], ((u0, u1), (v0, v1)), part["anchors"], (first, second))
+    marks = Marks(part["marks/points"], part["marks/off"], part["marks/labels"]) if "marks/points" in part else None
+    return Slice(
+        part["origin"],
+        part["axes"],
+        ((u0, u1), (v0, v1)),
+        part["anchors"],
+        (first, second),
+        tuple(record.header.get("anchor_names", ())),  # the first files have none of these three
+        marks,
+        part.get("limits"),
+    )
 
 
 # ----------------------------------------------------------------------------------------------------------------- frames

@@ -73,6 +73,128 @@ def test_a_slice_cannot_be_changed() -> None:
     assert kept.origin.tolist() == [0, 0]
 
 
+def corners_of_a_cube(dimensions: int) -> Any:
+    return np.array(np.meshgrid(*[[0.0, 1.0]] * dimensions)).reshape(dimensions, -1).T
+
+
+def test_principal_components_are_those_of_the_covariance() -> None:
+    """By numpy's eigenvectors of the covariance matrix; each component's largest number is positive."""
+    generator = np.random.default_rng(5)
+    data = generator.normal(size=(300, 2, 3)) * np.arange(1, 7).reshape(2, 3) ** 2
+    plane = slices.from_data(torch.tensor(data))
+    variances, vectors = np.linalg.eigh(np.cov(data.reshape(300, 6), rowvar=False, bias=True))
+    for axis, vector in zip(plane.axes.reshape(2, 6), vectors.T[::-1], strict=False):
+        assert np.allclose(np.abs(axis @ vector), 1)
+        assert axis[np.abs(axis).argmax()] > 0
+    share = variances[-1] / variances.sum()
+    assert plane.names[0] == f"PC1 ({100 * share:.1f} % of variance)"
+    assert np.allclose(plane.origin, data.mean(axis=0))
+    # Turned over, the data have the same components: the signs do not depend on them.
+    assert np.allclose(slices.from_data(-data).axes, plane.axes)
+
+
+def test_more_numbers_than_samples_give_the_same_plane() -> None:
+    data = np.zeros((4, 50))
+    data[:, 7], data[:, 31] = [0, 8, 8, 0], [0, 0, 2, 2]
+    plane = slices.from_data(data)
+    assert (plane.axes[0, 7], plane.axes[1, 31]) == (1, 1)
+    assert plane.marks is not None
+    assert np.allclose(plane.marks.off, 0)
+    assert np.allclose(np.sort(plane.marks.points[:, 0]), [-4, -4, 4, 4])
+
+
+def test_principal_components_of_a_cube_are_a_matter_of_chance() -> None:
+    """VNN's figure 2: all variances of a hypercube's corners are equal."""
+    with pytest.warns(UserWarning, match=r"explain the same variance \(0.25 and 0.25 of 16 samples\)"):
+        slices.from_data(corners_of_a_cube(4))
+
+
+def test_from_data_marks_some_and_reaches_beyond_all() -> None:
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=(1000, 3)) * [9, 3, 0.5]
+    plane = slices.from_data(data, labels=np.arange(1000) % 3, margin=0.5)
+    assert plane.marks is not None
+    assert len(plane.marks.points) == 200
+    assert plane.marks.labels[-1] == 999 % 3
+    assert np.allclose(plane.project(data[-1:])[0], plane.marks.points[-1])
+    where = plane.project(data)[0]
+    (u0, u1), _ = plane.bounds
+    extent = np.ptp(where[:, 0])
+    assert np.allclose([u0, u1], [where[:, 0].min() - extent / 2, where[:, 0].max() + extent / 2])
+
+
+def test_random_planes_are_orthonormal_and_repeatable() -> None:
+    np.random.seed(1)
+    before = np.random.rand()
+    np.random.seed(1)
+    plane = slices.random(np.ones((3, 4, 4)), radius=2.5, seed=3)
+    flat = plane.axes.reshape(2, -1)
+    assert np.allclose(flat @ flat.T, np.eye(2))
+    assert np.array_equal(plane.axes, slices.random(np.ones((3, 4, 4)), seed=3).axes)
+    assert not np.allclose(plane.axes, slices.random(np.ones((3, 4, 4)), seed=4).axes)
+    assert plane.bounds == ((-2.5, 2.5), (-2.5, 2.5))
+    assert plane.anchors.tolist() == [[0, 0]]
+    assert np.random.rand() == before
+
+
+def test_along_a_direction() -> None:
+    sample, gradient = np.array([1.0, 2, 2]), torch.tensor([0.0, -3, 0])
+    plane = slices.along(sample, gradient, names=("uphill", "across"))
+    assert plane.axes[0].tolist() == [0, -1, 0]
+    assert abs(float(plane.axes[1] @ plane.axes[0])) < 1e-12
+    assert plane.names == ("uphill", "across")
+    assert plane.bounds == ((-3, 3), (-3, 3))
+
+
+def test_axes_hold_the_other_numbers() -> None:
+    sample = np.arange(12.0).reshape(3, 4)
+    plane = slices.axes(sample, (0, 1), 11, (-5, 5), (0, 1))
+    lifted = plane.lift(np.array([[3.0, 0.5]]))[0]
+    assert (lifted[0, 1], lifted[2, 3]) == (3, 0.5)
+    lifted[0, 1], lifted[2, 3] = 1, 11
+    assert np.array_equal(lifted, sample)
+    assert np.array_equal(plane.lift(plane.anchors)[0], sample)
+    assert plane.names == ("input (0, 1)", "input 11")
+
+
+def test_marks_tell_how_far_samples_lie_off() -> None:
+    plane = slices.through([0.0, 0, 0], [2, 0, 0], [0, 2, 0], names=["cat", "dog", "cat"])
+    shown = slices.marked(plane, [[1, 1, 0], [1, 0, 7]], labels=[2, 0])
+    assert shown.marks is not None
+    assert shown.marks.points.tolist() == [[1, 1], [1, 0]]
+    assert shown.marks.off.tolist() == [0, 7]
+    assert shown.marks.labels.tolist() == [2, 0]
+    assert shown.anchor_names == ("cat", "dog", "cat")
+
+
+@settings(deadline=None, max_examples=50)
+@given(arrays(np.float64, (3, 4), elements=st.floats(0, 1)), st.integers(0, 2**31))
+def test_limits_are_where_inputs_are_valid(corners: Any, seed: int) -> None:
+    """By brute force: a point lies in the outline if and only if its input is valid."""
+    spread = np.linalg.svd(corners[1:] - corners[0], compute_uv=False)
+    if spread[1] < 1e-3:
+        return
+    plane = slices.limited(slices.through(*corners, margin=2), 0.0, 1.0)
+    outline = plane.limits
+    assert outline is not None
+    (u0, u1), (v0, v1) = plane.bounds
+    points = np.random.default_rng(seed).uniform((u0, v0), (u1, v1), size=(200, 2))
+    inputs = plane.lift(points)
+    slack = np.minimum(inputs, 1 - inputs).min(axis=1)  # below 0 where it is not valid
+    following = np.roll(outline, -1, axis=0) - outline
+    away = points[:, None] - outline
+    inside = (following[:, 0] * away[..., 1] - following[:, 1] * away[..., 0] >= 0).all(axis=1)
+    clear = np.abs(slack) > 1e-6
+    assert (inside == (slack > 0))[clear].all()
+
+
+def test_a_slice_without_valid_inputs_has_an_empty_outline() -> None:
+    plane = slices.through([5.0, 5, 5], [6, 5, 5], [5, 6, 5])
+    outline = slices.limited(plane, 0, 1).limits
+    assert outline is not None
+    assert len(outline) == 0
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -86,6 +208,22 @@ def test_a_slice_cannot_be_changed() -> None:
         (lambda: slices.through([0, 0], [1, np.nan], [0, 1]), "`b` must be one input"),
         (lambda: slices.through([0, 0], [1, 0], [0, 1], margin=-1), "`margin` must be 0 or more"),
         (lambda: slices.around(np.empty((0, 2))), "`points` must be finite"),
+        (lambda: slices.around(np.zeros((3, 2)), margin=-1), "`margin` must be 0 or more"),
+        (lambda: slices.through([0, 0], [1, 0], [0, 1], names="abc"), "`anchor_names` must be a list of words"),
+        (lambda: slices.through([0, 0], [1, 0], [0, 1], names="abcd"), "at most one an anchor .3."),
+        (lambda: slices.from_data(np.zeros((2, 5))), r"`data` must be three or more inputs .* got \(2, 5\)"),
+        (lambda: slices.from_data(np.zeros((9, 1))), "two or more finite numbers each"),
+        (lambda: slices.from_data(np.outer(np.arange(9.0), [1, 2, 3])), "`data` must span a plane"),
+        (lambda: slices.from_data(np.full((9, 3), np.nan)), "`data` must be three or more"),
+        (lambda: slices.random([1.0, 2], radius=-1), "`radius` must be a length above 0, got -1"),
+        (lambda: slices.along([1.0, 2], [0, 0]), "neither zero nor parallel"),
+        (lambda: slices.along([1.0, 2], [1, 1], [2, 2]), "neither zero nor parallel"),
+        (lambda: slices.along([1.0, 2], [1, 1, 1]), r"`first` must have the shape of `sample`, \(2,\)"),
+        (lambda: slices.axes([1.0, 2], 0, 2, (0, 1), (0, 1)), "`second` must be the place or the index"),
+        (lambda: slices.axes([1.0, 2], 0, (0,), (0, 1), (0, 1)), "two different numbers"),
+        (lambda: slices.axes([1.0, 2], 0, 1, (1, 0), (0, 1)), "`u` must be"),
+        (lambda: slices.marked(slices.box((0, 1), (0, 1)), [[0, 0]], labels=[0.5]), "`labels` must be 1 whole numbers"),
+        (lambda: slices.limited(slices.box((0, 1), (0, 1)), 1, 0), "`low` must be `high` or less"),
         (lambda: Slice(np.zeros(2), np.eye(2), ((1, 0), (0, 1))), "`bounds` must be finite with u0 < u1"),
         (lambda: Slice(np.zeros(2), np.eye(2), 3), "`bounds` must be"),  # type: ignore[arg-type]
         (lambda: Slice(np.zeros(2), np.zeros((2, 2)), ((0, 1), (0, 1))), "not parallel"),

@@ -121,6 +121,19 @@ def test_a_run_keeps_its_slice() -> None:
     assert back.names == plane.names
     for part in ("origin", "axes", "anchors"):
         assert np.array_equal(getattr(back, part), getattr(plane, part))
+    assert (back.anchor_names, back.marks, back.limits) == ((), None, None)
+
+
+def test_a_run_keeps_what_its_slice_shows() -> None:
+    plane = slices.through([0.0, 0, 0], [1, 0, 0], [0, 1, 0], names=["cat", "dog"])
+    plane = slices.limited(slices.marked(plane, [[0, 0, 3], [1, 1, 0]], labels=[1, 0]), 0, 1)
+    record = wire.read_record(io.BytesIO(wire.encode_run(plane)))
+    assert record is not None
+    back = wire.decode_run(record)
+    assert back.anchor_names == ("cat", "dog")
+    assert back.marks is not None
+    assert (back.marks.off.tolist(), back.marks.labels.tolist()) == ([3, 0], [1, 0])
+    assert np.array_equal(back.limits, plane.limits)  # type: ignore[arg-type]
 
 
 def test_damage_is_told_and_half_records_are_ignored() -> None:
