@@ -329,12 +329,16 @@ class Field:
         value: float32 (H, W): the output; float16: the probability of class 1, or the probability of the winning class.
         winner: uint16 (H, W), the winning class; only for ``classes``.
         classes: number of outputs, C.
+        what: what `value` is where it is a number of the output's, such as ``mean of the output``.
+        names: of the classes, for captions; empty, or C of them.
     """
 
     kind: Literal["value", "probability", "classes"]
     value: Floats
     winner: NDArray[np.uint16] | None = None
     classes: int = 1
+    what: str = "output"
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", frozen(self.value))

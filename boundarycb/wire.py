@@ -225,7 +225,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "metrics": {name: _number_out(value) for name, value in snapshot.metrics.items()},
         "scalars": {name: _number_out(value) for name, value in snapshot.scalars.items()},
         "tables": {name: _rows_out(rows) for name, rows in snapshot.tables.items()},
-        "field": None if capture.field is None else {"kind": capture.field.kind, "classes": capture.field.classes},
+        "field": None if capture.field is None else _field_out(capture.field),
     }
     sections: dict[str, Array] = {
         "on": capture.on,
@@ -251,7 +251,7 @@ def decode(record: Record, slice: Slice) -> Snapshot:
     layers = tuple(_layer_in(entry) for entry in head["layers"])
     field = None
     if head["field"] is not None:
-        field = Field(head["field"]["kind"], part["field"], part.get("winner"), head["field"]["classes"])
+        field = _field_in(head["field"], part)
     said = tuple(head["notes"]["capture"])
     mode = head.get("mode", "eval")  # the first files do not say it
     capture = Capture(layers, head["resolution"], part["on"], field, said, part["undefined"], mode=mode)
@@ -277,6 +277,16 @@ def _decision_in(said: Mapping[str, Any] | None, part: Mapping[str, Array]) -> B
         return None
     points, offsets, owner = (part[f"decision/{name}"] for name in ("points", "offsets", "owner"))
     return Boundaries(points, offsets, owner, (class_layer(said["classes"]),), said["exact"], tuple(said["notes"]))
+
+
+def _field_out(field: Field) -> dict[str, Any]:
+    return {"kind": field.kind, "classes": field.classes, "what": field.what, "names": field.names}
+
+
+def _field_in(said: Mapping[str, Any], part: Mapping[str, Array]) -> Field:
+    # The first files say neither what a value is nor what classes are called.
+    names = tuple(said.get("names", ()))
+    return Field(said["kind"], part["field"], part.get("winner"), said["classes"], said.get("what", "output"), names)
 
 
 def _layer_out(layer: Layer) -> dict[str, Any]:

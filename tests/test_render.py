@@ -9,12 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from golden import compare
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 from boundarycb import slices
 from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
-from boundarycb.render.canvas import Canvas
+from boundarycb.render.canvas import fitted, text_width
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
+from boundarycb.render.inputs import images_at
+from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
 from boundarycb.render.pictures import _panel_title, axes_caption, background_caption
 from boundarycb.types import Picture, Snapshot
 
@@ -35,11 +39,39 @@ def on_a_plane() -> Snapshot:
     return snapshot([fan(4, 0.2), rings(3, (1.0, 0.5))], four_classes, plane=plane)
 
 
+def through_images() -> Snapshot:
+    """Return a snapshot on the plane through three drawings: a bar, a ring and a cross; named, with the valid ones' outline."""
+    bar, ring, cross = np.zeros((3, 1, 8, 8))
+    bar[0, :, 3:5] = ring[0, 1:7, 1:7] = cross[0, 3:5] = cross[0, :, 3:5] = 1
+    ring[0, 3:5, 3:5], cross[0, 0, 0] = 0, 0.5
+    plane = slices.through(bar, ring, cross, margin=0.3, names=("bar", "ring", "cross"))
+    plane = slices.limited(plane, -0.2, 1.2)
+    sample = snapshot([fan(4, 0.2), rings(3, (2.0, 1.5))], four_classes, plane=plane)
+    assert sample.field is not None
+    named = replace(sample.field, names=("bar", "ring", "cross", "none"))
+    return replace(sample, capture=replace(sample.capture, field=named))
+
+
+def with_samples() -> Snapshot:
+    """Return a snapshot with two samples on the plane, two off it at different distances, and one too far to show."""
+    plane = slices.through([0.0, 0, 0], [4, 0, 0], [0, 4, 0])
+    inputs = [[1.0, 1, 0], [3, 3, 0], [1, 3, 0.5], [3, 1, 3], [2, 2, 50]]
+    return snapshot([fan(2, 0.3)], four_classes, plane=slices.marked(plane, inputs, labels=[0, 1, 0, 1, 2]))
+
+
 def wide() -> Snapshot:
     return snapshot([fan(4, 0.2)], two_classes, plane=slices.box((-3, 3), (-1, 1)))
 
 
-SNAPSHOTS = {"plain": plain, "many_layers": many_layers, "broken": broken, "plane": on_a_plane, "wide": wide}
+SNAPSHOTS = {
+    "plain": plain,
+    "many_layers": many_layers,
+    "broken": broken,
+    "plane": on_a_plane,
+    "images": through_images,
+    "samples": with_samples,
+    "wide": wide,
+}
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
@@ -110,8 +142,8 @@ def near(picture: Picture, colour: str) -> int:
 
 
 def plot(picture: Picture, size: int) -> Picture:
-    """Return the plot alone, without header and footer."""
-    strip = (picture.pixels.shape[0] - size) // 4
+    """Return the plot alone, without the header, two lines, and the footer."""
+    strip = round(max(9.0, size * 0.0235) * 1.75)
     return Picture(picture.pixels[2 * strip : 2 * strip + size], picture.palette)
 
 
@@ -134,6 +166,62 @@ def test_background_stands_the_right_way_up() -> None:
     pixels = plot(draw_overlay(snapshot([[lambda u, v: 1 + 0 * u]], upper_right), 128), 128).rgb()[..., 0].astype(int)
     assert pixels[20, 100] > pixels[20, 20] + 50
     assert pixels[20, 100] > pixels[100, 100] + 50
+
+
+def test_samples_off_the_plane_are_hollow_and_fainter_the_farther() -> None:
+    """The same sample on the plane, off it, and farther off: its middle is filled on the plane alone, its rim pales."""
+    plane = slices.through([0.0, 0, 0], [4, 0, 0], [0, 4, 0])
+    middles, rims = [], []
+    for off in (0.0, 1.0, 4.0, 60.0):
+        marked = slices.marked(plane, [[2.7, 2.7, off]], labels=[1])
+        pixels = plot(draw_overlay(snapshot([[lambda u, v: u + 100]], plane=marked), 400), 400).rgb().astype(int)
+        x, y = (to_pixels(marked.marks.points, plane, (0, 0, 400, 400))[0]).round().astype(int)  # type: ignore[union-attr]
+        around = pixels[y - 6 : y + 7, x - 6 : x + 7].sum(axis=2)
+        middles.append(around[6, 6])
+        rims.append(around.min())
+    background = middles[3]
+    assert middles[0] != background  # its class's colour
+    assert middles[1] == middles[2] == background
+    assert rims[0] < rims[1] < rims[2] < rims[3] == background
+
+
+def test_marks_are_explained() -> None:
+    assert marks_phrases(slices.box((0, 1), (0, 1))) == []
+    assert marks_phrases(through_images().slice) == [
+        "a: bar",
+        "b: ring",
+        "c: cross",
+        "dotted: between the three",
+        "dashed: inputs within the data's range",
+    ]
+    assert marks_phrases(with_samples().slice)[-2:] == ["dots: 2 samples", "circles: 2 of 3 samples off the plane, by 3 (median)"]
+    everywhere = slices.limited(slices.box((0, 1), (0, 1)), -1, 2)
+    nowhere = slices.limited(slices.box((0, 1), (0, 1)), 3, 4)
+    assert marks_phrases(everywhere) == []
+    assert marks_phrases(nowhere) == ["no input here lies within the data's range"]
+    draw_overlay(snapshot([fan(2, 0.3)], plane=nowhere), 100)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.tuples(*[st.floats(4, 196)] * 2), st.tuples(*[st.integers(5, 60)] * 2))
+def test_thumbnails_stay_in_the_plot_and_off_their_anchor(place: tuple[float, float], size: tuple[int, int]) -> None:
+    corner = _corner_beside(np.array(place), np.array(size), np.array([100.0, 90]), (0, 0, 200, 200))
+    if corner is None:
+        return
+    low, high = np.array(corner), np.array(corner) + size
+    assert (low >= 0).all()
+    assert (high <= 200).all()
+    assert not ((low < place) & (place < high)).all()
+
+
+def test_images_are_those_on_the_plane() -> None:
+    plane = through_images().slice
+    shown = images_at(plane, plane.anchors)
+    assert shown.shape == (3, 8, 8, 3)
+    assert np.array_equal(np.unique(shown[0]), [0, 255])
+    assert shown[2, 0, 0].tolist() == [128, 128, 128]
+    halfway = images_at(plane, plane.anchors[:2].mean(axis=0, keepdims=True))[0]
+    assert np.abs(halfway.astype(int) - (shown[0].astype(int) + shown[1]) / 2).max() <= 1
 
 
 def test_dead_units_leave_the_background_alone() -> None:
@@ -257,13 +345,12 @@ def test_letters_stay_on_the_canvas_wherever_anchors_lie() -> None:
 
 @pytest.mark.parametrize("count", [1, 5, 7, 40])
 def test_long_names_keep_their_ends(count: int) -> None:
-    canvas = Canvas(100, 50, "#ffffff")
-    short = canvas.fitted("encoder.layers.11.self_attention.linear1", 10, 120)
+    short = fitted("encoder.layers.11.self_attention.linear1", 10, 120)
     assert short.startswith("enc")
     assert short.endswith("ear1")
     assert "…" in short
-    assert canvas.text_width(short, 10) <= 120
-    assert canvas.fitted("encoder", 10, 3) == ""
+    assert text_width(short, 10) <= 120
+    assert fitted("encoder", 10, 3) == ""
     sample = snapshot([fan(2, 0.1 * k) for k in range(count)])
     layers = tuple(replace(layer, name="feature_extractor.block." * 3 + layer.name) for layer in sample.layers)
     long = replace(sample, capture=replace(sample.capture, layers=layers), boundaries=replace(sample.boundaries, layers=layers))

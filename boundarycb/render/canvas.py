@@ -37,6 +37,37 @@ def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
     )
 
 
+def text_width(words: str, size: float, *, bold: bool = False) -> float:
+    """Return how many pixels wide `words` are in letters of `size` pixels."""
+    return float(_font(size, bold).getlength(words))
+
+
+def fitted(words: str, size: float, room: float) -> str:
+    """Return `words`, with an ellipsis for their middle where they do not fit into `room` pixels.
+
+    Names of layers tell most at their ends: ``encoder.layers.11.linear1``.
+    """
+    if text_width(words, size) <= room:
+        return words
+    for kept in range(len(words) - 1, 1, -1):
+        shorter = f"{words[: kept // 2]}…{words[len(words) - (kept - kept // 2) :]}"
+        if text_width(shorter, size) <= room:
+            return shorter
+    return ""
+
+
+def packed(phrases: list[str], size: float, room: float) -> list[str]:
+    """Return `phrases` in lines of at most `room` pixels, as many as fit in each; one that does not fit alone is shortened."""
+    lines: list[str] = []
+    for phrase in phrases:
+        longer = f"{lines[-1]}   {phrase}" if lines else phrase
+        if lines and text_width(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(fitted(phrase, size, room))
+    return lines
+
+
 class Canvas:
     """Pixels to draw on, at first of one colour.
 
@@ -55,14 +86,29 @@ class Canvas:
         """The same memory, a number a pixel."""
         self.packed[:] = np.array([*rgb(colour), 255], dtype=np.uint8).view(np.uint32)
 
-    def lines(self, points: Floats, offsets: NDArray[np.int64], colour: str, width: float, clip: Box, alpha: float = 1.0) -> None:
-        """Draw the polylines `points` (N, 2), split at `offsets`, in one stroke: where they cross nothing is drawn twice."""
+    def lines(
+        self,
+        points: Floats,
+        offsets: NDArray[np.int64],
+        colour: str,
+        width: float,
+        clip: Box,
+        alpha: float = 1.0,
+        *,
+        dashes: tuple[float, float] | None = None,
+    ) -> None:
+        """Draw the polylines `points` (N, 2), split at `offsets`, in one stroke: where they cross nothing is drawn twice.
+
+        `dashes` are the lengths of dash and gap in pixels; by default lines are solid.
+        """
         if not len(points):
             return
         codes = np.full(len(points), Stroke.LINETO, dtype=np.uint8)
         codes[offsets[:-1]] = Stroke.MOVETO
         flipped = np.stack([points[:, 0], self.height - points[:, 1]], axis=1)
         gc = self._context(colour, width, alpha)
+        if dashes is not None:
+            gc.set_dashes(0, list(dashes))
         left, top, right, bottom = clip
         gc.set_clip_rectangle(Bbox([[left, self.height - bottom], [right, self.height - top]]))
         self._renderer.draw_path(gc, Stroke(flipped, codes), _IDENTITY, None)
@@ -72,17 +118,22 @@ class Canvas:
         left, top, right, bottom = box
         self.pixels[top:bottom, left:right] = (*rgb(colour), 255)
 
-    def ring(self, x: float, y: float, radius: float, colour: str, inside: str) -> None:
-        """Draw a filled circle with a rim: a marker."""
+    def paste(self, left: int, top: int, image: NDArray[np.uint8]) -> None:
+        """Put a true-colour image (h, w, 3) on the canvas, which must have room for it."""
+        self.pixels[top : top + image.shape[0], left : left + image.shape[1], :3] = image
+
+    def ring(self, x: float, y: float, radius: float, colour: str, inside: str | None, alpha: float = 1.0) -> None:
+        """Draw a circle with a rim, filled with the colour `inside` or hollow: a marker."""
         circle = Stroke.unit_circle().transformed(Affine2D().scale(radius).translate(x, self.height - y))
-        self._renderer.draw_path(self._context(colour, 1.2, 1.0), circle, _IDENTITY, tuple(part / 255 for part in rgb(inside)))
+        filling = None if inside is None else tuple(part / 255 for part in rgb(inside))
+        self._renderer.draw_path(self._context(colour, 1.2, alpha), circle, _IDENTITY, filling)
 
     def text(
         self, x: float, baseline: float, words: str, size: float, colour: str, *, bold: bool = False, align: str = "left"
     ) -> None:
         """Write `words` in letters of `size` pixels; `x` is their left or right end, as `align` says."""
         if align == "right":
-            x -= self.text_width(words, size, bold=bold)
+            x -= text_width(words, size, bold=bold)
         mask, (dx, dy) = _font(size, bold).getmask2(words, mode="L", anchor="ls")
         width, height = mask.size
         left, top = round(x) + int(dx), round(baseline) + int(dy)
@@ -94,23 +145,6 @@ class Canvas:
         under = self.pixels[box[1] : box[3], box[0] : box[2], :3]
         share = (cover / np.float32(255))[..., None]
         under[:] = np.rint(share * rgb(colour) + (1 - share) * under)
-
-    def text_width(self, words: str, size: float, *, bold: bool = False) -> float:
-        """Return how many pixels wide `words` will be."""
-        return float(_font(size, bold).getlength(words))
-
-    def fitted(self, words: str, size: float, room: float) -> str:
-        """Return `words`, with an ellipsis for their middle where they do not fit into `room` pixels.
-
-        Names of layers tell most at their ends: ``encoder.layers.11.linear1``.
-        """
-        if self.text_width(words, size) <= room:
-            return words
-        for kept in range(len(words) - 1, 1, -1):
-            shorter = f"{words[: kept // 2]}…{words[len(words) - (kept - kept // 2) :]}"
-            if self.text_width(shorter, size) <= room:
-                return shorter
-        return ""
 
     def _context(self, colour: str, width: float, alpha: float) -> GraphicsContextBase:
         gc = self._renderer.new_gc()

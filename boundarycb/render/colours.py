@@ -43,6 +43,11 @@ def rgb(code: str) -> tuple[int, int, int]:
     return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
 
 
+def class_colour(number: int) -> str:
+    """Return the colour of a class, for a mark on any background; ten of them, which then repeat."""
+    return _CLASSES[number % len(_CLASSES)]
+
+
 def layer_colours(count: int) -> tuple[str, ...]:
     """Return one colour a layer, in depth order: well-known distinct ones for up to five, else steps along a dark ramp."""
     if count <= len(_FEW):
@@ -80,11 +85,15 @@ class Scheme:
 
 
 @lru_cache(maxsize=8)
-def scheme(layer_count: int, kind: str, classes: int) -> Scheme:
-    """Return the colours for `layer_count` layers over a background of `kind` (a Field's, or ``none``)."""
+def scheme(layer_count: int, kind: str, classes: int, more: bytes = b"") -> Scheme:
+    """Return the colours for `layer_count` layers over a background of `kind` (a Field's, or ``none``), and for `more`.
+
+    `more` are colours that pictures have besides, three bytes each.
+    """
     lines = layer_colours(layer_count)
     tones = _tones(kind, classes)
-    fixed = np.concatenate([tones, np.array([rgb(code) for code in (WHITE, INK, FAINT, ALARM, *lines[:64])], dtype=np.uint8)])
+    named = np.array([rgb(code) for code in (WHITE, INK, FAINT, ALARM, *lines[:64])], dtype=np.uint8)
+    fixed = np.concatenate([tones, named, np.frombuffer(more, np.uint8).reshape(-1, 3)])
     blends = _blends(lines, tones)
     palette = np.concatenate([fixed, _reduced(blends, 256 - len(fixed))])
     opaque = np.concatenate([tones, np.full((len(tones), 1), 255, np.uint8)], axis=1).view(np.uint32)[:, 0]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.render.canvas import Canvas
+from boundarycb.render.canvas import Canvas, fitted, text_width
 from boundarycb.render.colours import FAINT, INK, WHITE, rgb
 from boundarycb.types import Floats, Picture, Snapshot
 
@@ -127,16 +127,16 @@ def _caption(canvas: Canvas, sheet: _Sheet, snapshot: Snapshot, name: str, left:
     pairs, level = (snapshot.metrics.get(f"copycat/{key}/{name}", np.nan) for key in ("pairs", "chance"))
     units, shown = snapshot.per_unit[f"copycat/units/{name}"], len(_shown_units(snapshot, name))
     which = f"   units {units[0]} to {units[-1]}" + ("" if shown == units[-1] - units[0] + 1 else f", {shown} of them")
-    title = canvas.fitted(name, sheet.letter, sheet.side - canvas.text_width(which, sheet.letter * 0.9))
+    title = fitted(name, sheet.letter, sheet.side - text_width(which, sheet.letter * 0.9))
     canvas.text(left, top - sheet.strip - sheet.letter * 0.1, title, sheet.letter, INK, bold=True)
-    x = left + canvas.text_width(title, sheet.letter, bold=True)
+    x = left + text_width(title, sheet.letter, bold=True)
     canvas.text(x, top - sheet.strip - sheet.letter * 0.1, which, sheet.letter * 0.9, FAINT)
     count = (
         "too few units"
         if not np.isfinite(level)
         else f"{pairs:.0f} pair{'' if pairs == 1 else 's'} at or above chance level {level:.3f}"
     )
-    canvas.text(left, top - sheet.letter * 0.5, canvas.fitted(count, sheet.letter * 0.9, sheet.side), sheet.letter * 0.9, FAINT)
+    canvas.text(left, top - sheet.letter * 0.5, fitted(count, sheet.letter * 0.9, sheet.side), sheet.letter * 0.9, FAINT)
 
 
 def _key(canvas: Canvas, sheet: _Sheet) -> list[tuple[int, int, NDArray[np.uint8]]]:
@@ -154,11 +154,11 @@ def _key(canvas: Canvas, sheet: _Sheet) -> list[tuple[int, int, NDArray[np.uint8
     ):
         if before:
             canvas.text(x, baseline, before, letter, INK)
-            x += canvas.text_width(before, letter) + letter * 0.4
+            x += text_width(before, letter) + letter * 0.4
         patches.append((round(x), top, np.tile(patch, (height, 1))))
         x += len(patch) + letter * 0.4
         canvas.text(x, baseline, after, letter, INK)
-        x += canvas.text_width(after, letter) + letter * 1.2
+        x += text_width(after, letter) + letter * 1.2
     return patches
 
 

@@ -10,13 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from boundarycb.render.canvas import Box, Canvas
+from boundarycb.render.canvas import Box, Canvas, fitted, packed, text_width
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, Scheme, scheme, tone_indices
+from boundarycb.render.marks import draw_marks, marks_phrases, thumbnail_colours, to_pixels
 from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Slice, Snapshot, spans_of
 
 SIZE = 512
 _MAX_PANELS = 12
 _LEGEND_NAMES = 6  # more layers than this are shown as a ramp from first to last
+_CLASSES = "classes"  # the line that shows their names
+_SMALLER = 0.88  # of the letters' size, below the plot
 _WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
 
 
@@ -29,16 +32,17 @@ def draw_overlay(snapshot: Snapshot, size: int = SIZE, *, title: str | None = No
         title: what stands at the top; by default the step.
     """
     layout = _Layout.of(snapshot.slice, checked_size(size))
-    colours = _scheme(snapshot)
+    captions = _captions(snapshot, layout.width - 2 * (layout.strip // 3), layout.letter * _SMALLER)
+    layout, colours = _Layout.of(snapshot.slice, size, lines=len(captions)), _scheme(snapshot)
     canvas = Canvas(layout.width, layout.height, WHITE)
     plot = layout.plot
     tones = _background(canvas, plot, snapshot.field, colours)
     for number in range(len(snapshot.layers)):
         _draw_layer(canvas, plot, snapshot, number, colours)
     _draw_decision(canvas, plot, snapshot)
-    _draw_anchors(canvas, plot, snapshot.slice, layout.letter)
+    draw_marks(canvas, plot, snapshot.slice, layout.letter)
     _header(canvas, layout, snapshot, colours, title or _step(snapshot))
-    _footer(canvas, layout, snapshot, colours)
+    _footer(canvas, layout, snapshot, captions, colours)
     return colours.to_picture(canvas.pixels, tones)
 
 
@@ -68,10 +72,10 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
         _draw_layer(canvas, plot, snapshot, number, colours)
         _draw_decision(canvas, plot, snapshot)
         name, count_words = _panel_title(snapshot, number)
-        name = canvas.fitted(name, layout.letter, plot_w - canvas.text_width(count_words, layout.letter))
+        name = fitted(name, layout.letter, plot_w - text_width(count_words, layout.letter))
         canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
-    notes = canvas.fitted("; ".join(snapshot.notes), layout.letter * 0.88, canvas.width - 2 * gap)
-    canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * 0.88, _note_colour(snapshot))
+    notes = fitted("; ".join(snapshot.notes), layout.letter * _SMALLER, canvas.width - 2 * gap)
+    canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * _SMALLER, _note_colour(snapshot))
     return colours.to_picture(canvas.pixels, tones)
 
 
@@ -89,15 +93,15 @@ class _Layout:
     letter: float  # size of the letters
 
     @staticmethod
-    def of(slice: Slice, size: int, letters: float | None = None) -> _Layout:
-        """Return the layout for a plot of `size` pixels, with letters as for a picture that is `letters` wide."""
+    def of(slice: Slice, size: int, letters: float | None = None, lines: int = 2) -> _Layout:
+        """Return the layout for a plot of `size` pixels above `lines` of text, in letters as for a picture `letters` wide."""
         ratio = _aspect(slice)
         if not 1 / _WIDEST <= ratio <= _WIDEST:
             ratio = 1.0
         width, height = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
         letter = max(9.0, (letters or size) * 0.0235)
         strip = round(letter * 1.75)
-        return _Layout(width, height + 4 * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
+        return _Layout(width, height + (2 + lines) * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
 
 
 def _aspect(slice: Slice) -> float:
@@ -116,7 +120,8 @@ def checked_size(size: int) -> int:
 
 def _scheme(snapshot: Snapshot) -> Scheme:
     field = snapshot.field
-    return scheme(len(snapshot.layers), "none" if field is None else field.kind, 1 if field is None else field.classes)
+    kind, classes = ("none", 1) if field is None else (field.kind, field.classes)
+    return scheme(len(snapshot.layers), kind, classes, thumbnail_colours(snapshot.slice))
 
 
 # ------------------------------------------------------------------------------------------------------------------ plot
@@ -176,7 +181,7 @@ def _draw_layer(canvas: Canvas, plot: Box, snapshot: Snapshot, number: int, colo
     scale = (plot[2] - plot[0]) / SIZE
     width = max(0.6, 1.7 * max(scale, 0.6) * min(1.0, (60 / count) ** 0.35))
     alpha = 0.95 if count <= 60 else 0.75
-    canvas.lines(_to_pixels(points, snapshot.slice, plot), offsets, colours.layers[number], width, plot, alpha)
+    canvas.lines(to_pixels(points, snapshot.slice, plot), offsets, colours.layers[number], width, plot, alpha)
 
 
 def _draw_decision(canvas: Canvas, plot: Box, snapshot: Snapshot) -> None:
@@ -184,7 +189,7 @@ def _draw_decision(canvas: Canvas, plot: Box, snapshot: Snapshot) -> None:
     border = snapshot.decision
     if border is None or not len(border):
         return
-    points, scale = _to_pixels(border.points, snapshot.slice, plot), (plot[2] - plot[0]) / SIZE
+    points, scale = to_pixels(border.points, snapshot.slice, plot), (plot[2] - plot[0]) / SIZE
     for colour, width in ((WHITE, 4.6), (INK, 2.4)):
         canvas.lines(points, border.offsets, colour, max(1.0, width * max(scale, 0.6)), plot)
 
@@ -194,27 +199,6 @@ def _lines_of(lines: Boundaries, span: slice) -> tuple[Floats, NDArray[np.int64]
     chosen = (lines.owner >= span.start) & (lines.owner < span.stop)
     sizes = np.diff(lines.offsets)
     return lines.points[np.repeat(chosen, sizes)], np.concatenate([[0], np.cumsum(sizes[chosen])])
-
-
-def _to_pixels(points: Floats, slice: Slice, plot: Box) -> Floats:
-    (u0, u1), (v0, v1) = slice.bounds
-    left, top, right, bottom = plot
-    x = left + (points[:, 0] - u0) / (u1 - u0) * (right - left)
-    y = bottom - (points[:, 1] - v0) / (v1 - v0) * (bottom - top)
-    return np.stack([x, y], axis=1)
-
-
-def _draw_anchors(canvas: Canvas, plot: Box, slice: Slice, letter: float) -> None:
-    """Mark the points that defined the slice; their letters stand on white, to the side where there is room."""
-    for name, (x, y) in zip("abcdefghij", _to_pixels(slice.anchors, slice, plot), strict=False):
-        canvas.ring(x, y, letter * 0.3, INK, WHITE)
-        wide = canvas.text_width(name, letter, bold=True)
-        left = x + letter * 0.5 if x + letter * 0.6 + wide < plot[2] else x - letter * 0.5 - wide
-        baseline = max(y - letter * 0.35, plot[1] + letter)
-        canvas.swatch(
-            (round(left) - 1, round(baseline - letter * 0.85), round(left + wide) + 1, round(baseline + letter * 0.15)), WHITE
-        )
-        canvas.text(left, baseline, name, letter, INK, bold=True)
 
 
 # ----------------------------------------------------------------------------------------------------------------- words
@@ -234,11 +218,11 @@ def _title_line(canvas: Canvas, ends: tuple[float, float], bottom: float, letter
     """Write `title` at the left end and the scalars at the right one, as many as fit."""
     left, right = ends
     baseline = bottom - letter * 0.45
-    title = canvas.fitted(title, letter * 1.1, (right - left) * 0.9)
+    title = fitted(title, letter * 1.1, (right - left) * 0.9)
     canvas.text(left, baseline, title, letter * 1.1, INK, bold=True)
-    room = right - left - canvas.text_width(title, letter * 1.1, bold=True) - letter
+    room = right - left - text_width(title, letter * 1.1, bold=True) - letter
     scalars = [f"{name} {value:.3g}" for name, value in snapshot.scalars.items()]
-    while scalars and canvas.text_width("   ".join(scalars), letter) > room:
+    while scalars and text_width("   ".join(scalars), letter) > room:
         scalars.pop()
     canvas.text(right, baseline, "   ".join(scalars), letter, INK, align="right")
 
@@ -248,18 +232,18 @@ def _legend(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme
     names, letter = [layer.name for layer in snapshot.layers], layout.letter
     x, right = float(layout.strip // 3), layout.width - 1.7 * letter
     if snapshot.decision is not None and len(snapshot.decision):
-        right -= canvas.text_width("decision", letter) + 2.6 * letter
+        right -= text_width("decision", letter) + 2.6 * letter
     if len(names) <= _LEGEND_NAMES:
         room = (right + 1.7 * letter) / len(names) - 2.4 * letter
         for name, colour in zip(names, colours.layers, strict=True):
             x = _swatches(canvas, layout, x, [colour], 1.3 * letter)
-            x = _legend_word(canvas, layout, x, canvas.fitted(name, letter, room))
+            x = _legend_word(canvas, layout, x, fitted(name, letter, room))
     else:
         ramp = min(max(8 * letter, 2.0 * len(names)), layout.width / 3)
         each = (right - ramp - x - 1.3 * letter) / 2
-        x = _legend_word(canvas, layout, x, canvas.fitted(f"{len(names)} layers: {names[0]}", letter, each))
+        x = _legend_word(canvas, layout, x, fitted(f"{len(names)} layers: {names[0]}", letter, each))
         x = _swatches(canvas, layout, x, colours.layers, ramp)
-        x = _legend_word(canvas, layout, x, canvas.fitted(names[-1], letter, each))
+        x = _legend_word(canvas, layout, x, fitted(names[-1], letter, each))
     if right < layout.width - 1.7 * letter:
         x = _swatches(canvas, layout, x, [INK], 1.3 * letter)
         _legend_word(canvas, layout, x, "decision")
@@ -276,36 +260,69 @@ def _swatches(canvas: Canvas, layout: _Layout, x: float, colours: Sequence[str],
 
 def _legend_word(canvas: Canvas, layout: _Layout, x: float, words: str) -> float:
     canvas.text(x, 2 * layout.strip - 0.55 * layout.letter, words, layout.letter, INK)
-    return x + canvas.text_width(words, layout.letter) + 0.9 * layout.letter
+    return x + text_width(words, layout.letter) + 0.9 * layout.letter
 
 
-def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme) -> None:
-    """Write two lines: what is wrong or left out, if anything, else the axes; and what background and lines are."""
-    left, letter = layout.strip // 3, layout.letter * 0.88
-    top = layout.plot[3] + 0.68 * layout.strip
-    room = float(layout.width - 2 * left)
-    first = "; ".join(snapshot.notes) or axes_caption(snapshot.slice)
-    canvas.text(left, top, canvas.fitted(first, letter, room), letter, _note_colour(snapshot))
-    room -= _class_swatches(canvas, layout, snapshot.field, colours, top + 0.82 * layout.strip)
-    canvas.text(left, top + 0.82 * layout.strip, canvas.fitted(background_caption(snapshot), letter, room), letter, FAINT)
+def _captions(snapshot: Snapshot, width: int, letter: float) -> list[str]:
+    """Return the lines below the plot: the axes and the marks, background and lines, what is wrong or left out.
+
+    A slice without marks has two: what is wrong or left out takes the place of the axes. How many there are depends on the slice
+    alone, so that all frames of a movie have one size.
+    """
+    axes, notes, marks = axes_caption(snapshot.slice), "; ".join(snapshot.notes), marks_phrases(snapshot.slice)
+    named = [_CLASSES] if snapshot.field is not None and snapshot.field.kind == "classes" and snapshot.field.names else []
+    if not marks:
+        return [notes or axes, background_caption(snapshot), *named]
+    return [*packed([axes, *marks], letter, width), background_caption(snapshot), *named, notes]
+
+
+def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot, captions: Sequence[str], colours: Scheme) -> None:
+    left, letter, notes = layout.strip // 3, layout.letter * _SMALLER, "; ".join(snapshot.notes)
+    for number, words in enumerate(captions):
+        baseline = layout.plot[3] + (0.68 + 0.82 * number) * layout.strip
+        room = float(layout.width - 2 * left)
+        if words == _CLASSES:
+            _named_classes(canvas, layout, snapshot.field, colours, baseline)
+            continue
+        if words == background_caption(snapshot) and _CLASSES not in captions:
+            room -= _numbered_classes(canvas, layout, snapshot.field, colours, baseline)
+        colour = _note_colour(snapshot) if words == notes else FAINT
+        canvas.text(left, baseline, fitted(words, letter, room), letter, colour)
 
 
 def _note_colour(snapshot: Snapshot) -> str:
     return ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
 
 
-def _class_swatches(canvas: Canvas, layout: _Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
+def _numbered_classes(canvas: Canvas, layout: _Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
     """Draw the classes' colours with their numbers at the right end; return how much room they took."""
     if field is None or field.kind != "classes":
         return 0.0
-    letter, right = layout.letter * 0.88, layout.width - layout.strip // 3
-    wide = 1.5 * letter
-    hues = colours.class_hues
+    letter, right = layout.letter * _SMALLER, layout.width - layout.strip // 3
+    wide, hues = 1.5 * letter, colours.class_hues
     for place, colour in enumerate(hues):
-        x = right - wide * (len(hues) - place)
-        canvas.swatch((round(x), round(baseline - 0.95 * letter), round(x + wide) - 1, round(baseline + 0.25 * letter)), colour)
-        canvas.text(x + 0.4 * letter, baseline, str(place), letter, INK)
+        _class_swatch(canvas, right - wide * (len(hues) - place), baseline, (wide, letter), colour, str(place))
     return wide * len(hues) + letter
+
+
+def _named_classes(canvas: Canvas, layout: _Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
+    """Draw the classes' colours with their names, which are shortened where they do not fit into the line."""
+    assert field is not None  # it has names
+    letter, left = layout.letter * _SMALLER, float(layout.strip // 3)
+    names = field.names[: len(colours.class_hues)]
+    widths = [text_width(name, letter) + 0.9 * letter for name in names]
+    shrink = min(1.0, (layout.width - 2 * left) / sum(widths))
+    for name, width, colour in zip(names, widths, colours.class_hues, strict=False):
+        _class_swatch(canvas, left, baseline, (width * shrink, letter), colour, name)
+        left += width * shrink
+
+
+def _class_swatch(canvas: Canvas, x: float, baseline: float, size: tuple[float, float], colour: str, name: str) -> None:
+    """Draw a class's colour, `size` (width, letter) wide and high, with its name in the middle."""
+    wide, letter = size
+    canvas.swatch((round(x), round(baseline - 0.95 * letter), round(x + wide) - 1, round(baseline + 0.25 * letter)), colour)
+    words = fitted(name, letter, wide - 2)
+    canvas.text(x + (wide - text_width(words, letter)) / 2, baseline, words, letter, INK)
 
 
 def axes_caption(slice: Slice) -> str:
@@ -331,7 +348,8 @@ def _field_words(field: Field | None) -> str:
     if field.kind == "classes":
         return f"winner of {field.classes} classes" + (", colours repeat" if field.classes > CLASS_HUES else "")
     low, high = field_span(field)
-    what = "p(class 1) by softmax" if field.kind == "probability" else "output"
+    one = field.names[1] if len(field.names) > 1 else "class 1"
+    what = f"p({one}) by softmax" if field.kind == "probability" else field.what
     return f"{what}: dark {_short(low)} … light {_short(high)}"
 
 
