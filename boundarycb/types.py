@@ -28,7 +28,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -298,12 +298,13 @@ class Reading:
     Args:
         layers: the layers in the order of their calls.
         parts: pre-activations of the kept units, float32 or float64: arrays (n, …) that stand side by side, one a layer as a rule.
-        output: the model's output (n, C), or None where it is no vector per point.
+        output: what is shown of the model's output (n, C), or None where it has no numbers per point.
         gaps: what could not be read, in words.
         kinks: for each layer the pre-activations between which its activation is affine; None where it is smooth, jumps, or
             cannot be told; empty where nothing is known of any.
         bends: what else was called that may bend the network.
         closes: whether the last layer's activation gives the output itself.
+        what: what `output` is: ``scores`` of C classes, else in words what its one number is.
     """
 
     layers: tuple[Layer, ...]
@@ -313,6 +314,14 @@ class Reading:
     kinks: tuple[tuple[float, ...] | None, ...] = ()
     bends: tuple[Bend, ...] = ()
     closes: bool = False
+    what: str = "scores"
+
+    def first(self, n: int) -> Reading:
+        """Return the same of the first `n` points alone."""
+        if len(self.parts[0]) == n:
+            return self
+        output = None if self.output is None else self.output[:n]
+        return replace(self, parts=tuple(part[:n] for part in self.parts), output=output)
 
     @cached_property
     def z(self) -> Floats:
@@ -481,7 +490,9 @@ class Boundaries:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Regions:
-    """The linear regions of a piecewise-linear network on a slice: on each of them every unit is either on or off.
+    """The linear regions of a piecewise-linear network on a slice: on each it is affine, and every unit is either on or off.
+
+    Where an activation bends elsewhere than at 0 (hardtanh, ReLU6), regions end there too, and both sides have one pattern.
 
     Args:
         slice: the slice.
@@ -713,8 +724,7 @@ def needs(*parts: Literal["trace", "window"]) -> Callable[[MetricType], MetricTy
     """Return a decorator that says what a metric needs besides captures and boundaries; it is made only where a metric says so.
 
     ``trace``: a second, smaller forward pass that keeps inputs and weights; it gives ``sample.moves`` and the captures'
-        ``strength`` and
-    ``planes``. ``window``: the captures of the last samples, in memory, as ``sample.window``.
+    ``strength`` and ``planes``. ``window``: the captures of the last samples, in memory, as ``sample.window``.
     """
     unknown = [part for part in parts if part not in ("trace", "window")]
     if unknown:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import torch.nn.functional as F
 from models import mlp
 from torch import nn
 
-from boundarycb import BoundaryWarning, Recorder, find_boundaries, find_regions, load, metrics, slices, watch
+from boundarycb import BoundaryWarning, Recorder, find_boundaries, find_regions, load, metrics, overlay, slices, watch
 from boundarycb.probe import probe
 from boundarycb.render import draw_overlay
 from boundarycb.render.pictures import background_caption
@@ -29,9 +31,11 @@ class Switch(nn.Module):
         super().__init__()
         self.net = mlp(2, 8, 8, 2)
         self.bent = False
-        self.passes = 0
+        self.single = False
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.single and x.dtype == torch.float64:
+            raise TypeError("no double precision in here")
         x = self.net[:2](x)
         if self.bent:
             x = torch.maximum(x, 0.5 * x + 0.1)
@@ -236,12 +240,14 @@ def test_a_model_that_overwrites_what_was_read_out_of_sight_is_found_out() -> No
 
 
 @pytest.mark.parametrize("closing", [nn.Sigmoid, nn.Tanh, nn.Softplus])
-def test_a_smooth_activation_that_gives_the_output_is_no_obstacle(closing: type[nn.Module]) -> None:
+def test_a_smooth_activation_behind_all_other_units_is_no_obstacle(closing: type[nn.Module]) -> None:
     model = nn.Sequential(*mlp(2, 8, 8, 1), closing(), nn.Flatten(0))
     lines = find_boundaries(model, SQUARE)
     assert lines.exact
     assert [layer.op for layer in lines.layers][:2] == ["relu", "relu"]
-    assert not find_boundaries(nn.Sequential(*model, nn.Unflatten(0, (-1, 1)), nn.Linear(1, 1)), SQUARE).exact
+    scaled = nn.Sequential(*model, nn.Unflatten(0, (-1, 1)), nn.Linear(1, 1))
+    assert find_boundaries(scaled, SQUARE).exact
+    assert not find_boundaries(nn.Sequential(*scaled, nn.ReLU()), SQUARE).exact
 
 
 def test_what_bends_after_the_last_activation_leaves_lines_exact_and_the_decision_to_the_grid() -> None:
@@ -259,6 +265,160 @@ def test_what_bends_after_the_last_activation_leaves_lines_exact_and_the_decisio
     assert not seen.decision.exact
     caption = background_caption(Snapshot(0, 0.0, SQUARE, seen.capture, seen.boundaries, decision=seen.decision))
     assert caption.startswith("exact lines, decision from a 32² grid")
+
+
+class Three(nn.Module):
+    """Three linear layers, joined by a function of them and the input."""
+
+    def __init__(self, call: Callable[[Any, torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(2, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+        self.call = call
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.call(self, x)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda m, x: m.c(m.b(F.relu(m.a(x))).clamp(min=0)), r"the output is not affine .*`activations=\[\"clamp\"\]` makes units"),
+        (lambda m, x: m.c((z := m.b(F.relu(m.a(x)))) * (z > 0)), "the output is not affine within its regions"),
+        (lambda m, x: m.c(F.layer_norm(m.b(F.relu(m.a(x))), (8,))), "the output is not affine .* it calls layer_norm"),
+        (lambda m, x: m.c(F.dropout(m.b(F.relu(m.a(x))), 0.3)), "the output is not affine"),
+        (lambda m, x: m.c(F.relu(F.relu(m.a(x)).reshape(-1, 4)).reshape(-1, 8)), "not one row a point"),
+    ],
+)
+def test_regions_are_refused_where_the_network_bends_behind_all_units(call: Any, words: str) -> None:
+    """Lines are exact all the same, since no unit reads what bends there; regions would be too few."""
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=words):
+        find_regions(Three(call), SQUARE)
+
+
+def test_what_is_not_counted_behind_all_units_is_told_with_the_lines() -> None:
+    torch.manual_seed(0)
+    model = Three(lambda m, x: m.c(m.b(F.relu(m.a(x))).clamp(min=0)))
+    for shown in (lambda: find_boundaries(model, SQUARE), lambda: overlay(model, SQUARE, resolution=8)):
+        with pytest.warns(BoundaryWarning, match=r'clamp in its forward may bend .*`activations=\["clamp"\]` makes units of that'):
+            shown()
+    assert len(find_boundaries(model, SQUARE, activations=["clamp"]).layers) == 2
+    assert len(find_regions(model, SQUARE, activations=["clamp"])) > 8
+
+
+def test_a_mild_bend_of_the_output_leaves_the_decision_to_the_grid() -> None:
+    torch.manual_seed(0)
+    bent = Three(lambda m, x: (o := m.c(F.relu(m.b(F.relu(m.a(x)))))) + 0.3 * o**3 * torch.tensor([1.0, 2.0]))
+    seen = look(bent, SQUARE, resolution=16)
+    assert seen.boundaries.exact
+    assert seen.decision is not None
+    assert not seen.decision.exact
+
+
+def test_other_threads_see_nothing_of_the_double_precision() -> None:
+    """The default format is one for all threads, and a replay buffer's tensors would be made in it."""
+    seen, stop = set(), threading.Event()
+
+    def make() -> None:
+        while not stop.is_set():
+            seen.add(torch.tensor([0.5]).dtype)
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        for _ in range(5):
+            assert find_boundaries(mlp(2, 16, 16, 2), SQUARE).exact
+    finally:
+        stop.set()
+        thread.join()
+    assert seen == {torch.float32}
+
+
+def test_tensors_that_a_model_makes_are_double_without_being_told_so() -> None:
+    def call(m: Any, x: torch.Tensor) -> torch.Tensor:
+        shift = torch.zeros(8) + torch.tensor([0.1]) + torch.full((8,), 0.2) + torch.linspace(0, 1, 8) + torch.as_tensor(1 / 3)
+        kinds.add((shift.dtype, torch.tensor([1, 2]).dtype, torch.arange(3).dtype, torch.ones(2, dtype=torch.float16).dtype))
+        return torch.as_tensor(m.c(F.relu(m.b(F.relu(m.a(x))) + shift)))
+
+    kinds: set[Any] = set()
+    torch.manual_seed(0)
+    lines = find_boundaries(Three(call), SQUARE)
+    assert lines.exact
+    assert {kind[0] for kind in kinds} == {torch.float32, torch.float64}
+    assert {kind[1:3] for kind in kinds} == {(torch.int64, torch.int64)}
+
+
+@pytest.mark.parametrize("size", [10, 12, 13, 14, 18, 34])
+def test_an_activation_of_a_parameter_is_never_taken_for_one_of_the_points(size: int) -> None:
+    """A gate whose axis is as long as a batch: 13 corners, or a row of a 16-grid with its borders."""
+
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Linear(2, size), nn.Linear(size, 8), nn.Linear(8, 2)
+            self.gate = nn.Parameter(torch.rand(size))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.as_tensor(self.c(F.relu(self.b(F.relu(self.a(x)) * torch.sigmoid(self.gate)))))
+
+    torch.manual_seed(0)
+    model = Gated()
+    for resolution in (8, 16, 32):
+        seen = look(model, SQUARE, resolution=resolution)
+        assert seen.boundaries.exact
+        assert [layer.name for layer in seen.capture.layers] == ["a", "b"]
+        assert not find_boundaries(model, SQUARE, engine="grid", resolution=resolution).exact
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e-9, 1e-16, 1e-30])
+def test_a_unit_that_is_tiny_beside_its_layer_keeps_its_boundary(scale: float) -> None:
+    """As under a long weight decay; a unit that is nothing but rounding has none."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).double()
+    model[0].weight.data = torch.tensor([[1.0, 2.0], [1.0, 1.0], [0.3, -1.0]], dtype=torch.float64)
+    model[0].weight.data[0] *= scale
+    model[0].bias.data = torch.tensor([0.1 * scale, 3.0, 2.0], dtype=torch.float64)
+    model[2].weight.data = torch.tensor([[1.0, 0, 0], [0, 1, -1]], dtype=torch.float64)
+    model[2].bias.data = torch.tensor([-0.5 * scale, 0.2], dtype=torch.float64)
+    (line,) = find_boundaries(model, SQUARE).of("0", 0)
+    assert np.allclose(line @ [1, 2], -0.1)
+    (line,) = find_boundaries(model, SQUARE).of("2", 0)
+    assert np.allclose(line @ [1, 2], 0.4)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e7])
+def test_what_is_left_where_large_numbers_cancel_is_no_boundary(size: float) -> None:
+    """h1 + h2 - h3 is 0 but for rounding wherever all three are on; and off where none is."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).double()
+    rows = torch.tensor([[0.3, 0.1], [0.2, -0.7], [0.5, -0.6]], dtype=torch.float64)
+    model[0].weight.data, model[0].bias.data = size * rows, size * torch.tensor([1.1, 2.3, 3.4], dtype=torch.float64)
+    model[2].weight.data = torch.tensor([[1.0, 1, -1], [1 / size, 0, 0]], dtype=torch.float64)
+    model[2].bias.data = torch.tensor([0.0, -1.0], dtype=torch.float64)
+    lines = find_boundaries(model, SQUARE)
+    assert lines.exact
+    assert lines.of("2", 0) == []
+    assert len(lines.of("2", 1)) == 1
+
+
+def test_the_reason_why_the_grid_draws_is_told_anew_where_it_is_another(tmp_path: Path) -> None:
+    model = Switch()
+    model.bent = True
+    recorder = Recorder(tmp_path, SQUARE, resolution=8, metrics=[])
+    with pytest.warns(BoundaryWarning, match="maximum"):
+        record(recorder, model, range(3))
+    model.bent, model.single = False, True
+    with pytest.warns(BoundaryWarning, match="no double precision in here"):
+        record(recorder, model, range(3, 23))
+    recorder.close()
+    notes = [snapshot.boundaries.notes[0] for snapshot in load(tmp_path)]
+    assert "maximum" in notes[2]
+    assert "maximum" in notes[19]
+    assert "no double precision in here" in notes[20]
+
+
+def test_values_that_are_not_finite_are_told_with_the_lines() -> None:
+    model = Three(lambda m, x: m.c(F.relu(m.b(F.relu(m.a(x) / (x[:, :1] > -0.5))))))
+    with pytest.warns(BoundaryWarning, match="lines are traced on a grid, since .* is not finite everywhere"):
+        assert not find_boundaries(model, SQUARE, resolution=16).exact
 
 
 @pytest.mark.parametrize("copies", [True, False])

@@ -267,7 +267,7 @@ def dense_net() -> nn.Module:
 
 def two_branches() -> nn.Module:
     def call(m: Any, x: torch.Tensor) -> Any:
-        return m.c(F.leaky_relu(m.left(x), 0.1) + F.relu6(3 * m.right(x)) - F.hardtanh(m.a(x), -0.2, 0.7) + m.a(x).abs().mul(0))
+        return m.c(F.leaky_relu(m.left(x), 0.1) + F.relu6(3 * m.right(x)) - F.hardtanh(m.a(x), -0.2, 0.7) + m.a(x))
 
     return three(call, left=nn.Linear(2, 8), right=nn.Linear(2, 8))
 

@@ -648,7 +648,7 @@ class Gives(nn.Module):
         (lambda x: [[x[:, :1]]], (50, 1)),
         (lambda x: {"loss": x.sum(), "logits": x}, (50, 2)),
         (lambda x: {"scores": x}, (50, 2)),
-        (lambda x: x[:, :, None, None].expand(-1, -1, 3, 3), None),
+        (lambda x: x[:, :, None, None].expand(-1, -1, 3, 3), (50, 1)),
         (lambda x: x.sum(), None),
         (lambda x: "text", None),
         (lambda x: x > 0, None),

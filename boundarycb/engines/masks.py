@@ -41,7 +41,7 @@ class MaskReader:
             self._output.skip()
         else:
             output = band.reading.output.reshape(*band.z.shape[:2], -1)[rows, 1:-1]
-            self._output.add(output.reshape(-1, output.shape[2]))
+            self._output.add(output.reshape(-1, output.shape[2]), band.reading.what)
         self._last = band
 
     def _pack(self, on: NDArray[np.bool_]) -> None:
@@ -90,6 +90,7 @@ class _OutputReader:
     def __init__(self) -> None:
         self._kind: Literal["value", "probability", "classes"] | None = None
         self._classes = 0
+        self._what = ""
         self._given_as_probabilities = False
         self._values: list[Floats] = []
         self._winners: list[np.ndarray[tuple[int], np.dtype[np.uint16]]] = []
@@ -98,9 +99,10 @@ class _OutputReader:
     def skip(self) -> None:
         self._complete = False
 
-    def add(self, output: Floats) -> None:
+    def add(self, output: Floats, what: str) -> None:
         if not len(output):
             return
+        self._what = "output" if what == "scores" else what
         if self._kind is None:
             self._decide(output)
         if self._kind == "value":
@@ -120,7 +122,7 @@ class _OutputReader:
         joined = np.concatenate(self._values).reshape(side, side)
         value: Floats = joined.astype(np.float32) if self._kind == "value" else joined.astype(np.float16)
         winner = np.concatenate(self._winners).reshape(side, side) if self._winners else None
-        return Field(self._kind, value, winner, self._classes)
+        return Field(self._kind, value, winner, self._classes, self._what)
 
     def _decide(self, output: Floats) -> None:
         self._classes = output.shape[1]

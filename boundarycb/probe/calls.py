@@ -217,7 +217,9 @@ class CallWatch(TorchFunctionMode):
         if func not in BENDING and func not in MAX_POOLS:
             return None
         op = OPTIONAL_TABLE.get(func)
-        if op is not None and op in self._optional and is_activation(op, args, kwargs):
+        if op is not None and not is_activation(op, args, kwargs):
+            op = None
+        if op in self._optional:
             return op
         name = getattr(func, "__name__", "").strip("_")
         bend = Bend(self._running[-1], name, len(self.calls), func in MAX_POOLS, op or "")

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+from boundarycb.probe.feed import Feed
 from boundarycb.probe.kinks import OPTIONAL
+from boundarycb.probe.output import BackgroundLike, OutputLike, checked_background, checked_output
 from boundarycb.types import Mode
 
 MAX_UNITS = 512
@@ -26,10 +28,15 @@ class Conditions:
         verify: whether it is looked for, deeply, what the forward pass changes.
         context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
         activations: what else is an activation in this model: of `OPTIONAL`.
+        feed: how points go into the model.
+        output: which tensor of the model's output is shown: its name or place, or a function of the output.
+        background: how it is shown.
 
     Raises:
-        ValueError: `max_units` is no whole number of 1 or more, `mode` is neither of the two, or `activations` has another name.
-        TypeError: `run_hooks` or `verify` is no truth value, `context` cannot be called, or `activations` is no list of names.
+        ValueError: `max_units` is no whole number of 1 or more, `mode` or `background` is none that there is, or `activations` has
+            another name.
+        TypeError: `run_hooks` or `verify` is no truth value, `context` cannot be called, `activations` is no list of names, or
+            `output` is neither a name, nor a place, nor a function.
     """
 
     max_units: int = MAX_UNITS
@@ -38,6 +45,9 @@ class Conditions:
     verify: bool = False
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
     activations: Collection[str] = ()
+    feed: Feed = Feed()  # noqa: RUF009 - it is frozen
+    output: OutputLike = None
+    background: BackgroundLike = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_units, int) or isinstance(self.max_units, bool) or self.max_units < 1:
@@ -54,3 +64,5 @@ class Conditions:
         for name in self.activations:
             if name not in OPTIONAL:
                 raise ValueError(f"`activations` may have {', '.join(OPTIONAL)}; got {name!r}. All others are seen in any case.")
+        checked_output(self.output)
+        checked_background(self.background)

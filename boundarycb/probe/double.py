@@ -29,6 +29,19 @@ _WIDE = {
     torch.complex64: torch.complex128,
 }
 _NARROWING = {torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16}
+
+
+def _factories(names: str) -> set[Callable[..., Any]]:
+    return {getattr(torch, name) for name in names.split()}
+
+
+_OF_FLOATS = _factories(
+    "zeros ones empty rand randn eye linspace logspace normal empty_strided "
+    "hann_window hamming_window blackman_window bartlett_window kaiser_window"
+)
+"""What makes tensors of the default format, if not told otherwise."""
+_OF_VALUES = _factories("tensor as_tensor asarray full arange scalar_tensor")
+"""What makes them of the default format where it is given floating-point numbers."""
 _WRITING = {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ifloordiv__", "__imod__", "__ipow__"}
 _ATTRIBUTES = {"__get__", "__set__", "__delete__"}
 
@@ -105,17 +118,25 @@ class StandIns:
         if not fresh:
             for one in self._copies.values():
                 one.refresh()
-        default = torch.get_default_dtype()
         try:
-            torch.set_default_dtype(torch.float64)
             for container, key, one in self._places:
                 put_at(container, key, one.copy)
             yield
         finally:
-            torch.set_default_dtype(default)
             for container, key, one in self._places:
                 if _holds(container, key, one.copy):  # what a forward pass put in its place is put back with all that it changed
                     put_at(container, key, one.original)
+
+
+def called(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """Call `func` as if double precision were the default format; torch's own default holds for all threads."""
+    asked = kwargs.get("dtype") is not None or "out" in kwargs
+    if func in _OF_FLOATS and not asked:
+        return func(*args, **{**kwargs, "dtype": torch.float64})
+    result = func(*args, **kwargs)
+    if func in _OF_VALUES and not asked and result.dtype in _WIDE:
+        return func(*args, **{**kwargs, "dtype": _WIDE[result.dtype]})
+    return result
 
 
 class InDouble(TorchFunctionMode):
@@ -127,10 +148,12 @@ class InDouble(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         if func in _NARROWING:
             return args[0].double()
+        if func is torch.Tensor.type and len(args) > 1 and "Float" in str(args[1]):  # the old spelling: x.type(torch.FloatTensor)
+            return args[0].double()
         if name in _ATTRIBUTES or func is torch.Tensor.view:  # of which one kind reads the same bytes in another format
             return func(*args, **(kwargs or {}))
         writes = name in _WRITING or (name.endswith("_") and not name.endswith("__")) or "out" in (kwargs or {})
-        return func(*_widened(args, tensors=not writes), **_widened(dict(kwargs or {}), tensors=not writes))
+        return called(func, _widened(args, tensors=not writes), _widened(dict(kwargs or {}), tensors=not writes))
 
 
 def _widened(value: Any, *, tensors: bool) -> Any:

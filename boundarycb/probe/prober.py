@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -18,9 +18,10 @@ from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
+from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.trace import Trace, TraceWatch
-from boundarycb.types import Floats, Reading
+from boundarycb.types import Floats, Layer, Reading
 
 W = TypeVar("W", bound=CallWatch)
 
@@ -45,6 +46,7 @@ class Session:
         self.parked: tuple[str, ...] = ()
         self.needs_graph = False
         self.changes: tuple[str, ...] = ()
+        self._axes = {axis for _, tensor in reach.tensors for axis in tensor.shape}
         self._portrait: Portrait | None = None
         self._is_pure: bool | None = None  # whether a forward pass changes nothing; not known before the first
 
@@ -54,6 +56,18 @@ class Session:
         if self.conditions.verify:
             self._portrait = Portrait(self.model)
         return self.kept
+
+    def batch_of(self, n: int) -> int:
+        """Return with how many points to run `n`: a batch is told by its size, which no other axis should have."""
+        while n in self._axes:
+            n += 1
+        return n
+
+    def learn(self, layers: Sequence[Layer], n: int) -> bool:
+        """Remember which axes `layers` have besides the batch; return whether a batch of `n` could be told from them."""
+        axes = {axis for layer in layers for axis in layer.shape}
+        self._axes |= axes
+        return n not in axes
 
     @property
     def is_pure(self) -> bool:
@@ -127,20 +141,33 @@ class Prober:
             ValueError: the model cannot take inputs of this shape, or calls no activation.
             Exception: what the forward pass itself raises.
         """
+        reading = self._read(inputs)
+        if self._session.learn(reading.layers, len(reading.parts[0])):
+            return reading.first(len(inputs))
+        return self._read(inputs).first(len(inputs))
+
+    def _read(self, inputs: Floats) -> Reading:
+        """Return what the model says of `inputs`, and of the first of them again as far as the batch needs more points."""
         self.calls = ()
-        session = self._session
+        session, inputs = self._session, self._padded(inputs)
         with session.passing():
             output, watch = self._run(inputs, lambda _: CallWatch(len(inputs), session.running, self._conditions))
             self.calls = tuple(watch.calls)
+            shown, what = self._shown(output, len(inputs))
             return Reading(
                 layers=tuple(call.layer for call in watch.calls),
                 parts=tuple(_numpy(call.z) for call in watch.calls),
-                output=_output(output, len(inputs)),
+                output=shown,
+                what=what,
                 gaps=tuple(watch.gaps),
                 kinks=tuple(call.kinks for call in watch.calls),
                 bends=tuple(watch.bends),
-                closes=_is_view(_first_tensor(output), watch.activated),
+                closes=_is_view(chosen(output, None, len(inputs)), watch.activated),
             )
+
+    def _padded(self, inputs: Floats) -> Floats:
+        size = self._session.batch_of(len(inputs))
+        return inputs if size == len(inputs) else np.resize(inputs, (size, *inputs.shape[1:]))
 
     def glance(self, inputs: Floats, like: Reading, *, copies: bool) -> Reading | None:
         """Run the model once and read the pre-activations alone, of all units; see :class:`boundarycb.probe.quick.Runs`.
@@ -150,13 +177,19 @@ class Prober:
         session = self._session
         if session.needs_graph or not (copies or session.is_pure):
             return None
+        padded = self._padded(inputs)
         with session.passing() as kept:
-            watch = Glance(len(inputs), self._conditions.activations, copies=copies)
+            watch = Glance(len(padded), self._conditions.activations, copies=copies)
             with kept.guard(), self._standing_in(), watch:
-                output = session.model(self._batch(inputs))
+                output = self._call(self._batch(padded))
             if watch.shapes != [layer.shape for layer in like.layers] or watch.is_spoiled():
                 return None
-            return replace(like, parts=tuple(_numpy(z) for z in watch.z), output=_output(output, len(inputs)))
+            shown = self._shown(output, len(padded))[0]
+            return replace(like, parts=tuple(_numpy(z) for z in watch.z), output=shown).first(len(inputs))
+
+    def batch_of(self, n: int) -> int:
+        """Return with how many points to run `n` of them, so that a batch can be told; a trace does not see to it by itself."""
+        return self._session.batch_of(n)
 
     def quick(self, like: Reading) -> Quick:
         """Return a faster forward pass of a model that gave the reading `like`; this prober must be double and watch all units."""
@@ -201,7 +234,7 @@ class Prober:
         try:
             # The watch sees what the forward pass calls, and not how the stand-ins get into their places.
             with self._graph(), session.kept.guard(), self._standing_in(), watch, self._widening():
-                output = session.model(batch)
+                output = self._call(batch)
         except Exception as error:
             if not watch.differentiates or session.needs_graph:
                 _explain(error, session, inputs, watch)
@@ -213,6 +246,17 @@ class Prober:
         if not watch.calls:
             raise ValueError(_nothing_seen(session.model, watch))
         return output, watch
+
+    def _call(self, batch: torch.Tensor) -> Any:
+        return self._conditions.feed(self._session.model, batch)
+
+    def _shown(self, output: Any, n: int) -> tuple[Floats | None, str]:
+        """Return the part of the model's output that is shown (n, C), or None, and what it is."""
+        tensor = chosen(output, self._conditions.output, n)
+        if tensor is None:
+            return None, "output"
+        shown, what = reduced(tensor, self._conditions.background)
+        return _numpy(shown).copy(), what  # a model may give a tensor of its own, which is put back
 
     def _standing_in(self) -> AbstractContextManager[None]:
         return nullcontext() if self._stand_ins is None else self._stand_ins.in_place(fresh=self._session.is_pure)
@@ -257,30 +301,10 @@ def _numpy(tensor: torch.Tensor) -> Floats:
     return array
 
 
-def _first_tensor(output: Any) -> Any:
-    """Return the logits of a mapping, or its first value; the first of a tuple or a list; anything else as it is."""
-    if isinstance(output, Mapping):
-        output = output["logits"] if "logits" in output else next(iter(output.values()), None)
-    while isinstance(output, (tuple, list)) and output:
-        output = output[0]
-    return output
-
-
 def _is_view(output: Any, of: Any) -> bool:
     """Return whether one tensor is the other in another shape."""
     tensors = isinstance(output, torch.Tensor) and isinstance(of, torch.Tensor) and output.layout == of.layout == torch.strided
     return tensors and output.numel() == of.numel() and output.data_ptr() == of.data_ptr()
-
-
-def _output(output: Any, n: int) -> Floats | None:
-    """Return the model's output as (n, C): the first tensor of a tuple, a list or a mapping; None where it is no vector a point."""
-    output = _first_tensor(output)
-    if not isinstance(output, torch.Tensor) or not output.is_floating_point() or not output.ndim or output.shape[0] != n:
-        return None
-    flat = output.detach().reshape(n, -1)
-    if output.ndim > 2 and flat.shape[1] != 1:
-        return None
-    return _numpy(flat).copy()  # a model may give a tensor of its own, which is put back
 
 
 # ---------------------------------------------------------------------------------------------------------------- errors

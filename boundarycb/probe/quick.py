@@ -16,12 +16,13 @@ from torch.overrides import TorchFunctionMode
 
 from boundarycb.probe.affine import option
 from boundarycb.probe.calls import ACTIVATION_TABLE, per_point
+from boundarycb.probe.double import called
 from boundarycb.probe.kinks import OPTIONAL_TABLE, optional_source
 from boundarycb.types import Floats, Reading
 
 
 class Glance(TorchFunctionMode):
-    """Keeps all units' pre-activations of one forward pass of `n` points.
+    """Keeps all units' pre-activations of one forward pass of `n` points, in double precision.
 
     Args:
         n: points.
@@ -55,7 +56,7 @@ class Glance(TorchFunctionMode):
             self._keep(option(args, kwargs, 0, "input", None))
         elif self._optional and OPTIONAL_TABLE.get(func) in self._optional:
             self._keep(optional_source(OPTIONAL_TABLE[func], args, kwargs))
-        return func(*args, **kwargs)
+        return called(func, args, kwargs)
 
     def _keep(self, source: Any) -> None:
         if isinstance(source, torch.Tensor) and source.is_floating_point():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeVar, get_args
@@ -11,14 +12,12 @@ import numpy as np
 
 from boundarycb.engines import exact
 from boundarycb.probe import Prober
-from boundarycb.types import Boundaries, Reading, Slice
+from boundarycb.types import Boundaries, Floats, Forward, Reading, Slice
 
 EngineName = Literal["auto", "exact", "grid"]
 """Which engine: ``exact`` finds the lines of piecewise-linear networks to the last digit; ``grid`` traces those of any network on a
 grid; ``auto`` takes the exact one, and the grid for smooth activations and for what the exact one cannot do."""
 
-A = TypeVar("A")
-B = TypeVar("B")
 T = TypeVar("T")
 
 _ROUNDED = 1e-2  # more than this is no rounding, not even that of bfloat16
@@ -36,11 +35,13 @@ class Drawn:
         boundaries: where units switch; None where the grid is to trace them.
         decision: where the winning class changes; None where there is none, or the grid is to trace it.
         notes: what the picture should say of the engine.
+        hints: what else the user should know.
     """
 
     boundaries: Boundaries | None = None
     decision: Boundaries | None = None
     notes: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
 
 
 class Engine:
@@ -63,6 +64,8 @@ class Engine:
         self._max_vertices = None if max_vertices is None else checked_vertices(max_vertices)
         self._waits = 0  # looks until the exact engine is tried again
         self._note: str | None = None  # why the grid draws
+        self._kind: type[exact.Unsuitable] | None = None  # what kind of reason that is
+        self._since = ""  # when it began to
         self._drew_exactly: bool | None = None
 
     def draw(self, forward: Prober, slice: Slice, resolution: int, step: int | None = None, *, decide: bool = True) -> Drawn:
@@ -94,23 +97,26 @@ class Engine:
             found = exactly(
                 forward, reading, partial(exact.find, slice=slice, watched=reading.layers, max_vertices=limit, decide=decide)
             )
-        except exact.NotFinite:
-            return Drawn()  # which the capture says
+        except exact.NotFinite as error:
+            return Drawn(hints=(f"lines are traced on a grid, since {error}",))
         except exact.Unsuitable as error:
-            return self._on_grid(str(error), step)
-        return self._exactly(found, step)
+            return self._on_grid(error, step)
+        uncounted = exact.uncounted(reading) if found.certificate.output > exact.LIMIT else None
+        return self._exactly(found, () if uncounted is None else (uncounted,), step)
 
-    def _on_grid(self, why: str, step: int | None) -> Drawn:
-        since = f" from step {step:,} on" if self._drew_exactly else ""
-        if self._note is None:
-            self._note = f"lines are traced on a grid{since}, since {why}"
+    def _on_grid(self, why: exact.Unsuitable, step: int | None) -> Drawn:
+        if self._drew_exactly:
+            self._since = f" from step {step:,} on"
+        # The figures differ at every try; what kind of reason it is may stay the same.
+        if self._note is None or type(why) is not self._kind:
+            self._note, self._kind = f"lines are traced on a grid{self._since}, since {why}", type(why)
         self._waits, self._drew_exactly = _RETRY - 1, False
         return Drawn(notes=(self._note,))
 
-    def _exactly(self, found: exact.Found, step: int | None) -> Drawn:
+    def _exactly(self, found: exact.Found, hints: tuple[str, ...], step: int | None) -> Drawn:
         notes = () if self._note is None else (f"lines are exact again from step {step:,} on",)
         self._note, self._drew_exactly = None, True
-        return Drawn(found.boundaries, found.decision, notes)
+        return Drawn(found.boundaries, found.decision, notes, hints)
 
 
 def glimpse(forward: Prober, slice: Slice) -> Reading:
@@ -140,10 +146,11 @@ def exactly(forward: Prober, reading: Reading, find: Callable[..., T]) -> T:
     if why is not None:
         raise exact.Unsuitable(why)
     try:
-        double = _in_double(lambda _: forward.double(EVERY_UNIT))(None)
-        full = _in_double(double)
+        with _in_double():
+            double = forward.double(EVERY_UNIT)
+        full = _guarded(double)
         try:
-            return find(_in_double(double.quick(reading)), again=full)
+            return find(_guarded(double.quick(reading)), again=full)
         except exact.NotPiecewiseLinear as error:
             if error.off > _ROUNDED:
                 raise
@@ -154,17 +161,22 @@ def exactly(forward: Prober, reading: Reading, find: Callable[..., T]) -> T:
         raise exact.Unsuitable(f"the exact engine failed ({words_of(error)})") from error
 
 
-def _in_double(run: Callable[[A], B]) -> Callable[[A], B]:
-    """Return `run` with its errors made a reason not to find anything: what fails in double precision ran in the model's own."""
+@contextmanager
+def _in_double() -> Iterator[None]:
+    """Make errors a reason not to find anything: what fails in double precision ran in the model's own."""
+    try:
+        yield
+    except Exception as error:
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        raise exact.Unsuitable(f"the model does not run in double precision ({words_of(cause)})") from error
 
-    def guarded(given: A) -> B:
-        try:
-            return run(given)
-        except Exception as error:
-            cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-            raise exact.Unsuitable(f"the model does not run in double precision ({words_of(cause)})") from error
 
-    return guarded
+def _guarded(forward: Forward) -> Forward:
+    def run(inputs: Floats) -> Reading:
+        with _in_double():
+            return forward(inputs)
+
+    return run
 
 
 def words_of(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -79,7 +79,7 @@ def look(
             except Exception as error:  # noqa: BLE001 - whatever fails in it, the picture does not need it
                 what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({words_of(error)})"
                 seen = replace(seen, notes=(what,))
-    notes = (*unkept(forward), *seen.notes)
+    notes = (*unkept(forward), *drawn.hints, *seen.notes)
     return replace(seen, notes=notes, lost=forward.lost, verdict=forward.verdict)
 
 
@@ -112,8 +112,9 @@ def unkept(forward: Prober) -> Iterator[str]:
 def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace]) -> Look:
     """Return `plain` with what a traced pass adds to it."""
     allowed = Budget.of(forward.calls, plain.capture.resolution)
-    points = centres(slice, allowed.side)
-    traces = _traced(forward, slice, points, allowed.names, plain.capture.layers)
+    parts = _batches(forward, slice, allowed.side, plain.capture.layers)
+    points = np.concatenate(parts)
+    traces = joined(forward.trace(slice.lift(part), allowed.names) for part in parts)
     moves, failures = compare(before, traces)
     capture = replace(plain.capture, strength=_strengths(traces), planes=_planes(slice, points, traces))
     notes = [
@@ -123,10 +124,13 @@ def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Tr
     return replace(plain, capture=capture, traces=traces, moves=moves, notes=(*_left_out(allowed), *notes))
 
 
-def _traced(forward: Prober, slice: Slice, points: Floats, names: Collection[str], layers: Sequence[Layer]) -> tuple[Trace, ...]:
-    """Return the traces at `points`, run in batches that take a bounded number of bytes."""
-    units = sum(layer.size for layer in layers)
-    return joined(forward.trace(slice.lift(part), names) for part in batches(slice, points, units))
+def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer]) -> list[Floats]:
+    """Return the points of a grid of `side` in batches that take a bounded number of bytes.
+
+    A batch whose size cannot be told from another axis has a few of its points twice.
+    """
+    parts = batches(slice, centres(slice, side), sum(layer.size for layer in layers))
+    return [np.resize(part, (forward.batch_of(len(part)), 2)) for part in parts]
 
 
 def _strengths(traces: Sequence[Trace]) -> Floats:

@@ -10,9 +10,8 @@ from functools import partial
 import torch  # noqa: F401 - the doctests use it
 from torch import nn
 
-from boundarycb.engines import exact
+from boundarycb.engines import exact, grid
 from boundarycb.engines.bands import checked_resolution, sweep
-from boundarycb.engines.grid import LineReader
 from boundarycb.engines.masks import MaskReader
 from boundarycb.probe import MAX_UNITS, Conditions, Prober, probe
 from boundarycb.render import draw_overlay
@@ -96,11 +95,9 @@ def find_boundaries(
         drawn = chooser.draw(forward, slice, resolution, decide=False)
         found = drawn.boundaries
         if found is None:
-            lines = LineReader()
-            sweep(forward, slice, resolution, lines)
-            found = lines.result()
+            found = grid.find_boundaries(forward, slice, resolution=resolution)
     _warn_of(model, forward)
-    for note in drawn.notes:
+    for note in (*drawn.notes, *drawn.hints):
         warn(f"{note}.")
     return replace(found, notes=(*drawn.notes, *found.notes))
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boundarycb.engines.exact.cutting import FLOOR
 from boundarycb.engines.exact.decision import are_probabilities, scores
 from boundarycb.engines.exact.limits import NotPiecewiseLinear
+from boundarycb.engines.exact.rounding import FLOOR, uneven
 from boundarycb.engines.exact.search import Partition, causes
 from boundarycb.engines.sorting import Ints
 from boundarycb.types import Floats, Forward, spans_of
@@ -65,7 +65,7 @@ def certify(found: Partition, again: Forward | None = None) -> Certificate:
     values = found.values if again is None else found.values.by(again)
     cells = _some_cells(found)
     corners, start = found.cells.around(cells)
-    shares = _shares(len(corners), start)
+    shares = uneven(len(corners), start)
     points = found.cells.points[corners]
     inner = np.add.reduceat(shares * points, start)
     # A little inside, since corners may have been moved by what counts as one point.
@@ -76,7 +76,7 @@ def certify(found: Partition, again: Forward | None = None) -> Certificate:
     sizes = _sizes(found, at_corners)
     bends = np.abs(at_inner[: len(start)] - np.add.reduceat(shares * at_corners, start)).max(axis=0) / sizes
     _refuse(found, bends, LIMIT, "are not affine within its regions")
-    _refuse(found, _missed(found, at_corners, start) / sizes, LIMIT, "switch within its regions")
+    _refuse(found, _overlooked(found, at_corners, start) / sizes, LIMIT, "switch within its regions")
     misses = np.zeros(len(sizes))
     np.maximum.at(misses, units, np.abs(at_inner[np.arange(len(start), len(at_inner)), units]) / sizes[units])
     _refuse(found, misses, _SNAPPED, "are not zero on the boundaries that were found")
@@ -86,13 +86,6 @@ def certify(found: Partition, again: Forward | None = None) -> Certificate:
     return Certificate(
         len(np.unique(cells)), len(units), float(bends.max(initial=0.0)), float(misses.max(initial=0.0)), output, logarithm
     )
-
-
-def _shares(count: int, start: Ints) -> Floats:
-    """Return the weights (count, 1) with which corners are mixed: all different, since at the mean an odd function looks affine."""
-    weights = 0.25 + np.arange(1, count + 1) * _GOLDEN % 1.0
-    sizes = np.diff(np.append(start, count))
-    return np.asarray(weights / np.repeat(np.add.reduceat(weights, start), sizes))[:, None]
 
 
 def _some_cells(found: Partition) -> Ints:
@@ -110,22 +103,19 @@ def _some_cells(found: Partition) -> Ints:
     return np.concatenate([thick[: most // 2], rest[np.linspace(0, len(rest) - 1, most - most // 2).astype(int)]])
 
 
-def _missed(found: Partition, values: Floats, start: Ints) -> Floats:
-    """Return how far each unit (U,) is on at one corner of a cell and off at another: a boundary between them was missed."""
+def _overlooked(found: Partition, values: Floats, start: Ints) -> Floats:
+    """Return how far each unit (U,) is on at one corner of a cell and off at another: a boundary between them was overlooked."""
     on, off = (extreme.reduceat(values, start, axis=0) for extreme in (np.maximum, np.minimum))
-    missed = np.minimum(on, -off).max(axis=0)
+    overlooked = np.minimum(on, -off).max(axis=0)
     if not found.whole:  # then those of the last layer run through the cells: they must at least be known
         last = list(spans_of(found.layers).values())[-1]
-        missed[last][found.segments[-1].unit[found.segments[-1].unit < found.layers[-1].size]] = 0.0
-    return np.asarray(np.maximum(missed, 0.0))
+        overlooked[last][found.segments[-1].unit[found.segments[-1].unit < found.layers[-1].size]] = 0.0
+    return np.asarray(np.maximum(overlooked, 0.0))
 
 
 def _sizes(found: Partition, values: Floats) -> Floats:
-    """Return each unit's largest value (U,); where it may be rounding of the values before it, what rounding may be."""
-    largest, magnitude = np.abs(values).max(axis=0, initial=0.0), 0.0
-    for span in spans_of(found.layers).values():
-        magnitude = max(magnitude, float(largest[span].max(initial=0.0)))
-        largest[span] = np.maximum(largest[span], FLOOR * magnitude / LIMIT)
+    """Return each unit's largest value (U,), or what it would be where what counted as zero were the limit."""
+    largest = np.maximum(np.abs(values).max(axis=0, initial=0.0), found.zero / LIMIT)
     return np.where(largest > 0, largest, 1.0)
 
 
@@ -169,6 +159,13 @@ def _refuse(found: Partition, figures: Floats, limit: float, words: str) -> None
     place, span = next((k, span) for k, span in enumerate(spans_of(found.layers).values()) if worst < span.stop)
     off = float(figures[span].max())
     layer = found.layers[place].name
-    raise NotPiecewiseLinear(
-        f"units of {layer} {words} ({off:.2g} of their size, {limit:g} is allowed){causes(found.values.reading, place)}", off
-    )
+    why = causes(found.values.reading, place) + _far_away(found, off)
+    raise NotPiecewiseLinear(f"units of {layer} {words} ({off:.2g} of their size, {limit:g} is allowed){why}", off)
+
+
+def _far_away(found: Partition, off: float) -> str:
+    """Return that rounding may be the reason, in words, where the slice is small beside its distance from the origin."""
+    inputs = found.values.slice.lift(found.values.slice.corners())
+    rounding = np.finfo(np.float64).eps * np.abs(inputs).max() / (np.ptp(inputs, axis=0).max() or 1.0)
+    near = rounding > 1e-3 * LIMIT and off < 1e6 * rounding
+    return "; which may be rounding, since the slice is small beside the size of its inputs" if near else ""

@@ -12,29 +12,11 @@ from boundarycb.engines.exact.chords import Chords, Touched, edges_of_units
 from boundarycb.engines.exact.limits import TooManyVertices
 from boundarycb.engines.exact.refine import refine
 from boundarycb.engines.exact.rings import Crossings, Rings
+from boundarycb.engines.exact.rounding import Look, tolerance
 from boundarycb.engines.sorting import Ints
 from boundarycb.types import Floats
 
-TAU = 1e-10
-"""Of a unit's largest value: less is zero. A forward pass in double precision is off by 3e-14 of it."""
-
-FLOOR = 64 * np.finfo(np.float64).eps
-"""Of the layer's largest value: less is what is left where large numbers cancel."""
-
-_ROWS = 1024  # of the values that tell how large they are
 _CROSSINGS = 16  # a vertex of the budget: more ends of boundaries than this take more memory than the rest
-
-
-def tolerance(values: Floats, magnitude: float = 0.0) -> Floats:
-    """Return for each unit what counts as zero (U,), of its `values` (V, U).
-
-    Args:
-        values: pre-activations.
-        magnitude: of the numbers whose differences they are, where that is more than their own.
-    """
-    some = values[:: 1 + len(values) // _ROWS]
-    largest = np.maximum(some.max(axis=0), -some.min(axis=0))
-    return np.asarray(TAU * largest + FLOOR * largest.max(initial=magnitude))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,27 +48,37 @@ class Cut:
         rings: the cells' rings with the boundaries' ends.
         chords: boundaries that run through cells.
         edges: half-edges along which a unit is zero, on in the cell on the left alone; and the unit of each.
+        zero: what counted as zero, of each unit.
     """
 
     rings: Rings
     chords: Chords
     edges: tuple[Ints, Ints]
+    zero: Floats
 
     @classmethod
-    def of(cls, cells: Cells, values: Floats, limit: int, magnitude: float = 0.0) -> Cut:
-        """Return the boundaries of units whose `values` at the vertices of `cells` are (V, U); `magnitude` as of :func:`tolerance`.
+    def of(cls, cells: Cells, values: Floats, limit: int, magnitude: float = 0.0, again: Look | None = None) -> Cut:
+        """Return the boundaries of units in `cells`.
+
+        Args:
+            cells: the cells.
+            values: the units' values at the cells' vertices (V, U).
+            limit: vertices that cells may have.
+            magnitude: as of :func:`boundarycb.engines.exact.rounding.tolerance`.
+            again: so too.
 
         Raises:
             NotPiecewiseLinear: they cannot be affine in each cell.
             TooManyVertices: there are far more boundaries than cells with `limit` vertices have.
         """
-        signs = Signs.of(values, tolerance(values, magnitude))
+        zero = tolerance(values, magnitude, cells, again)
+        signs = Signs.of(values, zero)
         crossings = Crossings.of(cells, values, signs)
         if len(crossings.edge) > _CROSSINGS * limit:
             raise TooManyVertices(limit)
         rings = Rings(cells, crossings)
         touched = Touched.of(cells, signs)
-        return cls(rings, Chords.of(rings, signs, touched), edges_of_units(cells, touched))
+        return cls(rings, Chords.of(rings, signs, touched), edges_of_units(cells, touched), zero)
 
     def segments(self) -> Segments:
         """Return all boundaries."""

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.exact.cells import Cells
-from boundarycb.engines.exact.cutting import Cut, Segments, tolerance
+from boundarycb.engines.exact.cutting import Cut, Segments
 from boundarycb.engines.exact.limits import Unsuitable
+from boundarycb.engines.exact.rounding import tolerance
 from boundarycb.engines.sorting import Ints, begins
 from boundarycb.types import Floats
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from boundarycb.engines.exact.certificate import LIMIT, Certificate, certify
 from boundarycb.engines.exact.decision import decision_segments, scores
-from boundarycb.engines.exact.limits import TooManyVertices, Unsuitable
+from boundarycb.engines.exact.limits import NotPiecewiseLinear, TooManyVertices, Unsuitable
 from boundarycb.engines.exact.regions import regions
-from boundarycb.engines.exact.search import Partition, partition
+from boundarycb.engines.exact.search import Partition, causes, partition
 from boundarycb.engines.exact.trails import boundaries
 from boundarycb.types import Boundaries, Forward, Layer, Regions, Slice, class_layer
 
@@ -64,7 +64,16 @@ def find_regions(forward: Forward, slice: Slice, max_vertices: int, *, again: Fo
     found = partition(forward, slice, max_vertices, count=lambda cells: len(cells.thick()))
     if not found.whole:
         raise TooManyVertices(max_vertices)
-    certify(found, again)
+    certificate, reading = certify(found, again), found.values.reading
+    if reading.gaps:
+        raise Unsuitable("; ".join(reading.gaps))
+    if reading.output is not None and certificate.output > LIMIT and not reading.closes:
+        last = len(reading.layers)
+        raise NotPiecewiseLinear(
+            f"the output is not affine within its regions ({certificate.output:.2g} of its size, {LIMIT:g} is allowed)"
+            f"{causes(reading, last)}",
+            certificate.output,
+        )
     return regions(slice, found)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from boundarycb.engines.exact.cells import Cells
-from boundarycb.engines.exact.cutting import tolerance
 from boundarycb.engines.exact.search import Partition
 from boundarycb.engines.sorting import Ints
-from boundarycb.types import Bits, Floats, Regions, Slice, spans_of
+from boundarycb.types import Bits, Floats, Regions, Slice
 
 _ROWS = 2**22  # pre-activations at a time
 
@@ -44,7 +43,5 @@ def _patterns(found: Partition, centres: Floats) -> Bits:
     """Return which units are on at the cells' centres, packed."""
     packed = []
     for part in np.array_split(centres, -(-len(centres) * found.values.units // _ROWS)):
-        z = found.values.at(part)[0]
-        zero = np.concatenate([tolerance(z[:, span]) for span in spans_of(found.layers).values()])
-        packed.append(np.packbits(z > zero, axis=1))
+        packed.append(np.packbits(found.values.at(part)[0] > found.zero, axis=1))
     return np.concatenate(packed)

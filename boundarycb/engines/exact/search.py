@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from boundarycb.engines.exact.cells import Cells
 from boundarycb.engines.exact.cutting import Cut, Segments
 from boundarycb.engines.exact.limits import NotPiecewiseLinear, TooManyVertices, Unsuitable
+from boundarycb.engines.exact.rounding import sizes
 from boundarycb.engines.exact.values import Values
-from boundarycb.types import Floats, Forward, Layer, Reading, Slice
+from boundarycb.types import Floats, Forward, Layer, Reading, Slice, spans_of
 
 MAX_BYTES = 512 * 2**20
 """Default bound on the memory that values at vertices take."""
@@ -48,9 +50,17 @@ def is_smooth(reading: Reading) -> bool:
 
 
 def _inner_kinks(reading: Reading) -> Sequence[tuple[float, ...] | None]:
-    """Return where activations bend, of those after which something is read: one that gives the output may be any."""
-    kinks = reading.kinks or (None,) * len(reading.layers)
-    return kinks[:-1] if reading.closes else kinks
+    """Return where activations bend, of those after which a unit is read: the last may be any."""
+    return (reading.kinks or (None,) * len(reading.layers))[:-1]
+
+
+def uncounted(reading: Reading) -> str | None:
+    """Return what may have boundaries that are not drawn, in words: calls behind all units that `activations=` makes units of."""
+    after = [bend for bend in reading.bends if bend.option and bend.after >= len(reading.layers)]
+    if not after:
+        return None
+    options = json.dumps(sorted({bend.option for bend in after}))
+    return f"{', '.join(map(str, after[:3]))} may bend what the network gives; `activations={options}` makes units of that"
 
 
 def causes(reading: Reading, place: int) -> str:
@@ -73,6 +83,7 @@ class Partition:
         counts: how many cells the layers up to each make, as far as they were cut.
         cells: the cells of all layers, or of all but the last where `whole` is False.
         whole: whether the last layer's units are affine within `cells` after their activation too.
+        zero: what counted as zero, of each unit of all layers (U,).
     """
 
     values: Values
@@ -80,6 +91,7 @@ class Partition:
     counts: tuple[int, ...]
     cells: Cells
     whole: bool
+    zero: Floats
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -113,27 +125,43 @@ def partition(
     why = unsupported(values.reading)
     if why is not None:
         raise Unsuitable(why)
-    cells = Cells.square()
+    cells, magnitude = Cells.square(), 0.0
     segments: list[Segments] = []
     counts: list[int] = []
+    zero: list[Floats] = []
+    last = len(values.layers) - 1
     for number, layer in enumerate(values.layers):
+        z = values.take(number, cells.points)
         try:
-            cut = Cut.of(cells, _columns(values.take(number, cells.points), values.reading.kinks[number]), limit)
+            kinks = values.reading.kinks[number]
+            cut = Cut.of(cells, _columns(z, kinks), limit, magnitude, partial(_again, values, number, kinks))
         except NotPiecewiseLinear as error:
             raise NotPiecewiseLinear(f"{layer.name}: {error}{causes(values.reading, number)}", error.off) from None
+        magnitude = max(magnitude, float(sizes(z).max(initial=0.0)))
         segments.append(cut.segments())
-        last = number == len(values.layers) - 1
-        try:
-            if last and not through_last:
-                raise TooManyVertices(limit)
-            cells = cut.refined(limit)
-        except TooManyVertices:
-            if not last:
-                raise
-            # The lines are known without the cells that they make.
-            return Partition(values, tuple(segments), tuple(counts), cells, False)
-        counts.append(count(cells))
-    return Partition(values, tuple(segments), tuple(counts), cells, True)
+        zero.append(cut.zero[: layer.size])
+        refined = _refined(cut, limit, needed=number < last, wanted=through_last)
+        if refined is not None:
+            cells = refined
+            counts.append(count(cells))
+    return Partition(values, tuple(segments), tuple(counts), cells, refined is not None, np.concatenate(zero))
+
+
+def _refined(cut: Cut, limit: int, *, needed: bool, wanted: bool) -> Cells | None:
+    """Return the cells that a layer makes; None for the last one's, whose lines are known without, if not wanted or too many."""
+    if not needed and not wanted:
+        return None
+    try:
+        return cut.refined(limit)
+    except TooManyVertices:
+        if needed:
+            raise
+        return None
+
+
+def _again(values: Values, number: int, kinks: tuple[float, ...] | None, points: Floats) -> Floats:
+    """Return the columns of layer `number` at more `points` (n, 2)."""
+    return _columns(values.at(points)[0][:, list(spans_of(values.layers).values())[number]], kinks)
 
 
 def _columns(z: Floats, kinks: tuple[float, ...] | None) -> Floats:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import replace
 
 import numpy as np
 
@@ -25,17 +24,17 @@ class Values:
         forward: runs the model; watches all units.
         slice: the slice.
         memory: bytes that the values may take.
+
+    Attributes:
+        slice: the slice.
+        reading: what the model said at its corners.
     """
 
     def __init__(self, forward: Forward, slice: Slice, memory: int) -> None:
         self._forward = forward
-        self._slice = slice
+        self.slice = slice
         self._memory = memory
-        self._sizes: frozenset[int] = frozenset()
-        self.reading = self._read(CORNERS)
-        self._sizes = frozenset({0}.union(*(layer.shape for layer in self.layers)))
-        if LEAST_BATCH in self._sizes:
-            self.reading = self._read(CORNERS)
+        self.reading = self._run(CORNERS)
         self._blocks = [[part] for part in (*self.reading.parts, self.reading.output) if part is not None]
         self._rows = [len(CORNERS)] * len(self._blocks)
 
@@ -66,7 +65,7 @@ class Values:
         values = np.empty((len(points), self._width(number)), blocks[0].dtype)
         np.concatenate(blocks, out=values[:done])
         # Each batch is copied into place while it is at hand, so that the layer's values are held once.
-        for part in batches(self._slice, points[done:], self.units) if done < len(points) else ():
+        for part in batches(self.slice, points[done:], self.units) if done < len(points) else ():
             reading = self._read(part)
             values[done : done + len(part)] = self._part(reading, number)
             done += len(part)
@@ -74,7 +73,7 @@ class Values:
                 self._blocks[place].append(self._part(reading, place))
         for place in kept:
             self._rows[place] = done
-        if not np.isfinite(values.sum()) and not np.isfinite(values).all():
+        if not np.isfinite(values).all():
             name = self.layers[number].name if number < len(self.layers) else "the output"
             raise NotFinite(f"{name} is not finite everywhere")
         return values
@@ -87,7 +86,7 @@ class Values:
 
     def at(self, points: Floats) -> tuple[Floats, Floats | None]:
         """Return all layers' pre-activations (n, U) and the output (n, C), or None, at `points` (n, 2) of the unit square."""
-        readings = [self._read(part) for part in batches(self._slice, points, self.units)]
+        readings = [self._read(part) for part in batches(self.slice, points, self.units)]
         outputs = [reading.output for reading in readings if reading.output is not None]
         return np.concatenate([reading.z for reading in readings]), np.concatenate(outputs) if outputs else None
 
@@ -110,23 +109,15 @@ class Values:
         return 0 if self.reading.output is None else self.reading.output.shape[1]
 
     def _read(self, points: Floats) -> Reading:
-        (u0, u1), (v0, v1) = self._slice.bounds
-        count = len(points)
-        padded = points[np.arange(self._batch(count)) % count]
-        reading = self._forward(self._slice.lift(np.array([u0, v0]) + padded * np.array([u1 - u0, v1 - v0])))
-        if self._sizes and reading.layers != self.layers:
+        reading = self._run(points)
+        if reading.layers != self.layers:
             raise ValueError(ANOTHER_PATH)
-        if len(padded) == count:
-            return reading
-        output = None if reading.output is None else reading.output[:count]
-        return replace(reading, parts=tuple(part[:count] for part in reading.parts), output=output)
+        return reading
 
-    def _batch(self, count: int) -> int:
-        """Return with how many points to run `count`: a batch is told by its size, which must be that of no other axis."""
-        size = max(count, LEAST_BATCH)
-        while size in self._sizes:
-            size += 1
-        return size
+    def _run(self, points: Floats) -> Reading:
+        (u0, u1), (v0, v1) = self.slice.bounds
+        enough = points if len(points) >= LEAST_BATCH else np.resize(points, (LEAST_BATCH, 2))
+        return self._forward(self.slice.lift(np.array([u0, v0]) + enough * np.array([u1 - u0, v1 - v0]))).first(len(points))
 
     def _part(self, reading: Reading, place: int) -> Floats:
         if place < len(self.layers):

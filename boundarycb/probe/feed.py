@@ -1,0 +1,171 @@
+"""How points of a slice go into a model: which part of a call they are, and at what the rest of it is held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from boundarycb.nested import Path, changed, leaves, spelled
+
+ForwardLike = Callable[[nn.Module, torch.Tensor], Any]
+"""A user's own way to run a model on a batch of points, ``(model, inputs) -> output``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """How points go into a model.
+
+    By default it is called with them alone. With an example call one tensor of it varies with the points, or what one module of the
+    model gives does, and everything else is held at one row of the example.
+
+    Args:
+        args: the example's arguments, with a batch of `rows`.
+        kwargs: its named ones.
+        place: path of the tensor that varies, in ``{"0": …}``-like keys: a place for an argument, a name for a named one.
+        module: path of the module whose output varies instead, such as an embedding.
+        rows: of the example's batch.
+        row: the one that everything else is held at.
+        forward: the user's own way to run the model; then the rest does not matter.
+    """
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    place: Path = ()
+    module: str | None = None
+    rows: int = 0
+    row: int = 0
+    forward: ForwardLike | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the model is called with the points alone."""
+        return self.forward is None and not self.place and self.module is None
+
+    def at_row(self, row: int) -> Feed:
+        """Return the same, with everything else held at another row of the example."""
+        return replace(self, row=row)
+
+    def __call__(self, model: nn.Module, points: torch.Tensor) -> Any:
+        """Return what `model` gives for a batch of `points`."""
+        if self.forward is not None:
+            return self.forward(model, points)
+        if self.is_plain:
+            return model(points)
+        arguments = self._held(points)
+        with _giving(model, self.module, points):
+            return model(*_positional(arguments), **_named(arguments))
+
+    def example(self, model: nn.Module) -> Any:
+        """Return what `model` gives for the example itself."""
+        arguments = changed(self._arguments(), lambda _, leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf)
+        return model(*_positional(arguments), **_named(arguments))
+
+    def values(self, model: nn.Module) -> torch.Tensor:
+        """Return the example's values (rows, *shape) of what varies; where a module's output does, `model` is run once.
+
+        Raises:
+            ValueError: there is no such module, it was not called, or it gave no batch of real numbers.
+        """
+        if self.module is None:
+            found = [leaf for path, leaf in leaves(self._arguments()) if path == self.place]
+            return torch.as_tensor(found[0])
+        given: list[Any] = []
+        with _hooked(model, self.module, given.append):
+            self.example(model)
+        value = _first_tensor(given[0]) if given else None
+        if value is None or not value.is_floating_point() or value.ndim < 2 or len(value) != self.rows:
+            what = "is not called" if not given else f"gives no batch of {self.rows} rows of real numbers"
+            raise ValueError(f"`vary` names the module {self.module!r}, which {what} when the model runs; name another one.")
+        return value.detach()
+
+    def _arguments(self) -> dict[Any, Any]:
+        return {**dict(enumerate(self.args)), **self.kwargs}
+
+    def _held(self, points: torch.Tensor) -> dict[Any, Any]:
+        """Return the arguments for a batch of `points`."""
+
+        def held(path: Path, leaf: Any) -> Any:
+            if path == self.place and self.module is None:
+                return points
+            if not isinstance(leaf, torch.Tensor):
+                return leaf
+            wide = points.dtype == torch.float64 and leaf.is_floating_point()
+            mine = leaf.to(points.device, torch.float64 if wide else leaf.dtype)
+            if mine.ndim and len(mine) == self.rows:
+                mine = mine[self.row].expand(len(points), *mine.shape[1:])
+            return mine.clone(memory_format=torch.contiguous_format)  # the model may write to it
+
+        made: dict[Any, Any] = changed(self._arguments(), held)
+        return made
+
+
+def _positional(arguments: Mapping[Any, Any]) -> list[Any]:
+    return [value for key, value in arguments.items() if isinstance(key, int)]
+
+
+def _named(arguments: Mapping[Any, Any]) -> dict[str, Any]:
+    return {key: value for key, value in arguments.items() if isinstance(key, str)}
+
+
+def _first_tensor(value: Any) -> torch.Tensor | None:
+    return next((leaf for _, leaf in leaves(value) if isinstance(leaf, torch.Tensor)), None)
+
+
+@contextmanager
+def _giving(model: nn.Module, module: str | None, points: torch.Tensor) -> Iterator[None]:
+    """Let a module give `points` at its first call, in place of the first tensor of what it gives; nothing for None."""
+    if module is None:
+        yield
+        return
+    calls: list[Any] = []
+
+    def give(output: Any) -> Any:
+        calls.append(output)
+        if len(calls) > 1:
+            return None
+        paths = [path for path, leaf in leaves(output) if isinstance(leaf, torch.Tensor)]
+        given = [leaf for path, leaf in leaves(output) if paths and path == paths[0]]
+        if not given or given[0].shape != points.shape:
+            shape = tuple(given[0].shape) if given else type(output).__name__
+            raise ValueError(f"`vary`: the module {module!r} gives {shape}, and the slice's points are {tuple(points.shape)}.")
+        return changed(output, lambda path, leaf: points.to(leaf.dtype) if path == paths[0] else leaf)
+
+    with _hooked(model, module, give):
+        yield
+    if not calls:
+        raise ValueError(f"`vary` names the module {module!r}, which is not called when the model runs; name another one.")
+
+
+@contextmanager
+def _hooked(model: nn.Module, module: str, hear: Callable[[Any], Any]) -> Iterator[None]:
+    """Call `hear` with what a module gives; what that returns, if anything, takes its place."""
+    handle = module_at(model, module).register_forward_hook(lambda _module, _args, output: hear(output))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def module_at(model: nn.Module, path: str) -> nn.Module:
+    """Return the submodule at `path`, also within a compiled model.
+
+    Raises:
+        ValueError: there is none.
+    """
+    modules: dict[str, nn.Module] = dict(model.named_modules())
+    found = modules.get(path, modules.get(f"_orig_mod.{path}"))
+    if found is not None:
+        return found
+    near = ", ".join(name for name, _ in list(model.named_modules())[1:9])
+    raise ValueError(f"{type(model).__name__} has no module {path!r}; it has {near or 'none'}.")
+
+
+def path_called(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Path | None:
+    """Return the path of the tensor that users call `name` in a call, such as ``x`` or ``0.mask``; None where there is none."""
+    arguments: dict[Any, Any] = dict(enumerate(args)) | dict(kwargs)
+    return next((path for path, leaf in leaves(arguments) if spelled(path) == name and isinstance(leaf, torch.Tensor)), None)
