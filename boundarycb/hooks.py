@@ -13,23 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from torch import nn
 
-from boundarycb.engines.bands import checked_resolution
-from boundarycb.keep import random_state_kept
-from boundarycb.probe import Conditions
-from boundarycb.recorder import Recorder, checked_name, checked_slice, learning_rates
+from boundarycb.automatic import Asked, Example, Given, SliceLike, VaryLike
+from boundarycb.probe import BackgroundLike, Conditions, ForwardLike, OutputLike, module_at, waits_for_input
+from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.render.pictures import checked_size
-from boundarycb.sampling import Engine, EngineName
+from boundarycb.sampling import Engine, EngineName, ResolutionLike, checked_auto
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks import GifFile, TensorBoard
-from boundarycb.sinks.gif import spread
-from boundarycb.slices import around, to_array
-from boundarycb.types import Metric, Mode, Sink, Slice
+from boundarycb.types import Metric, Mode, Sink
 
 log = logging.getLogger(__name__)
-
-_ITEMS = 4096  # of the training data that are read for the slice's bounds
 
 
 class BoundaryHooks:
@@ -41,14 +36,16 @@ class BoundaryHooks:
     Args:
         every_n_steps: Sample every so many optimiser steps; 100 by default.
         schedule: Instead of `every_n_steps`: "log", "ginn", a list of steps, or a callable (previous, step) -> bool.
-        slice: Where to look, made with boundarycb.slices; by default the box around the training data, where they are 2-D.
+        slice: Where to look: one of boundarycb.slices; three samples, or their places in the data set; by default what the data
+            suggest: the box around 2-D inputs, else the plane through three samples, of different classes as far as there are any.
         directory: Where `name` goes; by default the logger's directory, else the Trainer's default_root_dir.
         name: The leading word of all tags, and the folder's name; two callbacks need two names.
         metrics: Callables from a Sample to values by name; by default boundarycb.metrics.default().
         sinks: Further outputs.
         engine: What finds the lines: "exact" to the last digits, for piecewise-linear networks; "grid" on the grid, for any; "auto"
             chooses, and the picture says which.
-        resolution: Grid points a side, 2 to 4096.
+        resolution: Grid points a side, 2 to 4096; "auto" takes the finest from 24 to 128 on which a sample's forward passes cost no
+            more than 2 % of the training between two samples, and samples less often where that is not enough.
         max_vertices: Corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: Longer side of the picture's plot in pixels, 64 to 4096.
         max_units: Watched units a layer, evenly spread where a layer has more.
@@ -56,9 +53,18 @@ class BoundaryHooks:
         run_hooks: Whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
         verify: Whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
         activations: What else is an activation in this model: "abs", "clamp", "maximum", "minimum".
+        inputs: An example of what the model is called with, where a training batch does not tell: a batch; a tuple of arguments; a
+            mapping of named ones. Everything in it that does not vary is held at one row.
+        vary: Which of the inputs varies, by name or place, or the path of a module whose output does, such as an embedding.
+        forward: Instead, a function (model, inputs) -> output.
+        output: Which tensor of the model's output is shown, by name or place, or a function of the output.
+        background: How it is shown: "classes", "mean", "norm" or one of its numbers, by its place; "auto" goes by shape.
+        class_names: What classes are called.
+        module: The part of the LightningModule to look at, by its path; by default itself, or what it holds if it has no forward.
 
     Raises:
         ValueError: An argument is out of its range.
+        TypeError: An argument is of another kind.
 
     Example::
 
@@ -70,13 +76,13 @@ class BoundaryHooks:
         self,
         every_n_steps: int | None = None,
         schedule: ScheduleLike | None = None,
-        slice: Slice | None = None,
+        slice: SliceLike = None,
         directory: str | os.PathLike[str] | None = None,
         name: str = "boundaries",
         metrics: Sequence[Metric] | None = None,
         sinks: Iterable[Sink] = (),
         engine: EngineName = "auto",
-        resolution: int = 128,
+        resolution: ResolutionLike = "auto",
         max_vertices: int | None = None,
         image_size: int = 512,
         max_units: int = 512,
@@ -84,14 +90,21 @@ class BoundaryHooks:
         run_hooks: bool = False,
         verify: bool = False,
         activations: Collection[str] = (),
+        inputs: Any = None,
+        vary: VaryLike = None,
+        forward: ForwardLike | None = None,
+        output: OutputLike = None,
+        background: BackgroundLike = "auto",
+        class_names: Sequence[str] = (),
+        module: str | None = None,
     ) -> None:
         # Errors belong here, where the user wrote the argument.
         resolve(every_n_steps, schedule)
-        checked_resolution(resolution)
+        checked_auto(resolution)
         checked_size(image_size)
         Engine(engine, max_vertices)
-        Conditions(max_units, mode, run_hooks, verify, activations=activations)
-        self._slice = None if slice is None else checked_slice(slice)
+        Conditions(max_units, mode, run_hooks, verify, activations=activations, output=output, background=background)
+        Given(slice, inputs, vary, forward, class_names)
         self._directory = directory
         self._name = checked_name(name)
         self._sinks = list(sinks)
@@ -108,9 +121,19 @@ class BoundaryHooks:
             "run_hooks": run_hooks,
             "verify": verify,
             "activations": activations,
+            "slice": slice,
+            "inputs": inputs,
+            "vary": vary,
+            "forward": forward,
+            "output": output,
+            "background": background,
+            "class_names": class_names,
         }
+        self._module = module  # the path of the part that is looked at, once it is known
         self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
         self._outputs: Any = None  # of the last training step
+        self._place = module
+        self._began = False
         self._global_step = 0  # the Trainer's count, which grows by two a batch with two optimisers
         self.recorder: Recorder | None = None
         """What samples during a fit; afterwards it still tells the steps, the directory and the seconds spent."""
@@ -137,9 +160,9 @@ class BoundaryHooks:
         """Take the number of steps from a checkpoint."""
         self._step = int(state_dict["step"])
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
-        """Take the first sample, before any step of this fit."""
-        self.recorder, self._outputs = None, None
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+        """Get ready for a fit."""
+        self.recorder, self._outputs, self._place, self._began = None, None, self._module, False
         # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
         # a checkpoint that was written without the callback.
         self._step = getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", self._step)
@@ -148,7 +171,13 @@ class BoundaryHooks:
         if not trainer.is_global_zero or trainer.fast_dev_run or getattr(trainer, "barebones", False):
             return
         self.recorder = self._make_recorder(trainer)
-        self.recorder.record(pl_module, self._step, learning_rates(trainer.optimizers))
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
+        """Take the first sample, before any step of this fit: the first batch tells where and how to look."""
+        if self.recorder is not None and not self.recorder.steps and not self._began:
+            self._began = True
+            self._settle(trainer, pl_module, batch)
+            self.recorder.record(self._looked_at(pl_module), self._step, learning_rates(trainer.optimizers))
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Count the step, if one was made, and take a sample if the schedule asks for one."""
@@ -158,12 +187,12 @@ class BoundaryHooks:
         self._step += 1
         if self.recorder is not None:
             self._outputs = outputs
-            self.recorder.advance(pl_module, self._step, partial(self._scalars, trainer))
+            self.recorder.advance(self._looked_at(pl_module), self._step, partial(self._scalars, trainer))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Take the last sample and close, while the model is still on its device and the logger is open."""
         if self.recorder is not None:
-            self.recorder.finish(pl_module, self._step, partial(self._scalars, trainer))
+            self.recorder.finish(self._looked_at(pl_module), self._step, partial(self._scalars, trainer))
             self.recorder.close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
@@ -182,52 +211,59 @@ class BoundaryHooks:
         if not writers:
             log.info("No TensorBoard logger: boundaries go to %s only.", root / self._name)
         boards = [TensorBoard(writer, name=self._name) for writer in writers]
-        slice = self._slice if self._slice is not None else lambda: data_box(trainer.train_dataloader)
         sinks: list[Sink] = [*boards, GifFile(), *self._sinks]
         context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
-        return Recorder(root / self._name, slice, sinks=sinks, context=context, **self._options)
+        return Recorder(root / self._name, sinks=sinks, context=context, **self._options)
 
+    def _looked_at(self, pl_module: Any) -> nn.Module:
+        """Return the module that is looked at."""
+        return module_at(pl_module, self._place) if self._place else pl_module
 
-def data_box(loader: Any) -> Slice:
-    """Return the box around the 2-D inputs that `loader` trains on.
+    def _settle(self, trainer: Any, pl_module: Any, batch: Any) -> None:
+        """Find out which module is looked at, where and how.
 
-    At most 4,096 items are read, evenly spread and by index, so that the loader's order, its workers and the random
-    numbers of torch, numpy and python stay as they are. A data set that draws from a generator of its own is moved on by it;
-    give a `slice` there.
-
-    Raises:
-        ValueError: the data cannot be read by index, or are not 2-D.
-    """
-    dataset: Any = getattr(loader, "dataset", None)
-    ask = "give one, such as BoundaryCallback(slice=slices.box((-1, 1), (-1, 1)))"
-    through = "give one, such as slices.through(a, b, c) with three inputs"
-    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-        raise ValueError(f"`slice` is needed, since the training data ({type(dataset).__name__}) cannot be read by index; {ask}.")
-    points, shape = [], (2,)
-    with random_state_kept():
-        for index in spread(len(dataset), _ITEMS):
+        Raises:
+            ValueError: it cannot be found out; the message says what to give.
+        """
+        assert self.recorder is not None
+        dataset = getattr(trainer.train_dataloader, "dataset", None)
+        self.recorder.meet(Example(batch, dataset=dataset, batches=trainer.accumulate_grad_batches))
+        errors: list[Exception] = []
+        for path, module in parts_of_module(pl_module, self._module):
+            if waits_for_input(module):
+                self._place = path
+                return
             try:
-                point = to_array(_first_of(dataset[index]))
-            except Exception as error:
-                raise ValueError(
-                    f"`slice` is needed, since training item {index} cannot be read ({type(error).__name__}); {ask}."
-                ) from error
-            if point.dtype.kind != "f":
-                raise ValueError(f"`slice` is needed, since the first part of a training item is of type {point.dtype}; {through}.")
-            if point.size != 2:
-                raise ValueError(
-                    f"`slice` is needed, since the first part of a training item has shape {point.shape}, not (2,); {through}."
-                )
-            points.append(point.ravel())
-            shape = point.shape
-    return around(np.stack(points), shape=shape)
+                self.recorder.settle(module)
+            except Exception as error:  # noqa: BLE001 - the next one may take the batch
+                errors.append(error)
+                if isinstance(error, Asked):
+                    break
+            else:
+                self._place = path
+                return
+        raise errors[0]
 
 
-def _first_of(item: Any) -> Any:
-    """Return the part of a data set's item that is taken for the input: the first."""
-    if isinstance(item, Mapping):
-        return next(iter(item.values()), None)
-    return item[0] if isinstance(item, (tuple, list)) and item else item
+def parts_of_module(pl_module: Any, path: str | None) -> list[tuple[str, nn.Module]]:
+    """Return the modules that may be looked at, likeliest first, each with its path.
+
+    That is the LightningModule itself where it has a ``forward``, then what it holds.
+
+    Args:
+        pl_module: the LightningModule.
+        path: of the one that the user wants.
+    """
+    if path is not None:
+        return [(path, module_at(pl_module, path))]
+    children = [(name, child) for name, child in pl_module.named_children() if any(True for _ in child.parameters())]
+    return [("", pl_module), *children] if _has_forward(pl_module) else children or [("", pl_module)]
+
+
+def _has_forward(module: nn.Module) -> bool:
+    """Return whether a user's class defines ``forward``: torch and Lightning have one that only raises."""
+    home = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
+    return not home.__module__.startswith(("torch.nn.modules.module", "lightning.pytorch.", "pytorch_lightning."))
 
 
 def _logger_directory(trainer: Any) -> str:

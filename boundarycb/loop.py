@@ -15,19 +15,21 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from boundarycb.automatic import Call, Example, SliceLike, VaryLike
+from boundarycb.nested import changed
+from boundarycb.probe import BackgroundLike, ForwardLike, OutputLike
 from boundarycb.recorder import Recorder, checked_name, learning_rates
-from boundarycb.sampling import EngineName
+from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
-from boundarycb.slices import around
-from boundarycb.types import Metric, Mode, Sink, Slice, warn
+from boundarycb.types import Metric, Mode, Sink, warn
 
 
 def watch(
     model: nn.Module,
     optimizer: Optimizer | Sequence[Optimizer] | None = None,
     *,
-    slice: Slice | None = None,
+    slice: SliceLike = None,
     every_n_steps: int | None = None,
     schedule: ScheduleLike | None = None,
     directory: str | os.PathLike[str] | None = None,
@@ -36,7 +38,7 @@ def watch(
     metrics: Sequence[Metric] | None = None,
     sinks: Iterable[Sink] = (),
     engine: EngineName = "auto",
-    resolution: int = 128,
+    resolution: ResolutionLike = "auto",
     max_vertices: int | None = None,
     image_size: int = 512,
     max_units: int = 512,
@@ -45,6 +47,12 @@ def watch(
     verify: bool = False,
     context: Callable[[], AbstractContextManager[Any]] = nullcontext,
     activations: Collection[str] = (),
+    inputs: Any = None,
+    vary: VaryLike = None,
+    forward: ForwardLike | None = None,
+    output: OutputLike = None,
+    background: BackgroundLike = "auto",
+    class_names: Sequence[str] = (),
 ) -> Watch:
     """Return a context manager that samples `model` while the loop inside it trains; it yields a Recorder.
 
@@ -54,7 +62,8 @@ def watch(
     Args:
         model: the network; training it is not changed by a bit.
         optimizer: its optimiser, or a list of them; a step is counted when the one that has made the most steps makes another.
-        slice: where to look; by default the box around the first 2-D input that the model is called with.
+        slice: where to look: one of boundarycb.slices; three samples, or their places in the first batch; by default what the first
+            batch suggests: the box around 2-D inputs, else the plane through three of them.
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         directory: the run's directory; by default the writer's, else ``runs/<date>_<host>`` as torch's SummaryWriter has it.
@@ -64,7 +73,8 @@ def watch(
         sinks: further outputs.
         engine: what finds the lines: ``exact`` to the last digits, for piecewise-linear networks; ``grid`` on the grid, for
             any; ``auto`` chooses, and the picture says which.
-        resolution: grid points a side, 2 to 4096.
+        resolution: grid points a side, 2 to 4096; ``auto`` takes the finest from 24 to 128 on which a sample's forward passes cost
+            no more than 2 % of the training between two samples, and samples less often where that is not enough.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: longer side of the picture's plot in pixels, 64 to 4096.
         max_units: watched units a layer, evenly spread where a layer has more.
@@ -73,6 +83,13 @@ def watch(
         verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
         context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
         activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+        inputs: an example of what the model is called with, where the first call will not do: a batch; a tuple of arguments; a
+            mapping of named ones. Everything in it that does not vary is held at one row.
+        vary: which of the inputs varies, by name or place, or the path of a module whose output does, such as an embedding.
+        forward: instead, a function (model, inputs) -> output.
+        output: which tensor of the model's output is shown, by name or place, or a function of the output.
+        background: how it is shown: ``classes``, ``mean``, ``norm`` or one of its numbers, by its place; ``auto`` goes by shape.
+        class_names: what classes are called.
 
     Raises:
         ValueError, TypeError: an argument will not do; here, or at the first sample where it takes the model to tell.
@@ -92,10 +109,9 @@ def watch(
     checked_name(name)
     root = _root(directory, writer)
     board = TensorBoard(root if writer is None else writer, name=name)
-    first_input = _FirstInput(model)
     recorder = Recorder(
         root / name,
-        first_input.box if slice is None else slice,
+        slice,
         every_n_steps=every_n_steps,
         schedule=schedule,
         metrics=metrics,
@@ -110,8 +126,14 @@ def watch(
         verify=verify,
         context=context,
         activations=activations,
+        inputs=inputs,
+        vary=vary,
+        forward=forward,
+        output=output,
+        background=background,
+        class_names=class_names,
     )
-    return Watch(model, _optimizers(optimizer), recorder, first_input if slice is None else None)
+    return Watch(model, _optimizers(optimizer), recorder)
 
 
 class Watch:
@@ -121,23 +143,21 @@ class Watch:
         model: the network.
         optimizers: whose steps count.
         recorder: what samples.
-        first_input: listens for the first input where the slice is to come from it.
     """
 
-    def __init__(
-        self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder, first_input: _FirstInput | None
-    ) -> None:
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder) -> None:
         self._model = model
         self._optimizers = optimizers
         self._recorder = recorder
-        self._first_input = first_input
         self._counts = [0] * len(optimizers)
         self._stepping = False
-        self._removals: list[Callable[[], None]] = []
+        self._first_call = _FirstCall(model, self._hear)
+        self._awaits_call = recorder.needs_example(model)
+        self._removals: list[Callable[[], None]] = [self._first_call.stop]
 
     def __enter__(self) -> Recorder:
-        if self._first_input is not None:
-            self._removals.append(self._first_input.listen(self._first_call))
+        if self._awaits_call:
+            self._first_call.listen()
         for number, optimizer in enumerate(self._optimizers):
             before = optimizer.register_step_pre_hook(lambda *_: self._before_step())
             after = optimizer.register_step_post_hook(lambda *_, number=number: self._after_step(number))
@@ -170,17 +190,23 @@ class Watch:
             return
         # An optimiser with a closure (LBFGS) calls the model for the first time inside its step: then that call is awaited.
         self._stepping = True
-        if self._first_input is None or self._first_input.seen:
+        if not self._awaits_call:
             self._recorder.record(self._model, 0, self._rates())
 
-    def _first_call(self) -> None:
+    def _hear(self, call: Call) -> None:
+        self._awaits_call = False
+        self._recorder.meet(Example(call=call))
         if self._stepping and not self._recorder.steps:
             self._recorder.record(self._model, 0, self._rates())
 
     def _after_step(self, number: int) -> None:
         self._stepping = False
-        if self._first_input is not None and not self._recorder.steps:
-            self._first_input.box()  # raises: nothing was seen before a step was made, so there is no step 0 to show any more
+        if self._awaits_call and not self._recorder.steps:
+            # Nothing was seen before a step was made, so there is no step 0 to show any more.
+            raise ValueError(
+                "`slice` cannot be guessed, since the model was not called inside the `with` block; give one, such as "
+                "slices.box((-1, 1), (-1, 1)), or `inputs`, an example of what the model is called with."
+            )
         previous = self._step
         self._counts[number] += 1
         if self._step > previous:
@@ -190,50 +216,32 @@ class Watch:
         return learning_rates(self._optimizers)
 
 
-class _FirstInput:
-    """Keeps the first tensor that the model is called with, to make a box around it."""
+class _FirstCall:
+    """Keeps what the model is first called with.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: the model.
+        heard: called with it before the model runs.
+    """
+
+    def __init__(self, model: nn.Module, heard: Callable[[Call], None]) -> None:
         self._model = model
-        self._called = False
-        self._seen: Any = None
+        self._heard = heard
+        self._handle: Any = None
 
-    @property
-    def seen(self) -> bool:
-        """Whether the model was called."""
-        return self._called
+    def listen(self) -> None:
+        """Listen for the first call."""
+        self._handle = self._model.register_forward_pre_hook(_Listener(self._keep), with_kwargs=True)
 
-    def listen(self, then: Callable[[], None]) -> Callable[[], None]:
-        """Listen for the first call and call `then` before it runs; return what stops listening earlier."""
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._handle is not None:
+            self._handle.remove()
 
-        def keep(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            handle.remove()
-            self._called = True
-            first = next(iter((*args, *kwargs.values())), None)
-            self._seen = first.detach().clone() if isinstance(first, torch.Tensor) else first
-            then()
-
-        handle = self._model.register_forward_pre_hook(_Listener(keep), with_kwargs=True)
-        return handle.remove
-
-    def box(self) -> Slice:
-        """Return the box around the input; raise ValueError where it is not 2-D."""
-        if not self._called:
-            raise ValueError(
-                "`slice` cannot be guessed, since the model was not called inside the `with` block; give one, such as "
-                "slices.box((-1, 1), (-1, 1))."
-            )
-        ask = "give one, such as slices.through(a, b, c) with three inputs"
-        if not isinstance(self._seen, torch.Tensor):
-            raise TypeError(f"`slice` is needed, since the model's first argument is a {type(self._seen).__name__}; {ask}.")
-        shape = tuple(self._seen.shape[1:])
-        if not self._seen.is_floating_point():
-            raise ValueError(
-                f"`slice` is needed, since the model's inputs are of type {self._seen.dtype} and not real numbers; {ask}."
-            )
-        if self._seen[:1].numel() != 2:
-            raise ValueError(f"`slice` is needed, since the model's inputs have shape {shape} and not (2,); {ask}.")
-        return around(self._seen.double().cpu().numpy(), shape=shape)
+    def _keep(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.stop()
+        copies = changed((args, kwargs), lambda _, leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf)
+        self._heard(Call(*copies))
 
 
 class _Listener:

@@ -22,15 +22,15 @@ from torch import nn
 from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
-from boundarycb.engines.bands import checked_resolution
+from boundarycb.automatic import Example, Given, SliceLike, VaryLike
 from boundarycb.history import FILE, HistoryWriter, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
 from boundarycb.metrics.finals import Finals
-from boundarycb.probe import MAX_UNITS, Conditions, Trace, waits_for_input
+from boundarycb.probe import MAX_UNITS, BackgroundLike, Conditions, ForwardLike, OutputLike, Trace, waits_for_input
 from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
 from boundarycb.render.pictures import checked_size
-from boundarycb.sampling import RESOLUTION, Engine, EngineName, Look, look, said_of_lost
-from boundarycb.schedule import ScheduleLike, resolve
+from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
+from boundarycb.schedule import EVERY, ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
 from boundarycb.types import Capture, History, Layer, Metric, Mode, Picture, Sample, Sink, Slice, Snapshot, Value, warn
 
@@ -60,14 +60,17 @@ class Recorder:
     Args:
         directory: where ``history.bcb`` goes; made when the first sample is taken. Where it holds a history already, a number is
             added to its name: nothing is overwritten.
-        slice: where to look, or a function that tells it when the first sample is taken.
+        slice: where to look, or a function that tells it when the first sample is taken; three samples, or the places of three in
+            the example; by default what the example suggests: the box around 2-D inputs, else the plane through three of them.
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
         sinks: where samples go besides the history.
         engine: what finds the lines: ``exact`` to the last digits, for piecewise-linear networks; ``grid`` on the grid, for
             any; ``auto`` chooses, and the picture says which.
-        resolution: grid points a side of masks, background and traced lines, 2 to 4096.
+        resolution: grid points a side of masks, background and traced lines, 2 to 4096; ``auto`` takes the finest from 24 to 128 on
+            which a sample's forward passes cost no more than 2 % of the training between two samples, as far as an example tells
+            how large batches are; else 128.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: longer side of the overlay's plot in pixels, 64 to 4096.
         max_units: watched units a layer.
@@ -76,9 +79,17 @@ class Recorder:
         verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
         context: makes a context to run the model in, such as ``lambda: torch.autocast("cuda")``.
         activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+        inputs: an example of what the model is called with: a batch; a tuple of arguments; a mapping of named ones. Everything in
+            it that does not vary is held at one row.
+        vary: which of the inputs varies, by name or place, or the path of a module whose output does, such as an embedding.
+        forward: instead, a function (model, inputs) -> output.
+        output: which tensor of the model's output is shown, by name or place, or a function of the output.
+        background: how it is shown: ``classes``, ``mean``, ``norm`` or one of its numbers, by its place; ``auto`` goes by shape.
+        class_names: what classes are called.
 
     Raises:
         ValueError: an argument is out of its range.
+        TypeError: an argument is of another kind.
 
     Attributes:
         steps: the steps that were sampled, growing.
@@ -90,14 +101,14 @@ class Recorder:
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        slice: Slice | Callable[[], Slice],
+        slice: SliceLike = None,
         *,
         every_n_steps: int | None = None,
         schedule: ScheduleLike | None = None,
         metrics: Sequence[Metric] | None = None,
         sinks: Iterable[Sink] = (),
         engine: EngineName = "auto",
-        resolution: int = RESOLUTION,
+        resolution: ResolutionLike = "auto",
         max_vertices: int | None = None,
         image_size: int = 512,
         max_units: int = MAX_UNITS,
@@ -106,23 +117,38 @@ class Recorder:
         verify: bool = False,
         context: Callable[[], AbstractContextManager[Any]] = nullcontext,
         activations: Collection[str] = (),
+        inputs: Any = None,
+        vary: VaryLike = None,
+        forward: ForwardLike | None = None,
+        output: OutputLike = None,
+        background: BackgroundLike = "auto",
+        class_names: Sequence[str] = (),
     ) -> None:
         self.directory = Path(directory)
         self.steps: list[int] = []
         self.seconds = 0.0
-        self._slice = checked_slice(slice)
         self._due = resolve(every_n_steps, schedule)
+        self._due_by_default = every_n_steps is None and schedule is None
         self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
         self._sinks: list[Sink] = list(sinks)
-        self._resolution = checked_resolution(resolution)
         self._image_size = checked_size(image_size)
-        self._engine = Engine(engine, max_vertices)
-        self._conditions = Conditions(max_units, mode, run_hooks, verify, context, activations)
+        self._given = Given(slice, inputs, vary, forward, class_names)
+        self._view = View(
+            self._given,
+            Conditions(max_units, mode, run_hooks, verify, context, activations, output=output, background=background),
+            engine=engine,
+            max_vertices=max_vertices,
+            resolution=resolution,
+            traced=is_needed("trace", self._metrics),
+            every=every_n_steps or EVERY,
+            may_wait=self._due_by_default,
+        )
+        self._example: Example | None = None
         self._history: HistoryWriter | None = None
         self._memories: dict[tuple[Layer, ...], _Memory] = {}
         self._before: Capture | None = None
         self._traces: tuple[Trace, ...] = ()
-        self._finals = Finals(resolution**2)
+        self._finals = Finals(self._view.resolution**2)
         self._logged: dict[str, Any] = {}
         self._asked = 0
         self._said: set[str] = set()
@@ -143,6 +169,23 @@ class Recorder:
         SummaryWriter ``writer.add_hparams(hparams, recorder.finals, run_name=".")``.
         """
         return self._finals.numbers()
+
+    def needs_example(self, model: nn.Module) -> bool:
+        """Return whether it takes an example of the training data to know where to look at `model`, and how."""
+        return self._given.needs_example(model)
+
+    def meet(self, example: Example) -> None:
+        """Take an example of the training data, from which the first sample finds out where and how to look."""
+        self._example = example
+
+    def settle(self, model: nn.Module) -> None:
+        """Find out where and how to look at `model`, as the first sample does.
+
+        Raises:
+            ValueError: it cannot be found out; the message says what to give.
+        """
+        self._view.settle(model, self._example)
+        self._example = None
 
     # ------------------------------------------------------------------------------------------------ what users call
 
@@ -231,25 +274,18 @@ class Recorder:
     # ------------------------------------------------------------------------------------------------------ one sample
 
     def _take(self, model: nn.Module, step: int, scalars: Mapping[str, Any]) -> None:
-        plane = self._plane()
-        seen = look(
-            model,
-            plane,
-            resolution=self._resolution,
-            conditions=self._conditions,
-            engine=self._engine,
-            step=step,
-            trace=is_needed("trace", self._metrics),
-            before=self._traces,
-        )
+        self.settle(model)
+        if not self.steps:
+            self._follow_plan()
+        seen = self._view.look(model, step, self._traces)
         self._check(model, seen)
-        capture = seen.capture
+        seen = replace(seen, capture=_named(seen.capture, self._given.class_names))
         sample = self._sample(step, seen)
         snapshot = Snapshot(
             step=step,
             time=time.time(),
-            slice=plane,
-            capture=capture,
+            slice=self._view.slice,
+            capture=seen.capture,
             boundaries=seen.boundaries,
             decision=seen.decision,
             scalars=self._numbers(scalars),
@@ -275,7 +311,6 @@ class Recorder:
         Raises:
             RuntimeError: it cannot be, at the first sample of a recorder that was asked to verify it.
         """
-        self._conditions = replace(self._conditions, verify=False)
         if seen.verdict is not None:
             changes = ", ".join(seen.verdict.changes)
             told = f"{changes}; all of it is put back after each sample" if changes else "nothing"
@@ -314,13 +349,19 @@ class Recorder:
             del self._memories[next(iter(self._memories))]
         self._before, self._traces = sample.now, traces
 
-    def _plane(self) -> Slice:
-        """Return the slice, which is found once and holds for the whole run."""
-        plane = self._slice() if callable(self._slice) else self._slice
-        if not isinstance(plane, Slice):
-            raise _no_slice(plane)
-        self._slice = plane
-        return plane
+    def _follow_plan(self) -> None:
+        """Sample as seldom as was found to be cheap enough, and say what it costs."""
+        plan, asked = self._view.plan, EVERY
+        self._finals = Finals(self._view.resolution**2)
+        if plan is None:
+            return
+        cost = f"a sample's forward passes cost about {plan.share:.1%} of the training between two samples"
+        grid = f"on a {plan.resolution} x {plan.resolution} grid"
+        if plan.every > asked and self._due_by_default:
+            self._due = resolve(plan.every)
+            warn(f"Samples are taken every {plan.every:,} steps {grid}: {cost}. `every_n_steps` and `resolution` set it otherwise.")
+        else:
+            log.info("%s, %s.", cost.capitalize(), grid)
 
     def _numbers(self, scalars: Mapping[str, Any]) -> dict[str, float]:
         """Return what the loop logged as numbers; what is none is left out and said once."""
@@ -435,17 +476,19 @@ def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
     return {"lr": numbers["lr/0"]} if len(optimizers) == 1 and numbers else numbers
 
 
-def checked_slice(slice: Slice | Callable[[], Slice]) -> Slice | Callable[[], Slice]:
-    """Return `slice`; raise TypeError where it is none."""
-    if not isinstance(slice, Slice) and not callable(slice):
-        raise _no_slice(slice)
-    return slice
+def _named(capture: Capture, names: Sequence[str]) -> Capture:
+    """Return `capture` with the names of its classes.
 
-
-def _no_slice(given: object) -> TypeError:
-    return TypeError(
-        f"`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), got {type(given).__name__}."
-    )
+    Raises:
+        ValueError: there are not as many names as classes.
+    """
+    field = capture.field
+    if field is None or not names:
+        return capture
+    if field.kind == "value" or len(names) != field.classes:
+        classes = "no classes" if field.kind == "value" else f"{field.classes} classes"
+        raise ValueError(f"`class_names` has {len(names)} names, and the model's output has {classes}.")
+    return replace(capture, field=replace(field, names=tuple(names)))
 
 
 def checked_name(name: str) -> str:

@@ -13,6 +13,8 @@ from operator import index
 from typing import SupportsIndex
 
 Schedule = Callable[[int, int], bool]
+EVERY = 100
+"""Steps between two samples, where nothing else is said."""
 ScheduleLike = str | Sequence[int] | Schedule
 
 
@@ -82,7 +84,7 @@ def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = No
     if every_n_steps is not None and schedule is not None:
         raise ValueError("Give `every_n_steps` or `schedule`, not both.")
     if schedule is None:
-        return every(100 if every_n_steps is None else every_n_steps)
+        return every(EVERY if every_n_steps is None else every_n_steps)
     if isinstance(schedule, str) and schedule in ("log", "ginn"):
         return log_spaced() if schedule == "log" else at(GINN_STEPS)
     if callable(schedule):

@@ -14,13 +14,14 @@ LAYERS = [
     {"types", "schedule", "nested"},
     {"wire", "keep"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
+    {"automatic"},
     {"sampling", "sinks", "report", "measuring"},
     {"recorder"},
     {"loop", "hooks"},
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-TORCH = {"keep", "probe", "sampling", "recorder", "loop"}
+TORCH = {"keep", "probe", "automatic", "sampling", "recorder", "loop", "hooks"}
 LIGHTNING = {"lightning", "pytorch_lightning", "both_lightnings"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
 

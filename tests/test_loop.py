@@ -295,17 +295,30 @@ def test_wrong_arguments_are_named_at_once(tmp_path: Path, arguments: dict[str, 
 
 def test_a_slice_that_cannot_be_guessed_is_asked_for(tmp_path: Path) -> None:
     model = mlp(3, 4, 2)
-    optimizer = adam(model)
     with (
-        pytest.raises(ValueError, match=r"`slice` is needed, since the model's inputs have shape \(3,\) and not \(2,\)"),
-        watch(model, optimizer, directory=tmp_path),
-    ):
-        loop(model, optimizer, inputs=3)
-    with (
-        pytest.raises(ValueError, match="`slice` cannot be guessed, since the model was not called inside"),
+        pytest.raises(ValueError, match="`slice` cannot be guessed without training data"),
         watch(model, directory=tmp_path) as recorder,
     ):
         recorder.record(model, 0)
+    optimizer = adam(model)
+    with (
+        pytest.raises(ValueError, match="`slice` cannot be guessed, since the model was not called inside"),
+        watch(model, optimizer, directory=tmp_path),
+    ):
+        optimizer.step()
+
+
+def test_inputs_of_any_shape_give_the_plane_through_three_of_them(tmp_path: Path) -> None:
+    model = mlp(5, 4, 2)
+    optimizer = adam(model)
+    batch = torch.randn(8, 5, generator=torch.Generator().manual_seed(0))
+    with watch(model, optimizer, directory=tmp_path, **SMALL):
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(batch).sum().backward()
+            optimizer.step()
+    plane = load(tmp_path).slice
+    assert np.allclose(plane.lift(plane.anchors), batch[:3], atol=1e-6)
 
 
 def test_a_watched_model_can_be_copied_and_saved_before_its_first_call(tmp_path: Path) -> None:

@@ -647,7 +647,7 @@ class Metrics(Odd):
     def setup(self) -> None:
         with quiet():
             self.mean, self.cat = torchmetrics.MeanMetric(), torchmetrics.CatMetric()
-            self.collection = torchmetrics.MetricCollection({"largest": torchmetrics.MaxMetric()})
+            self.collection = torchmetrics.MetricCollection({"total": torchmetrics.SumMetric()})
 
     def odd(self, h: torch.Tensor) -> Any:
         values = h.detach().float()

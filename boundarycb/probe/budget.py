@@ -35,7 +35,7 @@ class Budget:
     @classmethod
     def of(cls, calls: Sequence[Call], resolution: int) -> Budget:
         """Return what a traced pass of a model with these `calls` may do on a grid of `resolution` points a side."""
-        points = min(resolution**2, max(LEAST_POINTS, VALUES // sum(call.layer.size for call in calls)))
+        points = cls.points(sum(call.layer.size for call in calls), resolution)
         least = min(points, LEAST_POINTS)
         mapped = [call for call in calls if call.affine is not None]
         kept = sorted((call for call in mapped if _needs(call, least) <= LAYER_BYTES), key=lambda call: _needs(call, least))
@@ -47,6 +47,11 @@ class Budget:
         names = frozenset(call.layer.name for call in kept)
         left_out = tuple(call.layer.name for call in mapped if call.layer.name not in names)
         return cls(min(resolution, math.isqrt(points)), names, left_out)
+
+    @staticmethod
+    def points(units: int, resolution: int) -> int:
+        """Return how many points a traced pass takes at most, of a model with `units` on a grid of `resolution` points a side."""
+        return min(resolution**2, max(LEAST_POINTS, VALUES // units))
 
 
 def _needs(call: Call, points: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from boundarycb.nested import Path, changed, leaves, spelled
+from boundarycb.nested import Path, at, changed, leaves
 
 ForwardLike = Callable[[nn.Module, torch.Tensor], Any]
 """A user's own way to run a model on a batch of points, ``(model, inputs) -> output``."""
@@ -72,8 +72,8 @@ class Feed:
             ValueError: there is no such module, it was not called, or it gave no batch of real numbers.
         """
         if self.module is None:
-            found = [leaf for path, leaf in leaves(self._arguments()) if path == self.place]
-            return torch.as_tensor(found[0])
+            found: torch.Tensor = at(self._arguments(), self.place or (0,))
+            return found
         given: list[Any] = []
         with _hooked(model, self.module, given.append):
             self.example(model)
@@ -163,9 +163,3 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
         return found
     near = ", ".join(name for name, _ in list(model.named_modules())[1:9])
     raise ValueError(f"{type(model).__name__} has no module {path!r}; it has {near or 'none'}.")
-
-
-def path_called(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Path | None:
-    """Return the path of the tensor that users call `name` in a call, such as ``x`` or ``0.mask``; None where there is none."""
-    arguments: dict[Any, Any] = dict(enumerate(args)) | dict(kwargs)
-    return next((path for path, leaf in leaves(arguments) if spelled(path) == name and isinstance(leaf, torch.Tensor)), None)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from boundarycb.keep.kept import Kept
 from boundarycb.keep.reach import Reach
@@ -46,7 +47,7 @@ class Session:
         self.parked: tuple[str, ...] = ()
         self.needs_graph = False
         self.changes: tuple[str, ...] = ()
-        self._axes = {axis for _, tensor in reach.tensors for axis in tensor.shape}
+        self._axes = {axis for parameter in model.parameters() for axis in parameter.shape}
         self._portrait: Portrait | None = None
         self._is_pure: bool | None = None  # whether a forward pass changes nothing; not known before the first
 
@@ -168,6 +169,19 @@ class Prober:
     def _padded(self, inputs: Floats) -> Floats:
         size = self._session.batch_of(len(inputs))
         return inputs if size == len(inputs) else np.resize(inputs, (size, *inputs.shape[1:]))
+
+    def examples(self) -> Floats:
+        """Return the values (rows, *shape) of what varies in the feed's example."""
+        session = self._session
+        with session.passing() as kept, kept.guard():
+            return _numpy(self._conditions.feed.values(session.model)).astype(np.float64)
+
+    def flops(self, inputs: Floats) -> float:
+        """Return how many floating-point operations a forward pass of one point takes, as torch counts them: products alone."""
+        session, padded = self._session, self._padded(inputs)
+        with session.passing() as kept, kept.guard(), FlopCounterMode(display=False) as counter:
+            self._call(self._batch(padded))
+        return float(counter.get_total_flops()) / len(padded)
 
     def glance(self, inputs: Floats, like: Reading, *, copies: bool) -> Reading | None:
         """Run the model once and read the pre-activations alone, of all units; see :class:`boundarycb.probe.quick.Runs`.

@@ -2,19 +2,24 @@
 
 * ``engine``   which engine draws the lines, for a run;
 * ``looking``  one look, as the recorder takes it;
+* ``view``     where, how and how finely a run looks;
 * ``shots``    what a user asks of a model as it is.
 """
 
 from boundarycb.sampling.engine import Engine, EngineName
 from boundarycb.sampling.looking import RESOLUTION, Look, look, said_of_lost
 from boundarycb.sampling.shots import capture, find_boundaries, find_regions, overlay
+from boundarycb.sampling.view import ResolutionLike, View, checked_auto
 
 __all__ = [
     "RESOLUTION",
     "Engine",
     "EngineName",
     "Look",
+    "ResolutionLike",
+    "View",
     "capture",
+    "checked_auto",
     "find_boundaries",
     "find_regions",
     "look",

@@ -92,17 +92,18 @@ class Engine:
             self._waits -= 1
             return Drawn(notes=(self._note,) if self._note else ())
         limit = self._max_vertices or min(_MOST_VERTICES, 4 * resolution**2)
-        decide = decide and reading.output is not None and reading.output.shape[1] > 1
+        classes = decide and reading.output is not None and reading.output.shape[1] > 1
+        uncounted = exact.uncounted(reading)
+        find = partial(exact.find, slice=slice, watched=reading.layers, max_vertices=limit, decide=classes, whole=bool(uncounted))
         try:
-            found = exactly(
-                forward, reading, partial(exact.find, slice=slice, watched=reading.layers, max_vertices=limit, decide=decide)
-            )
+            found = exactly(forward, reading, find)
         except exact.NotFinite as error:
-            return Drawn(hints=(f"lines are traced on a grid, since {error}",))
+            # In a run the capture says it, and of which units.
+            return Drawn(hints=() if decide else (f"lines are traced on a grid, since {error}",))
         except exact.Unsuitable as error:
             return self._on_grid(error, step)
-        uncounted = exact.uncounted(reading) if found.certificate.output > exact.LIMIT else None
-        return self._exactly(found, () if uncounted is None else (uncounted,), step)
+        is_bent = uncounted is not None and found.certificate.output > exact.LIMIT
+        return self._exactly(found, (uncounted,) if uncounted is not None and is_bent else (), step)
 
     def _on_grid(self, why: exact.Unsuitable, step: int | None) -> Drawn:
         if self._drew_exactly:

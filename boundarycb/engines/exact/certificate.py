@@ -40,7 +40,7 @@ class Certificate:
         segments: how many pieces of boundaries.
         bend: the most that a unit's value within a cell was off that mean of the corners' values, of its largest value.
         miss: the most that a unit was off zero within a piece of its boundary, of its largest value.
-        output: the same as `bend` of the output's differences; infinite where there are none.
+        output: the same as `bend` of the output's differences, or of its one number; infinite where it was not looked at.
         logarithm: whether that is of the output's logarithm, since the output is probabilities.
     """
 
@@ -146,7 +146,8 @@ def _bend(at_corners: Floats, at_inner: Floats, shares: Floats, start: Ints) -> 
     """Return the bend of the differences between classes: what all have in common, as a softmax's normaliser, decides nothing."""
     with np.errstate(invalid="ignore", over="ignore"):
         floor = FLOOR * np.abs(at_corners).max() / LIMIT
-        at_corners, at_inner = at_corners - at_corners[:, :1], at_inner - at_inner[:, :1]
+        if at_corners.shape[1] > 1:
+            at_corners, at_inner = at_corners - at_corners[:, :1], at_inner - at_inner[:, :1]
         bend = np.abs(at_inner - np.add.reduceat(shares * at_corners, start)).max()
         return float(np.nan_to_num(bend / (max(np.abs(at_corners).max(), floor) or 1.0), nan=np.inf))
 

@@ -36,6 +36,7 @@ def find(
     max_vertices: int,
     *,
     decide: bool = True,
+    whole: bool = False,
     again: Forward | None = None,
 ) -> Found:
     """Return the boundaries of the `watched` units of a piecewise-linear network.
@@ -46,12 +47,13 @@ def find(
         watched: the layers with the units whose lines are wanted.
         max_vertices: how many corners the regions may have.
         decide: whether the border between classes is wanted too.
+        whole: whether the certificate is to tell of the output too where no border is wanted.
         again: runs the model for the certificate; by default `forward` does.
 
     Raises:
         Unsuitable: they cannot be found exactly.
     """
-    found = partition(forward, slice, max_vertices, through_last=decide)
+    found = partition(forward, slice, max_vertices, through_last=decide or whole)
     if [(layer.name, layer.shape) for layer in found.layers] != [(layer.name, layer.shape) for layer in watched]:
         raise Unsuitable("it calls other activations in double precision")
     certificate = certify(found, again)

@@ -1,0 +1,108 @@
+"""How finely and how often to sample, so that it costs a small share of the training.
+
+Costs are counted in floating-point operations, not in seconds: two runs of the same training sample alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from boundarycb.probe import Budget
+
+SHARE = 0.02
+"""Of the training between two samples: what a sample's forward passes may cost."""
+FINEST, COARSEST = 128, 24
+"""Grid points a side."""
+
+_TRAINING = 3  # forward passes: one forward, and a backward of twice its cost
+_STEP = 1e8  # operations: what a training step costs besides, in Python, the optimiser and the loop; some three milliseconds
+_TRACED = 5  # passes' worth: the traced pass, and the maps that are made again with other weights or inputs
+_DOUBLE = 2  # passes' worth: one in double precision
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a model's passes cost.
+
+    Args:
+        flops: of one forward pass of one point.
+        units: pre-activations of one point.
+        rows: training samples a step.
+        traced: whether a traced pass is made too.
+        exact: whether the exact engine may be tried.
+    """
+
+    flops: float
+    units: int
+    rows: int
+    traced: bool
+    exact: bool
+
+    def share(self, points: float, every: int) -> float:
+        """Return what passes of `points` cost, as a share of the training of `every` steps."""
+        return points * self.flops / (every * (_TRAINING * self.rows * self.flops + _STEP))
+
+    def points(self, resolution: int) -> float:
+        """Return how many points' passes a sample at `resolution` costs, without the exact engine's beyond the least it gets."""
+        grid = (resolution + 2) ** 2
+        traced = _TRACED * Budget.points(self.units, resolution) if self.traced else 0
+        return grid + traced + (_DOUBLE * self.least_vertices(resolution) if self.exact else 0)
+
+    def least_vertices(self, resolution: int) -> int:
+        """Return how many corners the exact engine gets in any case: so many that it costs what the grid does."""
+        return (resolution + 2) ** 2 // _DOUBLE
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to sample.
+
+    Args:
+        resolution: grid points a side.
+        max_vertices: corners that the exact engine's regions may have.
+        every: steps between two samples.
+        share: what a sample's passes cost at most, of the training between two.
+    """
+
+    resolution: int
+    max_vertices: int
+    every: int
+    share: float
+
+
+def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
+    """Return the finest grid on which a sample costs no more than `SHARE`; where even the coarsest does, samples farther apart.
+
+    Args:
+        work: what passes cost.
+        every: steps between two samples.
+        may_wait: whether they may be farther apart; where the user said how often, they may not.
+
+    >>> plan(Work(flops=1e3, units=48, rows=32, traced=True, exact=True), 100, may_wait=True).resolution
+    128
+    >>> large = plan(Work(flops=3.6e9, units=2_000_000, rows=32, traced=True, exact=False), 100, may_wait=True)
+    >>> large.resolution, large.every, round(large.share, 3)
+    (24, 1100, 0.019)
+    """
+    fitting = [side for side in range(COARSEST, FINEST + 1) if work.share(work.points(side), every) <= SHARE]
+    resolution = max(fitting, default=COARSEST)
+    points = work.points(resolution)
+    if not fitting and may_wait:
+        every = _rounded_up(every * work.share(points, every) / SHARE)
+    left = (SHARE / work.share(1, every) - points) / _DOUBLE
+    most = min(2**16, 4 * resolution**2)
+    vertices = int(min(most, work.least_vertices(resolution) + max(0.0, left)))
+    if work.exact:
+        points += _DOUBLE * (vertices - work.least_vertices(resolution))
+    return Plan(resolution, max(4, vertices), every, work.share(points, every))
+
+
+def _rounded_up(steps: float) -> int:
+    """Return the next larger number of two digits and zeros.
+
+    >>> _rounded_up(1012.5), _rounded_up(37)
+    (1100, 37)
+    """
+    unit: int = 10 ** max(0, math.floor(math.log10(steps)) - 1)
+    return int(math.ceil(steps / unit) * unit)

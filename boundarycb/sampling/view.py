@@ -1,0 +1,122 @@
+"""Where, how and how finely a run looks at its model: what the user said, and what is found out at the first sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+from torch import nn
+
+from boundarycb.automatic import Example, Given, Plan, Settled, Work, plan, settle
+from boundarycb.engines import exact
+from boundarycb.engines.bands import checked_resolution
+from boundarycb.probe import Conditions, Trace, probe
+from boundarycb.sampling.engine import Engine, EngineName, glimpse
+from boundarycb.sampling.looking import RESOLUTION, Look, look
+from boundarycb.types import Slice
+
+ResolutionLike = int | Literal["auto"]
+"""Grid points a side; ``auto`` takes what costs a small share of the training."""
+
+
+class View:
+    """What a run looks at.
+
+    Args:
+        given: what the user said of slice and inputs; its slice may be a function that tells it when it is needed.
+        conditions: how the model is run.
+        engine: what finds the lines.
+        max_vertices: corners that the exact engine's regions may have.
+        resolution: grid points a side.
+        traced: whether a traced pass is made.
+        every: steps between two samples.
+        may_wait: whether they may be farther apart.
+
+    Raises:
+        ValueError: `engine`, `max_vertices` or `resolution` is none that there is.
+
+    Attributes:
+        plan: how finely and how often to sample, where that is counted; None before the first sample, and where it is not.
+    """
+
+    def __init__(
+        self,
+        given: Given,
+        conditions: Conditions,
+        *,
+        engine: EngineName = "auto",
+        max_vertices: int | None = None,
+        resolution: ResolutionLike = "auto",
+        traced: bool = False,
+        every: int = 100,
+        may_wait: bool = False,
+    ) -> None:
+        self.plan: Plan | None = None
+        self._engine = Engine(engine, max_vertices)
+        self._options = (engine, max_vertices)
+        self._resolution = checked_auto(resolution)
+        self._given = given
+        self._conditions = conditions
+        self._traced = traced
+        self._spacing = (every, may_wait)
+        self._settled: Settled | None = None
+
+    @property
+    def slice(self) -> Slice:
+        """The slice; it is known once the view is settled."""
+        assert self._settled is not None
+        return self._settled.slice
+
+    @property
+    def resolution(self) -> int:
+        """Grid points a side."""
+        if self.plan is not None:
+            return self.plan.resolution
+        return RESOLUTION if self._resolution == "auto" else self._resolution
+
+    def settle(self, model: nn.Module, example: Example | None = None) -> None:
+        """Find out where and how to look at `model`, once; errors as of :func:`boundarycb.automatic.settle`."""
+        if self._settled is not None:
+            return
+        given = self._given
+        if callable(given.slice):
+            given = replace(given, slice=given.slice())
+        self._settled = settle(model, self._conditions, given, example)
+        self._conditions = self._settled.conditions
+        if self._resolution == "auto" and self._settled.rows:
+            self._make_plan(model, self._settled)
+
+    def look(self, model: nn.Module, step: int, before: Sequence[Trace]) -> Look:
+        """Return what `model` does on the slice at `step`; `before` are the traces of the last look."""
+        seen = look(
+            model,
+            self.slice,
+            resolution=self.resolution,
+            conditions=self._conditions,
+            engine=self._engine,
+            step=step,
+            trace=self._traced,
+            before=before,
+        )
+        self._conditions = replace(self._conditions, verify=False)
+        return seen
+
+    def _make_plan(self, model: nn.Module, settled: Settled) -> None:
+        with probe(model, replace(self._conditions, verify=False)) as forward:
+            reading = glimpse(forward, settled.slice)
+            points = settled.slice.lift(np.resize(settled.slice.corners(), (exact.LEAST_BATCH, 2)))
+            flops = forward.flops(points)
+        name, max_vertices = self._options
+        may_be_exact = name != "grid" and exact.unsupported(reading) is None
+        units = sum(layer.size for layer in reading.layers)
+        work = Work(flops, units, settled.rows, self._traced, may_be_exact)
+        every, may_wait = self._spacing
+        self.plan = plan(work, every, may_wait=may_wait)
+        self._engine = Engine(name, self.plan.max_vertices if max_vertices is None else max_vertices)
+
+
+def checked_auto(resolution: ResolutionLike) -> ResolutionLike:
+    """Return `resolution`; raise ValueError where it is neither ``auto`` nor a whole number from 2 to 4096."""
+    return resolution if resolution == "auto" else checked_resolution(resolution)
