@@ -40,8 +40,7 @@ from boundarycb import slices
 from boundarycb.engines.exact.certificate import certify
 from boundarycb.engines.exact.search import Partition, partition
 from boundarycb.engines.exact.trails import boundaries
-from boundarycb.probe import Conditions, probe
-from boundarycb.sampling.engine import EVERY_UNIT
+from boundarycb.probe import EVERY_UNIT, Conditions, probe
 from boundarycb.types import Floats, Forward, Reading
 
 SQUARE = slices.box((-1, 1), (-1, 1))

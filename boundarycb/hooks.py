@@ -9,14 +9,26 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from boundarycb.automatic import Asked, Example, Given, SliceLike, VaryLike
-from boundarycb.probe import BackgroundLike, Conditions, ForwardLike, OutputLike, module_at, waits_for_input
+from boundarycb.automatic import Asked, Call, Example, Given, Listener, SliceLike, VaryLike
+from boundarycb.probe import (
+    MAX_ALL_UNITS,
+    BackgroundLike,
+    Conditions,
+    ForwardLike,
+    LayersLike,
+    NothingToDraw,
+    OutputLike,
+    UnitsLike,
+    module_at,
+    waits_for_input,
+)
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import Engine, EngineName, ResolutionLike, checked_auto
@@ -48,7 +60,11 @@ class BoundaryHooks:
             more than 2 % of the training between two samples, and samples less often where that is not enough.
         max_vertices: Corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: Longer side of the picture's plot in pixels, 64 to 4096.
-        max_units: Watched units a layer, evenly spread where a layer has more.
+        max_units: Watched units a layer, evenly spread where a layer has more; by default 512, or 64 where units have positions, as
+            in a convolution or a sequence.
+        max_all_units: Watched units of all layers together.
+        layers: Which layers are watched, by names, globs such as "encoder.*", or types of modules; all by default.
+        units: Which units are watched, by places in the flattened layer or by positions; of every layer, or by layers' names.
         mode: "eval", or "as_is" to leave dropout and batch-norm in the mode that they are in.
         run_hooks: Whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
         verify: Whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
@@ -85,7 +101,10 @@ class BoundaryHooks:
         resolution: ResolutionLike = "auto",
         max_vertices: int | None = None,
         image_size: int = 512,
-        max_units: int = 512,
+        max_units: int | None = None,
+        max_all_units: int = MAX_ALL_UNITS,
+        layers: LayersLike = None,
+        units: UnitsLike = None,
         mode: Mode = "eval",
         run_hooks: bool = False,
         verify: bool = False,
@@ -103,7 +122,18 @@ class BoundaryHooks:
         checked_auto(resolution)
         checked_size(image_size)
         Engine(engine, max_vertices)
-        Conditions(max_units, mode, run_hooks, verify, activations=activations, output=output, background=background)
+        Conditions(
+            max_units,
+            mode,
+            run_hooks,
+            verify,
+            activations=activations,
+            output=output,
+            background=background,
+            max_all_units=max_all_units,
+            layers=layers,
+            units=units,
+        )
         Given(slice, inputs, vary, forward, class_names)
         self._directory = directory
         self._name = checked_name(name)
@@ -117,6 +147,9 @@ class BoundaryHooks:
             "max_vertices": max_vertices,
             "image_size": image_size,
             "max_units": max_units,
+            "max_all_units": max_all_units,
+            "layers": layers,
+            "units": units,
             "mode": mode,
             "run_hooks": run_hooks,
             "verify": verify,
@@ -134,6 +167,8 @@ class BoundaryHooks:
         self._outputs: Any = None  # of the last training step
         self._place = module
         self._began = False
+        self._listener: Listener | None = None  # where the training step is to tell what the model is called with
+        self._doubt: Exception | None = None  # why it is
         self._global_step = 0  # the Trainer's count, which grows by two a batch with two optimisers
         self.recorder: Recorder | None = None
         """What samples during a fit; afterwards it still tells the steps, the directory and the seconds spent."""
@@ -154,6 +189,8 @@ class BoundaryHooks:
         return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")} | {
             "recorder": None,
             "_outputs": None,
+            "_listener": None,
+            "_doubt": None,
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -163,6 +200,7 @@ class BoundaryHooks:
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
         """Get ready for a fit."""
         self.recorder, self._outputs, self._place, self._began = None, None, self._module, False
+        self._listener, self._doubt = None, None
         # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
         # a checkpoint that was written without the callback.
         self._step = getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", self._step)
@@ -174,13 +212,17 @@ class BoundaryHooks:
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Take the first sample, before any step of this fit: the first batch tells where and how to look."""
-        if self.recorder is not None and not self.recorder.steps and not self._began:
+        if self.recorder is not None and not self._began:
             self._began = True
-            self._settle(trainer, pl_module, batch)
-            self.recorder.record(self._looked_at(pl_module), self._step, learning_rates(trainer.optimizers))
+            dataset = getattr(trainer.train_dataloader, "dataset", None)
+            self._begin(pl_module, Example(batch, dataset=dataset, batches=trainer.accumulate_grad_batches), trainer.optimizers)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Count the step, if one was made, and take a sample if the schedule asks for one."""
+        if self._listener is not None:  # nothing was heard, so that the batch is all that is known
+            self._listener.stop()
+            assert self._doubt is not None
+            raise self._doubt
         if trainer.global_step <= self._global_step:
             return
         self._global_step = trainer.global_step
@@ -219,30 +261,52 @@ class BoundaryHooks:
         """Return the module that is looked at."""
         return module_at(pl_module, self._place) if self._place else pl_module
 
-    def _settle(self, trainer: Any, pl_module: Any, batch: Any) -> None:
-        """Find out which module is looked at, where and how.
+    def _begin(self, pl_module: Any, example: Example, optimizers: Any) -> None:
+        """Take the first sample of what a training batch is for; where that cannot be guessed, of what the training step calls.
 
         Raises:
             ValueError: it cannot be found out; the message says what to give.
         """
         assert self.recorder is not None
-        dataset = getattr(trainer.train_dataloader, "dataset", None)
-        self.recorder.meet(Example(batch, dataset=dataset, batches=trainer.accumulate_grad_batches))
+        self.recorder.meet(example)
+        parts = parts_of_module(pl_module, self._module)
+        try:
+            self._place = self._settled_part(parts)
+        except NothingToDraw:
+            raise
+        except ValueError as error:
+            self._doubt = error
+            heard = partial(self._hear, pl_module, example, optimizers)
+            self._listener = Listener({"": pl_module, **dict(parts)} if self._module is None else dict(parts), heard)
+            self._listener.listen()
+        else:
+            self.recorder.record(self._looked_at(pl_module), self._step, learning_rates(optimizers))
+
+    def _settled_part(self, parts: Sequence[tuple[str, nn.Module]]) -> str:
+        """Return the path of the first of `parts` that a training batch is for; raise what the first one raised where none is."""
+        assert self.recorder is not None
         errors: list[Exception] = []
-        for path, module in parts_of_module(pl_module, self._module):
+        for path, module in parts:
             if waits_for_input(module):
-                self._place = path
-                return
+                return path
             try:
                 self.recorder.settle(module)
             except Exception as error:  # noqa: BLE001 - the next one may take the batch
                 errors.append(error)
-                if isinstance(error, Asked):
+                if isinstance(error, (Asked, NothingToDraw)):
                     break
             else:
-                self._place = path
-                return
+                return path
         raise errors[0]
+
+    def _hear(self, pl_module: Any, example: Example, optimizers: Any, path: str, call: Call) -> None:
+        """Take the first sample of the module that the training step calls first, as it calls it."""
+        self._listener, self._place = None, path
+        assert self.recorder is not None
+        self.recorder.meet(replace(example, call=call))
+        if path and self._module is None:
+            log.info("Boundaries are those of %s, which the training step calls first; `module` names another part.", path)
+        self.recorder.record(self._looked_at(pl_module), self._step, learning_rates(optimizers))
 
 
 def parts_of_module(pl_module: Any, path: str | None) -> list[tuple[str, nn.Module]]:

@@ -11,13 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from boundarycb.automatic import Call, Example, SliceLike, VaryLike
-from boundarycb.nested import changed
-from boundarycb.probe import BackgroundLike, ForwardLike, OutputLike
+from boundarycb.automatic import Call, Example, Listener, SliceLike, VaryLike
+from boundarycb.probe import MAX_ALL_UNITS, BackgroundLike, ForwardLike, LayersLike, OutputLike, UnitsLike
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
@@ -41,7 +39,10 @@ def watch(
     resolution: ResolutionLike = "auto",
     max_vertices: int | None = None,
     image_size: int = 512,
-    max_units: int = 512,
+    max_units: int | None = None,
+    max_all_units: int = MAX_ALL_UNITS,
+    layers: LayersLike = None,
+    units: UnitsLike = None,
     mode: Mode = "eval",
     run_hooks: bool = False,
     verify: bool = False,
@@ -77,7 +78,11 @@ def watch(
             no more than 2 % of the training between two samples, and samples less often where that is not enough.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: longer side of the picture's plot in pixels, 64 to 4096.
-        max_units: watched units a layer, evenly spread where a layer has more.
+        max_units: watched units a layer, evenly spread where a layer has more; by default 512, or 64 where units have positions, as
+            in a convolution or a sequence.
+        max_all_units: watched units of all layers together.
+        layers: which layers are watched, by names, globs such as ``encoder.*``, or types of modules; all by default.
+        units: which units are watched, by places in the flattened layer or by positions; of every layer, or by layers' names.
         mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
         run_hooks: whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
         verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
@@ -121,6 +126,9 @@ def watch(
         max_vertices=max_vertices,
         image_size=image_size,
         max_units=max_units,
+        max_all_units=max_all_units,
+        layers=layers,
+        units=units,
         mode=mode,
         run_hooks=run_hooks,
         verify=verify,
@@ -151,7 +159,7 @@ class Watch:
         self._recorder = recorder
         self._counts = [0] * len(optimizers)
         self._stepping = False
-        self._first_call = _FirstCall(model, self._hear)
+        self._first_call = Listener({"": model}, self._hear)
         self._awaits_call = recorder.needs_example(model)
         self._removals: list[Callable[[], None]] = [self._first_call.stop]
 
@@ -193,7 +201,7 @@ class Watch:
         if not self._awaits_call:
             self._recorder.record(self._model, 0, self._rates())
 
-    def _hear(self, call: Call) -> None:
+    def _hear(self, _: str, call: Call) -> None:
         self._awaits_call = False
         self._recorder.meet(Example(call=call))
         if self._stepping and not self._recorder.steps:
@@ -214,47 +222,6 @@ class Watch:
 
     def _rates(self) -> Mapping[str, float]:
         return learning_rates(self._optimizers)
-
-
-class _FirstCall:
-    """Keeps what the model is first called with.
-
-    Args:
-        model: the model.
-        heard: called with it before the model runs.
-    """
-
-    def __init__(self, model: nn.Module, heard: Callable[[Call], None]) -> None:
-        self._model = model
-        self._heard = heard
-        self._handle: Any = None
-
-    def listen(self) -> None:
-        """Listen for the first call."""
-        self._handle = self._model.register_forward_pre_hook(_Listener(self._keep), with_kwargs=True)
-
-    def stop(self) -> None:
-        """Stop listening."""
-        if self._handle is not None:
-            self._handle.remove()
-
-    def _keep(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self.stop()
-        copies = changed((args, kwargs), lambda _, leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf)
-        self._heard(Call(*copies))
-
-
-class _Listener:
-    """A forward pre-hook that hears one model: copied or pickled with it, it is one that does nothing."""
-
-    def __init__(self, hear: Callable[[tuple[Any, ...], dict[str, Any]], None] = lambda _args, _kwargs: None) -> None:
-        self._hear = hear
-
-    def __call__(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._hear(args, kwargs)
-
-    def __reduce__(self) -> tuple[type[_Listener], tuple[()]]:
-        return _Listener, ()
 
 
 def _optimizers(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:

@@ -26,7 +26,17 @@ from boundarycb.automatic import Example, Given, SliceLike, VaryLike
 from boundarycb.history import FILE, HistoryWriter, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
 from boundarycb.metrics.finals import Finals
-from boundarycb.probe import MAX_UNITS, BackgroundLike, Conditions, ForwardLike, OutputLike, Trace, waits_for_input
+from boundarycb.probe import (
+    MAX_ALL_UNITS,
+    BackgroundLike,
+    Conditions,
+    ForwardLike,
+    LayersLike,
+    OutputLike,
+    Trace,
+    UnitsLike,
+    waits_for_input,
+)
 from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
@@ -73,7 +83,11 @@ class Recorder:
             how large batches are; else 128.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: longer side of the overlay's plot in pixels, 64 to 4096.
-        max_units: watched units a layer.
+        max_units: watched units a layer, evenly spread where a layer has more; by default 512, or 64 where units have positions, as
+            in a convolution or a sequence.
+        max_all_units: watched units of all layers together.
+        layers: which layers are watched, by names, globs such as ``encoder.*``, or types of modules; all by default.
+        units: which units are watched, by places in the flattened layer or by positions; of every layer, or by layers' names.
         mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
         run_hooks: whether forward hooks of yours run too while the model is sampled; those that are a part of it do in any case.
         verify: whether the first sample tells what the forward pass changes, and checks deeply that all of it is put back.
@@ -111,7 +125,10 @@ class Recorder:
         resolution: ResolutionLike = "auto",
         max_vertices: int | None = None,
         image_size: int = 512,
-        max_units: int = MAX_UNITS,
+        max_units: int | None = None,
+        max_all_units: int = MAX_ALL_UNITS,
+        layers: LayersLike = None,
+        units: UnitsLike = None,
         mode: Mode = "eval",
         run_hooks: bool = False,
         verify: bool = False,
@@ -135,7 +152,19 @@ class Recorder:
         self._given = Given(slice, inputs, vary, forward, class_names)
         self._view = View(
             self._given,
-            Conditions(max_units, mode, run_hooks, verify, context, activations, output=output, background=background),
+            Conditions(
+                max_units,
+                mode,
+                run_hooks,
+                verify,
+                context,
+                activations,
+                output=output,
+                background=background,
+                max_all_units=max_all_units,
+                layers=layers,
+                units=units,
+            ),
             engine=engine,
             max_vertices=max_vertices,
             resolution=resolution,

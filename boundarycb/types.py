@@ -251,6 +251,11 @@ def units_of(layers: tuple[Layer, ...]) -> tuple[Unit, ...]:
     )
 
 
+def watched_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
+    """Return those of which units are watched."""
+    return tuple(layer for layer in layers if layer.kept)
+
+
 def class_layer(classes: int) -> Layer:
     """Return the layer that the borders between classes belong to: its unit k is on where class k wins."""
     return Layer("output", "argmax", (classes,), tuple(range(classes)))
@@ -305,6 +310,7 @@ class Reading:
         bends: what else was called that may bend the network.
         closes: whether the last layer's activation gives the output itself.
         what: what `output` is: ``scores`` of C classes, else in words what its one number is.
+        codes: uint64 (n,), a number for the states of all units, watched or not; None where they were not read.
     """
 
     layers: tuple[Layer, ...]
@@ -315,13 +321,15 @@ class Reading:
     bends: tuple[Bend, ...] = ()
     closes: bool = False
     what: str = "scores"
+    codes: NDArray[np.uint64] | None = None
 
     def first(self, n: int) -> Reading:
         """Return the same of the first `n` points alone."""
         if len(self.parts[0]) == n:
             return self
         output = None if self.output is None else self.output[:n]
-        return replace(self, parts=tuple(part[:n] for part in self.parts), output=output)
+        codes = None if self.codes is None else self.codes[:n]
+        return replace(self, parts=tuple(part[:n] for part in self.parts), output=output, codes=codes)
 
     @cached_property
     def z(self) -> Floats:
@@ -370,6 +378,8 @@ class Capture:
         planes: float64 (U, 3), for units that are affine on the slice the gradient there, in input lengths, and the value at its
             centre; NaN for others; or None; not stored.
         mode: ``eval``, or ``as_is`` where every module was left in the mode that it had.
+        patterns: how many activation patterns of all units, watched or not, there are at the grid points; None where that was not
+            counted. There may be more between them.
     """
 
     layers: tuple[Layer, ...]
@@ -381,6 +391,7 @@ class Capture:
     strength: Floats | None = None
     planes: Floats | None = None
     mode: Mode = "eval"
+    patterns: int | None = None
 
     def __post_init__(self) -> None:
         units = sum(len(layer.kept) for layer in self.layers)

@@ -221,6 +221,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "layers": [_layer_out(layer) for layer in capture.layers],
         "exact": lines.exact,
         "mode": capture.mode,
+        "patterns": capture.patterns,
         "notes": {"capture": capture.notes, "boundaries": lines.notes},
         "metrics": {name: _number_out(value) for name, value in snapshot.metrics.items()},
         "scalars": {name: _number_out(value) for name, value in snapshot.scalars.items()},
@@ -254,7 +255,8 @@ def decode(record: Record, slice: Slice) -> Snapshot:
         field = _field_in(head["field"], part)
     said = tuple(head["notes"]["capture"])
     mode = head.get("mode", "eval")  # the first files do not say it
-    capture = Capture(layers, head["resolution"], part["on"], field, said, part["undefined"], mode=mode)
+    patterns = head.get("patterns")
+    capture = Capture(layers, head["resolution"], part["on"], field, said, part["undefined"], mode=mode, patterns=patterns)
     notes = tuple(head["notes"]["boundaries"])
     return Snapshot(
         step=head["step"],

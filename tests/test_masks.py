@@ -133,7 +133,7 @@ def test_a_background_with_holes_is_none(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_many_capped_layers_are_one_note() -> None:
     model = mlp(2, 20, 30, 2)
-    assert capture(model, PLANE, resolution=8, max_units=16).notes == ("2 layers: 16 units each watched, of up to 30",)
+    assert capture(model, PLANE, resolution=8, max_units=16).notes == ("2 layers: 32 of 50 units watched",)
     assert capture(model, PLANE, resolution=8, max_units=20).notes == ("2: 20 of 30 units watched",)
 
 

@@ -1,6 +1,7 @@
 """Finds out, from a batch that a model trains on, how it is called, what of the call varies, and on which slice.
 
 * ``calls``   the ways in which a batch may go into a model, likeliest first;
+* ``listening`` hears how a model is called;
 * ``varying`` which tensor of a call varies;
 * ``planes``  the slice through training samples;
 * ``cost``    how finely and how often to sample;
@@ -9,7 +10,22 @@
 
 from boundarycb.automatic.calls import Asked, Call, Example
 from boundarycb.automatic.cost import Plan, Work, plan
-from boundarycb.automatic.settle import Given, Settled, SliceLike, settle
+from boundarycb.automatic.listening import Listener
+from boundarycb.automatic.settle import Given, NotGuessed, Settled, SliceLike, settle
 from boundarycb.automatic.varying import VaryLike
 
-__all__ = ["Asked", "Call", "Example", "Given", "Plan", "Settled", "SliceLike", "VaryLike", "Work", "plan", "settle"]
+__all__ = [
+    "Asked",
+    "Call",
+    "Example",
+    "Given",
+    "Listener",
+    "NotGuessed",
+    "Plan",
+    "Settled",
+    "SliceLike",
+    "VaryLike",
+    "Work",
+    "plan",
+    "settle",
+]

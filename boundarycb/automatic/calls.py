@@ -64,11 +64,12 @@ class Example:
         """Return the ways in which `model` may be called, likeliest first."""
         return [self.call] if self.call is not None else calls_of(model, self.batch)
 
-    def labels(self, rows: int) -> torch.Tensor | None:
-        """Return the classes of the batch's `rows`, whole numbers (rows,); None where there are none."""
-        parts = parts_of(self.batch) or []
+    def labels(self, rows: int, call: Call) -> torch.Tensor | None:
+        """Return the classes of the batch's `rows`, whole numbers (rows,) that do not go into `call`; None where there are none."""
+        used = {id(leaf) for _, leaf in leaves([call.args, call.kwargs])}
+        parts = [(key, value) for key, value in parts_of(self.batch) or [] if id(value) not in used]
         named = [value for key, value in parts if key in LABELS]
-        later = [value for key, value in parts[1:] if isinstance(key, int)]
+        later = [value for key, value in parts if isinstance(key, int)]
         for value in (*named, *later):
             if isinstance(value, torch.Tensor) and value.numel() == rows and value.shape[:1] == (rows,):
                 whole = not value.is_floating_point() and not value.is_complex()

@@ -16,7 +16,7 @@ from boundarycb.automatic.planes import plane_of, rows_of
 from boundarycb.automatic.varying import VaryLike, feed_for
 from boundarycb.keep import random_state_kept
 from boundarycb.nested import leaves
-from boundarycb.probe import Conditions, Feed, ForwardLike, probe
+from boundarycb.probe import Conditions, Feed, ForwardLike, NothingToDraw, probe
 from boundarycb.types import Floats, Slice
 
 SliceLike = Slice | Sequence[Any] | Callable[[], Slice] | None
@@ -24,6 +24,10 @@ SliceLike = Slice | Sequence[Any] | Callable[[], Slice] | None
 
 _ITEMS = 4096  # of the training data that are read for the bounds of a box
 _TRIED = 13  # points of a trial: fewer could be taken for another axis
+
+
+class NotGuessed(ValueError):  # noqa: N818 - it is a finding
+    """No way to call the model with a training batch worked; to see how it is called would tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +123,7 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
         values = forward.examples()
         forward(np.resize(values, (_TRIED, *values.shape[1:])))
-    labels = example.labels(len(values))
+    labels = example.labels(len(values), call)
     plane, row = _laid(given, example, values, None if labels is None else labels.cpu().numpy())
     held = feed.forward is None and not feed.is_plain
     feed = feed.at_row(row) if held else Feed(forward=given.forward)
@@ -221,11 +225,11 @@ def _explained(model: nn.Module, failures: Sequence[tuple[Call, Exception]]) -> 
         return ValueError(
             f"`inputs` is needed, since the training batch has no tensor: give an example of what {name} is called with."
         )
-    asked = [error for _, error in failures if isinstance(error, Asked)]
+    asked = [error for _, error in failures if isinstance(error, (Asked, NothingToDraw))]
     if asked or len(failures) == 1:
         return asked[0] if asked else failures[0][1]
     tried = "; ".join(f"{name}{call}: {_root(error)}" for call, error in failures[:4])
-    return ValueError(
+    return NotGuessed(
         f"How {name} is called with a training batch could not be guessed: give `forward`, a function (model, inputs) -> output, "
         f"or `inputs`, an example of what it is called with. Tried {tried}."
     )

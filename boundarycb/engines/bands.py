@@ -97,18 +97,20 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
     # Results are copied into place, since many small ones kept between large inputs would split the heap into pieces.
     z = np.empty((len(points), first.z.shape[1]), first.z.dtype)
     output = None if first.output is None else np.empty((len(points), first.output.shape[1]), first.output.dtype)
+    codes = []
     start = 0
     for part in parts:
         reading = first if start == 0 else forward(slice.lift(part))
         if reading.layers != first.layers:
             raise ValueError(ANOTHER_PATH)
         z[start : start + len(part)] = reading.z
+        codes += [] if reading.codes is None else [reading.codes]
         if output is not None and reading.output is not None:
             output[start : start + len(part)] = reading.output
         elif output is not None:
             output = None  # a background with holes is none
         start += len(part)
-    return replace(first, parts=(z,), output=output)
+    return replace(first, parts=(z,), output=output, codes=np.concatenate(codes) if codes else None)
 
 
 def batches(slice: Slice, points: Floats, units: int = 1) -> list[Floats]:

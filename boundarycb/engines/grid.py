@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band, sweep
 from boundarycb.engines.polylines import chain, simplify
-from boundarycb.types import Boundaries, Floats, Forward, Slice, class_layer
+from boundarycb.types import Boundaries, Floats, Forward, Slice, class_layer, watched_layers
 
 MAX_SEGMENTS = 1_000_000
 """Segments kept at most (about 100 bytes each); past it every second unit's lines are dropped, again and again."""
@@ -122,7 +122,7 @@ class LineReader:
         notes = (
             () if self._stride == 1 else (f"lines of every {self._stride}th unit only: more than {self._max_segments} segments",)
         )
-        return Boundaries(points[kept], offsets, owners, self._last.layers, exact=False, notes=notes)
+        return Boundaries(points[kept], offsets, owners, watched_layers(self._last.layers), exact=False, notes=notes)
 
     def _thinned(self, part: _Segments) -> _Segments:
         return part if self._stride == 1 else part.where(part.owner % self._stride == 0)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
-from boundarycb.types import Bits, Capture, Field, Floats, frozen, spans_of
+from boundarycb.types import Bits, Capture, Field, Floats, frozen, spans_of, watched_layers
 
 
 class MaskReader:
@@ -25,6 +25,7 @@ class MaskReader:
         self._output = _OutputReader()
         self._undefined: NDArray[np.bool_] | None = None
         self._last: Band | None = None
+        self._codes: list[NDArray[np.uint64]] = []
 
     def __call__(self, band: Band) -> None:
         """Take one band."""
@@ -42,6 +43,8 @@ class MaskReader:
         else:
             output = band.reading.output.reshape(*band.z.shape[:2], -1)[rows, 1:-1]
             self._output.add(output.reshape(-1, output.shape[2]), band.reading.what)
+        if band.reading.codes is not None:
+            self._codes.append(band.reading.codes.reshape(band.z.shape[:2])[rows, 1:-1].reshape(-1))
         self._last = band
 
     def _pack(self, on: NDArray[np.bool_]) -> None:
@@ -59,7 +62,19 @@ class MaskReader:
         on = np.concatenate([*self._packed, np.packbits(self._left, axis=1)], axis=1)
         field = self._output.result(self._resolution)
         undefined = np.empty(0, np.int64) if self._undefined is None else np.flatnonzero(self._undefined)
-        return Capture(self._last.layers, self._resolution, frozen(on), field, _notes(self._last, field, undefined), undefined)
+        return Capture(
+            watched_layers(self._last.layers),
+            self._resolution,
+            frozen(on),
+            field,
+            _notes(self._last, field, undefined),
+            undefined,
+            patterns=self._patterns(),
+        )
+
+    def _patterns(self) -> int | None:
+        codes = np.concatenate([np.empty(0, np.uint64), *self._codes])
+        return len(np.unique(codes)) if len(codes) == self._resolution**2 else None
 
 
 def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tuple[str, ...]:
@@ -69,13 +84,12 @@ def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tup
         count = int(((undefined >= span.start) & (undefined < span.stop)).sum())
         if count:
             notes.append(f"{layer.name}: {count} of {len(layer.kept)} units not finite")
-    capped = [layer for layer in band.layers if len(layer.kept) < layer.size]
+    capped = [layer for layer in band.layers if 0 < len(layer.kept) < layer.size]
     if len(capped) == 1:
-        notes.append(f"{capped[0].name}: {len(capped[0].kept)} of {capped[0].size} units watched")
+        notes.append(f"{capped[0].name}: {len(capped[0].kept):,} of {capped[0].size:,} units watched")
     elif capped:
-        notes.append(
-            f"{len(capped)} layers: {len(capped[0].kept)} units each watched, of up to {max(layer.size for layer in capped)}"
-        )
+        kept, size = (sum(number) for number in zip(*((len(layer.kept), layer.size) for layer in capped), strict=True))
+        notes.append(f"{len(capped)} layers: {kept:,} of {size:,} units watched")
     notes += band.reading.gaps
     if field is None:
         notes.append("no background: the model's output is no vector a point")

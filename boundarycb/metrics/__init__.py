@@ -20,6 +20,7 @@ from boundarycb.metrics.dormant import dormant_units
 from boundarycb.metrics.drift import drift_parts
 from boundarycb.metrics.indecisive import indecisive_units
 from boundarycb.metrics.line import line_motion
+from boundarycb.metrics.regions import regions_seen
 from boundarycb.metrics.share import on_share
 from boundarycb.types import Metric, needs
 
@@ -34,9 +35,10 @@ __all__ = [
     "line_motion",
     "needs",
     "on_share",
+    "regions_seen",
 ]
 
 
 def default() -> list[Metric]:
     """Return the metrics that are computed unless the user says otherwise."""
-    return [on_share, drift_parts, drift_causes, line_motion, copycats, dormant_units]
+    return [on_share, regions_seen, drift_parts, drift_causes, line_motion, copycats, dormant_units]

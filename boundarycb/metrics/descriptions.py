@@ -7,6 +7,11 @@ _TEXTS = {
         "Share of the slice on which a unit is on (pre-activation > 0), mean over the layer's units. Range 0 to 1; 0: never on "
         "here, 1: always on here."
     ),
+    "regions/seen": (
+        "Number of activation patterns of all units at the grid points: a lower bound on the slice's linear regions. 1 or more; "
+        "high: the network bends in many places."
+    ),
+    "regions/seen_share": "regions/seen by the number of grid points. Range 0 to 1; near 1 the grid is too coarse to tell.",
     "drift/flipped": (
         "Share of the slice on which a unit switched on or off since the last sample, mean over the layer's units. Range 0 to "
         "1; high: boundaries moved far. Samples far apart see more of it."

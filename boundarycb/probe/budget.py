@@ -37,7 +37,7 @@ class Budget:
         """Return what a traced pass of a model with these `calls` may do on a grid of `resolution` points a side."""
         points = cls.points(sum(call.layer.size for call in calls), resolution)
         least = min(points, LEAST_POINTS)
-        mapped = [call for call in calls if call.affine is not None]
+        mapped = [call for call in calls if call.affine is not None and call.layer.kept]
         kept = sorted((call for call in mapped if _needs(call, least) <= LAYER_BYTES), key=lambda call: _needs(call, least))
         while sum(_needs(call, least) for call in kept) > ALL_BYTES:
             kept.pop()

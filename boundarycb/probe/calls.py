@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -30,7 +30,6 @@ from boundarycb.probe.affine import (
     option,
     uses_batch_statistics,
 )
-from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.kinks import (
     BENDING,
     MAX_POOLS,
@@ -41,6 +40,8 @@ from boundarycb.probe.kinks import (
     kinks_of,
     optional_source,
 )
+from boundarycb.probe.patterns import Codes, codes_of
+from boundarycb.probe.watched import Watched
 from boundarycb.types import Bend, Layer
 
 T = TypeVar("T")
@@ -140,6 +141,13 @@ class Call:
     memory: tuple[int, int]
     kinks: tuple[float, ...] | None = None
 
+    def of(self, kept: tuple[int, ...]) -> Call:
+        """Return the same of fewer units, which are `kept`."""
+        if kept == self.layer.kept:
+            return self
+        places = np.searchsorted(np.array(self.layer.kept), np.array(kept))
+        return replace(self, layer=replace(self.layer, kept=kept), z=self.z[:, places.tolist()])
+
 
 class CallWatch(TorchFunctionMode):
     """Sees the activation calls of one forward pass of `n` points.
@@ -147,17 +155,20 @@ class CallWatch(TorchFunctionMode):
     Args:
         n: points.
         running: paths of the modules that are running, the innermost last.
-        conditions: how many units a layer are kept, and what else counts as an activation.
+        optional: what else counts as an activation.
+        watched: says which units are kept.
+        patterns: whether the states of all units are read too.
 
     Attributes:
         calls: the activation calls so far.
+        codes: a number for the states of all units at each point; None where they are not read.
         gaps: what was left out, in words.
         bends: what else was called that may bend the network.
         activated: what the last activation gave.
         differentiates: whether something was called that needs a graph of the pass.
     """
 
-    def __init__(self, n: int, running: list[str], conditions: Conditions) -> None:
+    def __init__(self, n: int, running: list[str], optional: Collection[str], watched: Watched, *, patterns: bool = False) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.gaps: list[str] = []
@@ -166,8 +177,9 @@ class CallWatch(TorchFunctionMode):
         self.differentiates = False
         self._n = n
         self._running = running
-        self._max_units = conditions.max_units
-        self._optional = conditions.activations
+        self.codes: Codes | None = np.zeros(n, np.uint64) if patterns else None
+        self._watched = watched
+        self._optional = optional
         self._names: set[str] = set()
         self._marks: Known[Mark] = Known()  # a mark goes with its tensor, and holds the layer's input no longer than that
 
@@ -237,7 +249,7 @@ class CallWatch(TorchFunctionMode):
             self._note(f"{op}: left out, since it runs inside a transform such as vmap")
             return None
         mark = self._marks.get(source)
-        name = self._name(op, mark)
+        name, module = self._name(op, mark)
         # An input that was written into since cannot be mapped again: its name still holds, the map does not.
         known = mark is not None and mark.holds and mark.source._version == mark.version
         affine = mark.affine if mark is not None and known else None
@@ -250,7 +262,9 @@ class CallWatch(TorchFunctionMode):
             self._note(f"{name}: left out, since its pre-activation of shape {tuple(z.shape)} is not one row a point")
             return None
         shape = tuple(rows.shape[1:])
-        kept = _spread(int(np.prod(shape, dtype=np.int64)), self._max_units)
+        kept = self._watched.kept(name, module, shape)
+        if self.codes is not None:
+            self.codes += codes_of(rows, len(self.calls))
         memory = (0, 0) if affine is None or mark is None else (affine.bytes(), mark.source.nbytes // self._n)
         kinks = clamp_kinks(func, args, kwargs) if op == "clamp" else kinks_of(op, args, kwargs)
         call = Call(Layer(name, op, shape, kept), units_of_rows(rows, kept).detach().clone(), affine, memory, kinks)
@@ -261,7 +275,8 @@ class CallWatch(TorchFunctionMode):
         if gap not in self.gaps:
             self.gaps.append(gap)
 
-    def _name(self, op: str, mark: Mark | None) -> str:
+    def _name(self, op: str, mark: Mark | None) -> tuple[str, str]:
+        """Return a call's name, and the path of the module that it is named after."""
         path = mark.affine.module if mark is not None else self._running[-1]
         path = path.replace("_orig_mod.", "").removesuffix("_orig_mod")  # torch.compile's wrapper is no module of the user's
         base = re.sub(r"[^A-Za-z0-9_.-]+", "_", path).strip(".") or op
@@ -270,7 +285,7 @@ class CallWatch(TorchFunctionMode):
             count += 1
             name = f"{base}.call{count}"
         self._names.add(name)
-        return name
+        return name, path
 
 
 def second_half(tensor: torch.Tensor, dim: int) -> torch.Tensor:
@@ -295,10 +310,3 @@ def units_of_rows(rows: torch.Tensor, kept: tuple[int, ...]) -> torch.Tensor:
     """Return the kept units (n, kept) of `rows` (n, *shape)."""
     flat = rows.reshape(len(rows), -1)
     return flat if len(kept) == flat.shape[1] else flat[:, list(kept)]
-
-
-def _spread(size: int, cap: int) -> tuple[int, ...]:
-    """Return `cap` of `size` indices, evenly spread; all of them where they fit."""
-    if size <= cap:
-        return tuple(range(size))
-    return tuple(int(i) for i in np.linspace(0, size - 1, cap).round())

@@ -10,10 +10,8 @@ from typing import Any
 from boundarycb.probe.feed import Feed
 from boundarycb.probe.kinks import OPTIONAL
 from boundarycb.probe.output import BackgroundLike, OutputLike, checked_background, checked_output
+from boundarycb.probe.watched import MAX_ALL_UNITS, LayersLike, UnitsLike, checked_layers, checked_units
 from boundarycb.types import Mode
-
-MAX_UNITS = 512
-"""Default cap of watched units a layer: more lines than this in one colour cannot be told apart, and memory is bounded."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +19,10 @@ class Conditions:
     """How a model is run while it is probed.
 
     Args:
-        max_units: watched units a layer, evenly spread where a layer has more.
+        max_units: watched units a layer, evenly spread where a layer has more; by default 512, and 64 where units have positions.
+        max_all_units: watched units of all layers together.
+        layers: which layers are watched, by names, globs or types of modules; all by default.
+        units: which units are watched; by default they are chosen evenly.
         mode: ``eval`` switches dropout off and lets batch-norm use its running statistics; ``as_is`` leaves every module in the
             mode that it is in.
         run_hooks: whether forward hooks of the user's run too; without it only those do that are a part of the model.
@@ -33,13 +34,12 @@ class Conditions:
         background: how it is shown.
 
     Raises:
-        ValueError: `max_units` is no whole number of 1 or more, `mode` or `background` is none that there is, or `activations` has
-            another name.
-        TypeError: `run_hooks` or `verify` is no truth value, `context` cannot be called, `activations` is no list of names, or
-            `output` is neither a name, nor a place, nor a function.
+        ValueError: a cap is no whole number of 1 or more; `mode`, `background` or `activations` is none that there
+            is.
+        TypeError: another argument is of another kind.
     """
 
-    max_units: int = MAX_UNITS
+    max_units: int | None = None
     mode: Mode = "eval"
     run_hooks: bool = False
     verify: bool = False
@@ -48,10 +48,17 @@ class Conditions:
     feed: Feed = Feed()  # noqa: RUF009 - it is frozen
     output: OutputLike = None
     background: BackgroundLike = "auto"
+    max_all_units: int = MAX_ALL_UNITS
+    layers: LayersLike = None
+    units: UnitsLike = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_units, int) or isinstance(self.max_units, bool) or self.max_units < 1:
-            raise ValueError(f"`max_units` must be a whole number of units, 1 or more, got {self.max_units!r}.")
+        for name in ("max_units", "max_all_units"):
+            cap = getattr(self, name)
+            if cap is not None and (not isinstance(cap, int) or isinstance(cap, bool) or cap < 1):
+                raise ValueError(f"`{name}` must be a whole number of units, 1 or more, got {cap!r}.")
+        checked_layers(self.layers)
+        checked_units(self.units)
         if self.mode not in ("eval", "as_is"):
             raise ValueError(f'`mode` must be "eval" or "as_is", got {self.mode!r}.')
         for name in ("run_hooks", "verify"):

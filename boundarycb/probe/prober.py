@@ -22,9 +22,14 @@ from boundarycb.probe.double import InDouble, StandIns
 from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.trace import Trace, TraceWatch
+from boundarycb.probe.watched import EVERY_UNIT, Watched, checked_layers, checked_units
 from boundarycb.types import Floats, Layer, Reading
 
 W = TypeVar("W", bound=CallWatch)
+
+
+class NothingToDraw(ValueError):  # noqa: N818 - it is a finding
+    """The model calls no activation."""
 
 
 class Session:
@@ -118,7 +123,16 @@ class Prober:
         self._home = home
         self._stand_ins = stand_ins
         asked = session.conditions
-        self._conditions = asked if max_units is None else replace(asked, max_units=max_units)
+        if max_units is not None:  # of every layer: what the user wants to see does not matter
+            asked = replace(asked, max_units=max_units, max_all_units=EVERY_UNIT, layers=None, units=None)
+        self._conditions = asked
+        self._watched = Watched(
+            asked.max_units,
+            asked.max_all_units,
+            checked_layers(asked.layers),
+            checked_units(asked.units),
+            dict(session.model.named_modules()).get,
+        )
 
     @property
     def parked(self) -> tuple[str, ...]:
@@ -152,19 +166,31 @@ class Prober:
         self.calls = ()
         session, inputs = self._session, self._padded(inputs)
         with session.passing():
-            output, watch = self._run(inputs, lambda _: CallWatch(len(inputs), session.running, self._conditions))
-            self.calls = tuple(watch.calls)
+            output, watch = self._run(inputs, lambda _: self._call_watch(len(inputs)))
+            self.calls = self._settled(watch.calls)
             shown, what = self._shown(output, len(inputs))
             return Reading(
-                layers=tuple(call.layer for call in watch.calls),
-                parts=tuple(_numpy(call.z) for call in watch.calls),
+                layers=tuple(call.layer for call in self.calls),
+                parts=tuple(_numpy(call.z) for call in self.calls),
+                codes=watch.codes,
                 output=shown,
                 what=what,
                 gaps=tuple(watch.gaps),
-                kinks=tuple(call.kinks for call in watch.calls),
+                kinks=tuple(call.kinks for call in self.calls),
                 bends=tuple(watch.bends),
                 closes=_is_view(chosen(output, None, len(inputs)), watch.activated),
             )
+
+    def _call_watch(self, n: int) -> CallWatch:
+        # The exact engine, which is what runs in double precision, knows the regions.
+        patterns = self._stand_ins is None
+        return CallWatch(n, self._session.running, self._conditions.activations, self._watched, patterns=patterns)
+
+    def _settled(self, calls: Sequence[Call]) -> tuple[Call, ...]:
+        """Return `calls` with the units that are watched, which is settled once all layers are known."""
+        if self._watched.caps or not self._watched.settle({call.layer.name: call.layer.kept for call in calls}):
+            return tuple(calls)
+        return tuple(call.of(self._watched.caps[call.layer.name]) for call in calls)
 
     def _padded(self, inputs: Floats) -> Floats:
         size = self._session.batch_of(len(inputs))
@@ -198,6 +224,7 @@ class Prober:
                 output = self._call(self._batch(padded))
             if watch.shapes != [layer.shape for layer in like.layers] or watch.is_spoiled():
                 return None
+            like = replace(like, codes=None)
             shown = self._shown(output, len(padded))[0]
             return replace(like, parts=tuple(_numpy(z) for z in watch.z), output=shown).first(len(inputs))
 
@@ -218,7 +245,8 @@ class Prober:
         """
         session = self._session
         with session.passing() as kept:
-            _, watch = self._run(inputs, lambda batch: TraceWatch(len(inputs), session.running, self._conditions, names, batch))
+            optional, watched = self._conditions.activations, self._watched
+            _, watch = self._run(inputs, lambda batch: TraceWatch(len(inputs), session.running, optional, watched, names, batch))
             # Weights that the pass wrote to are put back after it: then they are not what they were in it.
             return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
 
@@ -229,7 +257,7 @@ class Prober:
         twice a float32 model's memory as long as this prober lives. The model stays as it is, and both may run in turn.
 
         Args:
-            max_units: watched units a layer; by default as many as this prober watches.
+            max_units: watched units of every layer; by default those that this prober watches.
 
         Raises:
             ValueError: a tensor of the model has no double precision, or its device has none.
@@ -237,7 +265,7 @@ class Prober:
         if self._session.kept is None:
             raise RuntimeError("The probe is closed; call `forward.double()` inside its `with` block.")
         home = torch.float64, self._home[1]
-        return Prober(self._session, home, StandIns(self._session.reach), max_units or self._conditions.max_units)
+        return Prober(self._session, home, StandIns(self._session.reach), max_units)
 
     def _run(self, inputs: Floats, watch_of: Callable[[torch.Tensor], W]) -> tuple[Any, W]:
         """Run the model under a watch made for its batch; return its output, and the watch, which saw activations."""
@@ -258,7 +286,7 @@ class Prober:
             session.kept.put_back()
             return self._run(inputs, watch_of)
         if not watch.calls:
-            raise ValueError(_nothing_seen(session.model, watch))
+            raise NothingToDraw(_nothing_seen(session.model, watch))
         return output, watch
 
     def _call(self, batch: torch.Tensor) -> Any:

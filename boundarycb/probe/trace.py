@@ -19,7 +19,7 @@ import torch
 
 from boundarycb.probe.affine import Affine, moves_numbers, pools_numbers
 from boundarycb.probe.calls import Call, CallWatch, Known, Mark, per_point, units_of_rows
-from boundarycb.probe.conditions import Conditions
+from boundarycb.probe.watched import Watched
 from boundarycb.types import Layer
 
 _HOMOGENEOUS = {"relu", "leaky_relu", "prelu", "rrelu"}
@@ -141,13 +141,22 @@ class TraceWatch(CallWatch):
     Args:
         n: points.
         running: paths of the modules that are running, the innermost last.
-        conditions: how many units a layer are kept, and what else counts as an activation.
+        optional: what else counts as an activation.
+        watched: says which units are kept.
         names: layers whose map and input are kept.
         inputs: the model's input, whose scale is 1.
     """
 
-    def __init__(self, n: int, running: list[str], conditions: Conditions, names: Collection[str], inputs: torch.Tensor) -> None:
-        super().__init__(n, running, conditions)
+    def __init__(
+        self,
+        n: int,
+        running: list[str],
+        optional: Collection[str],
+        watched: Watched,
+        names: Collection[str],
+        inputs: torch.Tensor,
+    ) -> None:
+        super().__init__(n, running, optional, watched)
         self.traces: list[Trace] = []
         self._replayed = names
         self._scales: Known[_Scale] = Known()
@@ -170,6 +179,8 @@ class TraceWatch(CallWatch):
                     self._carry(func, args, kwargs, result)
 
     def _trace(self, call: Call, mark: Mark | None, result: torch.Tensor) -> None:
+        if not call.layer.kept:
+            return
         replay, failure, first = None, None, False
         if mark is not None:
             known = self._scales.get(mark.source)

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, get_args
 import numpy as np
 
 from boundarycb.engines import exact
-from boundarycb.probe import Prober
+from boundarycb.probe import EVERY_UNIT, Prober
 from boundarycb.types import Boundaries, Floats, Forward, Reading, Slice
 
 EngineName = Literal["auto", "exact", "grid"]
@@ -22,8 +22,6 @@ T = TypeVar("T")
 
 _ROUNDED = 1e-2  # more than this is no rounding, not even that of bfloat16
 _RETRY = 20  # samples until the exact engine is tried again
-EVERY_UNIT = 2**40
-"""A cap on watched units that no layer reaches."""
 _MOST_VERTICES = 2**16
 
 

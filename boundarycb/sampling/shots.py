@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch  # noqa: F401 - the doctests use it
 from torch import nn
@@ -13,11 +13,15 @@ from torch import nn
 from boundarycb.engines import exact, grid
 from boundarycb.engines.bands import checked_resolution, sweep
 from boundarycb.engines.masks import MaskReader
-from boundarycb.probe import MAX_UNITS, Conditions, Prober, probe
+from boundarycb.probe import Prober, probe
 from boundarycb.render import draw_overlay
 from boundarycb.sampling.engine import Engine, EngineName, checked_vertices, exactly, glimpse
+from boundarycb.sampling.how import How, conditions_of
 from boundarycb.sampling.looking import RESOLUTION, look, said_of_lost, unkept
-from boundarycb.types import Boundaries, Capture, Mode, Picture, Regions, Slice, Snapshot, warn
+from boundarycb.types import Boundaries, Capture, Picture, Regions, Slice, Snapshot, warn
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # it comes with torch
 
 
 def capture(
@@ -25,9 +29,7 @@ def capture(
     slice: Slice,
     *,
     resolution: int = RESOLUTION,
-    max_units: int = MAX_UNITS,
-    mode: Mode = "eval",
-    activations: Collection[str] = (),
+    **how: Unpack[How],
 ) -> Capture:
     """Return the on/off state of every unit and the output of `model` on a grid over `slice`.
 
@@ -35,9 +37,8 @@ def capture(
         model: any module; it is left as it was.
         slice: where to look; see :mod:`boundarycb.slices`.
         resolution: grid points a side, 2 to 4096.
-        max_units: watched units a layer, evenly spread where a layer has more; the result's notes say so.
-        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
-        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+        how: how to run the model, and what of it to show: `max_units`, `max_all_units`, `layers`, `units`, `mode`, `activations`,
+            `inputs`, `vary`, `forward`, `output`, `background`, as of :func:`boundarycb.watch`.
 
     Raises:
         ValueError: the model has no activation, or cannot take the slice's points as inputs.
@@ -47,11 +48,11 @@ def capture(
     >>> capture(model, slices.box((-1, 1), (-1, 1)), resolution=4).mask("0").shape
     (3, 4, 4)
     """
-    masks = MaskReader(resolution)
-    with probe(model, Conditions(max_units=max_units, mode=mode, activations=activations)) as forward:
+    masks, conditions = MaskReader(resolution), conditions_of(model, slice, how)
+    with probe(model, conditions) as forward:
         sweep(forward, slice, resolution, masks)
     _warn_of(model, forward)
-    return replace(masks.result(), mode=mode)
+    return replace(masks.result(), mode=conditions.mode)
 
 
 def find_boundaries(
@@ -61,9 +62,7 @@ def find_boundaries(
     engine: EngineName = "auto",
     resolution: int = RESOLUTION,
     max_vertices: int | None = None,
-    max_units: int = MAX_UNITS,
-    mode: Mode = "eval",
-    activations: Collection[str] = (),
+    **how: Unpack[How],
 ) -> Boundaries:
     """Return the lines on `slice` where the units of `model` switch on or off.
 
@@ -76,9 +75,8 @@ def find_boundaries(
             result tells.
         resolution: grid points a side, 2 to 4096.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
-        max_units: watched units a layer, evenly spread where a layer has more.
-        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
-        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+        how: how to run the model, and what of it to show: `max_units`, `max_all_units`, `layers`, `units`, `mode`, `activations`,
+            `inputs`, `vary`, `forward`, `output`, `background`, as of :func:`boundarycb.watch`.
 
     Raises:
         ValueError: the engine is unknown, the model has no activation, or cannot take the slice's points as inputs.
@@ -91,7 +89,7 @@ def find_boundaries(
     """
     chooser = Engine(engine, max_vertices)
     checked_resolution(resolution)
-    with probe(model, Conditions(max_units=max_units, mode=mode, activations=activations)) as forward:
+    with probe(model, conditions_of(model, slice, how)) as forward:
         drawn = chooser.draw(forward, slice, resolution, decide=False)
         found = drawn.boundaries
         if found is None:
@@ -102,17 +100,14 @@ def find_boundaries(
     return replace(found, notes=(*drawn.notes, *found.notes))
 
 
-def find_regions(
-    model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_000, mode: Mode = "eval", activations: Collection[str] = ()
-) -> Regions:
+def find_regions(model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_000, **how: Unpack[How]) -> Regions:
     """Return the linear regions of `model` on `slice`: ``len()`` of it is their number.
 
     Args:
         model: a piecewise-linear network; it is left as it was.
         slice: where to look.
         max_vertices: corners that the regions may have.
-        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
-        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+        how: how to run the model: `mode`, `activations`, `inputs`, `vary`, `forward`, as of :func:`boundarycb.watch`.
 
     Raises:
         ValueError: the model is not piecewise linear, or its regions are more than the budget allows; the message says which.
@@ -124,7 +119,7 @@ def find_regions(
     >>> len(regions), regions.areas().tolist()
     (4, [1.0, 1.0, 1.0, 1.0])
     """
-    with probe(model, Conditions(mode=mode, activations=activations)) as forward:
+    with probe(model, conditions_of(model, slice, how)) as forward:
         reading = glimpse(forward, slice)
         try:
             found = exactly(forward, reading, partial(exact.find_regions, slice=slice, max_vertices=checked_vertices(max_vertices)))
@@ -141,10 +136,8 @@ def overlay(
     engine: EngineName = "auto",
     resolution: int = RESOLUTION,
     max_vertices: int | None = None,
-    max_units: int = MAX_UNITS,
     image_size: int = 512,
-    mode: Mode = "eval",
-    activations: Collection[str] = (),
+    **how: Unpack[How],
 ) -> Picture:
     """Return the picture of `model` on `slice` as it is now; Jupyter shows it, ``.png()`` and ``.rgb()`` give its data.
 
@@ -154,12 +147,11 @@ def overlay(
         engine: as of :func:`find_boundaries`.
         resolution: grid points a side, 2 to 4096.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
-        max_units: watched units a layer.
         image_size: the plot's longer side in pixels, 64 to 4096.
-        mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.
-        activations: what else is an activation in this model: ``abs``, ``clamp``, ``maximum``, ``minimum``.
+        how: how to run the model, and what of it to show: `max_units`, `max_all_units`, `layers`, `units`, `mode`, `activations`,
+            `inputs`, `vary`, `forward`, `output`, `background`, as of :func:`boundarycb.watch`.
     """
-    conditions = Conditions(max_units=max_units, mode=mode, activations=activations)
+    conditions = conditions_of(model, slice, how)
     seen = look(model, slice, resolution=resolution, conditions=conditions, engine=Engine(engine, max_vertices))
     for words in (*seen.boundaries.notes, *seen.notes, *said_of_lost(model, seen.lost)):
         warn(f"{words}.")

@@ -9,7 +9,7 @@ import numpy as np
 from boundarycb.engines.exact.cutting import Segments
 from boundarycb.engines.polylines import chain
 from boundarycb.engines.sorting import Ints, order_of
-from boundarycb.types import Boundaries, Layer, Slice
+from boundarycb.types import Boundaries, Layer, Slice, watched_layers
 
 
 def boundaries(slice: Slice, layers: Sequence[Layer], segments: Sequence[Segments]) -> Boundaries:
@@ -30,7 +30,7 @@ def boundaries(slice: Slice, layers: Sequence[Layer], segments: Sequence[Segment
     (u0, u1), (v0, v1) = slice.bounds
     everywhere = np.array([u0, v0]) + trail * np.array([u1 - u0, v1 - v0])
     offsets = np.concatenate([[0], np.cumsum(lengths + 1)])
-    return Boundaries(everywhere, offsets, owner[order[last]].astype(np.int32), tuple(layers), exact=True)
+    return Boundaries(everywhere, offsets, owner[order[last]].astype(np.int32), watched_layers(layers), exact=True)
 
 
 def _owned(layer: Layer, pieces: Segments, before: int, known: int) -> tuple[Ints, Ints, Ints]:

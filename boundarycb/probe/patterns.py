@@ -1,0 +1,40 @@
+"""Activation patterns of all units as one number a point: equal patterns have equal numbers, and nothing is stored of the units."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Codes = NDArray[np.uint64]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: its multiples are spread evenly
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+def codes_of(rows: torch.Tensor, layer: int) -> Codes:
+    """Return a number for the on/off states of each row of pre-activations (n, …), uint64 (n,).
+
+    The states are packed into words of 64; each word, with its place and its layer's, is scattered by SplitMix64's last steps
+    (Steele et al. 2014, doi:10.1145/2660193.2660195), and the words are added up: of two patterns a chance of 2**-64 makes one.
+
+    >>> z = torch.tensor([[1.0, -1.0], [2.0, 0.0], [2.0, 0.1]])
+    >>> first, same, other = codes_of(z, 0).tolist()
+    >>> first == same, first == other
+    (True, False)
+    """
+    on = (rows.detach().reshape(len(rows), -1) > 0).cpu().numpy()
+    octets = np.packbits(on, axis=1)
+    missing = -octets.shape[1] % 8
+    if missing:
+        octets = np.concatenate([octets, np.zeros((len(octets), missing), np.uint8)], axis=1)
+    words = np.ascontiguousarray(octets).view(np.uint64)
+    with np.errstate(over="ignore"):
+        places = (np.arange(words.shape[1], dtype=np.uint64) + np.uint64(layer << 32) + np.uint64(1)) * _ODD
+        return np.asarray(_scattered(words + _scattered(places)).sum(axis=1, dtype=np.uint64))
+
+
+def _scattered(words: Codes) -> Codes:
+    words = (words ^ (words >> np.uint64(30))) * _FIRST
+    words = (words ^ (words >> np.uint64(27))) * _SECOND
+    return words ^ (words >> np.uint64(31))
