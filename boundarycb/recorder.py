@@ -37,7 +37,7 @@ from boundarycb.probe import (
     UnitsLike,
     waits_for_input,
 )
-from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
+from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, has_inputs, has_similarity
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
 from boundarycb.schedule import EVERY, ScheduleLike, resolve
@@ -479,6 +479,8 @@ class _Images(Mapping[str, Picture]):
         }
         if has_similarity(snapshot):
             self._draw["similarity"] = partial(draw_similarity, snapshot, size)
+        if has_inputs(snapshot.slice):
+            self._draw["inputs"] = partial(draw_inputs, snapshot.slice, size)
         self._drawn: dict[str, Picture] = {}
 
     def __getitem__(self, name: str) -> Picture:

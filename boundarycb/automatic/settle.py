@@ -222,9 +222,7 @@ def _explained(model: nn.Module, failures: Sequence[tuple[Call, Exception]]) -> 
     """Return the error that says what was tried, and what to give."""
     name = type(model).__name__
     if not failures:
-        return ValueError(
-            f"`inputs` is needed, since the training batch has no tensor: give an example of what {name} is called with."
-        )
+        return Asked(f"`inputs` is needed, since the training batch has no tensor: give an example of what {name} is called with.")
     asked = [error for _, error in failures if isinstance(error, (Asked, NothingToDraw))]
     if asked or len(failures) == 1:
         return asked[0] if asked else failures[0][1]

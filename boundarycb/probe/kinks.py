@@ -36,6 +36,7 @@ BENDING = OPTIONAL_TABLE.keys() | methods(
     "masked_fill", "cummax", "cummin", "kthvalue", "ceil", "trunc", "remainder", "fmod", "tan", "atan", "arctan", "sinh",
     "cosh", "expm1", "log1p", "std", "var", "prod",
 )  # fmt: skip
+BENDING |= {getattr(torch, name) for name in ("lstm", "gru", "rnn_tanh", "rnn_relu")}  # fused: their activations are no calls
 """What may bend the network besides activations: named where the network turns out to be bent, and looked at more closely."""
 
 

@@ -19,7 +19,7 @@ SIZE = 512
 _MAX_PANELS = 12
 _LEGEND_NAMES = 6  # more layers than this are shown as a ramp from first to last
 _CLASSES = "classes"  # the line that shows their names
-_SMALLER = 0.88  # of the letters' size, below the plot
+SMALLER = 0.88  # of the letters' size, below the plot
 _WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
 
 
@@ -31,9 +31,9 @@ def draw_overlay(snapshot: Snapshot, size: int = SIZE, *, title: str | None = No
         size: length of the plot's longer side in pixels, 64 to 4096; a header and a footer are added to its height.
         title: what stands at the top; by default the step.
     """
-    layout = _Layout.of(snapshot.slice, checked_size(size))
-    captions = _captions(snapshot, layout.width - 2 * (layout.strip // 3), layout.letter * _SMALLER)
-    layout, colours = _Layout.of(snapshot.slice, size, lines=len(captions)), _scheme(snapshot)
+    layout = Layout.of(snapshot.slice, checked_size(size))
+    captions = _captions(snapshot, layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER)
+    layout, colours = Layout.of(snapshot.slice, size, lines=len(captions)), _scheme(snapshot)
     canvas = Canvas(layout.width, layout.height, WHITE)
     plot = layout.plot
     tones = _background(canvas, plot, snapshot.field, colours)
@@ -57,7 +57,7 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
     count = len(snapshot.layers)
     shown = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MAX_PANELS))})
     columns = next(c for c in (1, 2, 3, 4) if c * c >= len(shown) or c == 4)
-    layout = _Layout.of(snapshot.slice, checked_size(size) // 2, letters=min(columns, 2) * size / 2)
+    layout = Layout.of(snapshot.slice, checked_size(size) // 2, letters=min(columns, 2) * size / 2)
     plot_w, plot_h, title, gap = layout.width, layout.plot[3] - layout.plot[1], layout.strip, layout.strip // 3
     cell_w, cell_h = plot_w + gap, plot_h + title + gap
     height = title + -(-len(shown) // columns) * cell_h + (title if snapshot.notes else gap)
@@ -74,8 +74,8 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
         name, count_words = _panel_title(snapshot, number)
         name = fitted(name, layout.letter, plot_w - text_width(count_words, layout.letter))
         canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
-    notes = fitted("; ".join(snapshot.notes), layout.letter * _SMALLER, canvas.width - 2 * gap)
-    canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * _SMALLER, _note_colour(snapshot))
+    notes = fitted("; ".join(snapshot.notes), layout.letter * SMALLER, canvas.width - 2 * gap)
+    canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * SMALLER, _note_colour(snapshot))
     return colours.to_picture(canvas.pixels, tones)
 
 
@@ -83,7 +83,7 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
 
 
 @dataclass(frozen=True)
-class _Layout:
+class Layout:
     """Where things stand in an overlay, in pixels."""
 
     width: int
@@ -93,7 +93,7 @@ class _Layout:
     letter: float  # size of the letters
 
     @staticmethod
-    def of(slice: Slice, size: int, letters: float | None = None, lines: int = 2) -> _Layout:
+    def of(slice: Slice, size: int, letters: float | None = None, lines: int = 2) -> Layout:
         """Return the layout for a plot of `size` pixels above `lines` of text, in letters as for a picture `letters` wide."""
         ratio = _aspect(slice)
         if not 1 / _WIDEST <= ratio <= _WIDEST:
@@ -101,7 +101,7 @@ class _Layout:
         width, height = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
         letter = max(9.0, (letters or size) * 0.0235)
         strip = round(letter * 1.75)
-        return _Layout(width, height + (2 + lines) * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
+        return Layout(width, height + (2 + lines) * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
 
 
 def _aspect(slice: Slice) -> float:
@@ -204,7 +204,7 @@ def _lines_of(lines: Boundaries, span: slice) -> tuple[Floats, NDArray[np.int64]
 # ----------------------------------------------------------------------------------------------------------------- words
 
 
-def _header(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme, title: str) -> None:
+def _header(canvas: Canvas, layout: Layout, snapshot: Snapshot, colours: Scheme, title: str) -> None:
     margin = layout.strip // 3
     _title_line(canvas, (margin, layout.width - margin), layout.strip, layout.letter, title, snapshot)
     _legend(canvas, layout, snapshot, colours)
@@ -227,7 +227,7 @@ def _title_line(canvas: Canvas, ends: tuple[float, float], bottom: float, letter
     canvas.text(right, baseline, "   ".join(scalars), letter, INK, align="right")
 
 
-def _legend(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme) -> None:
+def _legend(canvas: Canvas, layout: Layout, snapshot: Snapshot, colours: Scheme) -> None:
     """Write the layers' names behind a swatch of their colour; many layers become a ramp from the first to the last."""
     names, letter = [layer.name for layer in snapshot.layers], layout.letter
     x, right = float(layout.strip // 3), layout.width - 1.7 * letter
@@ -249,7 +249,7 @@ def _legend(canvas: Canvas, layout: _Layout, snapshot: Snapshot, colours: Scheme
         _legend_word(canvas, layout, x, "decision")
 
 
-def _swatches(canvas: Canvas, layout: _Layout, x: float, colours: Sequence[str], width: float) -> float:
+def _swatches(canvas: Canvas, layout: Layout, x: float, colours: Sequence[str], width: float) -> float:
     middle = 2 * layout.strip - 0.9 * layout.letter
     top, bottom = round(middle - 0.12 * layout.letter), round(middle + 0.16 * layout.letter)
     edges = np.rint(x + np.linspace(0, width, len(colours) + 1)).astype(int)
@@ -258,7 +258,7 @@ def _swatches(canvas: Canvas, layout: _Layout, x: float, colours: Sequence[str],
     return x + width + 0.4 * layout.letter
 
 
-def _legend_word(canvas: Canvas, layout: _Layout, x: float, words: str) -> float:
+def _legend_word(canvas: Canvas, layout: Layout, x: float, words: str) -> float:
     canvas.text(x, 2 * layout.strip - 0.55 * layout.letter, words, layout.letter, INK)
     return x + text_width(words, layout.letter) + 0.9 * layout.letter
 
@@ -276,8 +276,8 @@ def _captions(snapshot: Snapshot, width: int, letter: float) -> list[str]:
     return [*packed([axes, *marks], letter, width), background_caption(snapshot), *named, notes]
 
 
-def _footer(canvas: Canvas, layout: _Layout, snapshot: Snapshot, captions: Sequence[str], colours: Scheme) -> None:
-    left, letter, notes = layout.strip // 3, layout.letter * _SMALLER, "; ".join(snapshot.notes)
+def _footer(canvas: Canvas, layout: Layout, snapshot: Snapshot, captions: Sequence[str], colours: Scheme) -> None:
+    left, letter, notes = layout.strip // 3, layout.letter * SMALLER, "; ".join(snapshot.notes)
     for number, words in enumerate(captions):
         baseline = layout.plot[3] + (0.68 + 0.82 * number) * layout.strip
         room = float(layout.width - 2 * left)
@@ -294,21 +294,21 @@ def _note_colour(snapshot: Snapshot) -> str:
     return ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
 
 
-def _numbered_classes(canvas: Canvas, layout: _Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
+def _numbered_classes(canvas: Canvas, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
     """Draw the classes' colours with their numbers at the right end; return how much room they took."""
     if field is None or field.kind != "classes":
         return 0.0
-    letter, right = layout.letter * _SMALLER, layout.width - layout.strip // 3
+    letter, right = layout.letter * SMALLER, layout.width - layout.strip // 3
     wide, hues = 1.5 * letter, colours.class_hues
     for place, colour in enumerate(hues):
         _class_swatch(canvas, right - wide * (len(hues) - place), baseline, (wide, letter), colour, str(place))
     return wide * len(hues) + letter
 
 
-def _named_classes(canvas: Canvas, layout: _Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
+def _named_classes(canvas: Canvas, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
     """Draw the classes' colours with their names, which are shortened where they do not fit into the line."""
     assert field is not None  # it has names
-    letter, left = layout.letter * _SMALLER, float(layout.strip // 3)
+    letter, left = layout.letter * SMALLER, float(layout.strip // 3)
     names = field.names[: len(colours.class_hues)]
     widths = [text_width(name, letter) + 0.9 * letter for name in names]
     shrink = min(1.0, (layout.width - 2 * left) / sum(widths))

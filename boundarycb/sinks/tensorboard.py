@@ -41,6 +41,7 @@ _TEXTS = {
         "for each pair. White 0, dark blue 1; orange: at or above the layer's chance level (copycats); grey: does not "
         "switch here."
     ),
+    "inputs": "What inputs look like along the slice, which is the same for the whole run: each stands where its middle is.",
     "movie": "The whole run as one animation.",
     "copycat/closest": (
         "The most alike pairs of each layer: phi of their on/off states (negative: mirrored), the layer's chance level, "
@@ -71,9 +72,10 @@ class TensorBoard:
     Raises:
         TypeError: `writer` is neither.
 
-    Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/movie`` (once, at the end);
-    scalars ``<name>/<metric>`` for every metric that is a finite number; histograms ``<name>/drift/flipped_per_unit/<layer>`` and
-    those of its parts; text ``<name>/copycat/closest``; and a layout of Custom Scalars, behind the one that the run has already.
+    Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/movie`` (once, at the end),
+    and where inputs are images ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for every metric that is a finite number;
+    histograms ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; text ``<name>/copycat/closest``; and a layout of
+    Custom Scalars, behind the one that the run has already.
     """
 
     def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5) -> None:
@@ -96,6 +98,8 @@ class TensorBoard:
                 f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {MORE_IMAGES} to see up to 1,000."
             )
         values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot), *self._histograms(snapshot)]
+        if not self._count and "inputs" in images:
+            values.append(self._image("inputs", images["inputs"]))
         self._waiting, self._last = (snapshot, images), snapshot
         if self._count % self._panels_every == 0:
             values += self._now_and_then()

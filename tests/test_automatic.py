@@ -1,0 +1,491 @@
+"""Where and how to look, found out from a training batch: calls, what varies, the slice, the cost."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from models import mlp
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from boundarycb import BoundaryCallback, load, slices
+from boundarycb.automatic import Asked, Call, Example, Given, Settled, Work, plan, settle
+from boundarycb.automatic.calls import calls_of
+from boundarycb.probe import Conditions, probe
+from boundarycb.types import BoundaryWarning
+
+Pair = namedtuple("Pair", "features target")
+
+
+@dataclass
+class Graph:
+    x: torch.Tensor
+    y: torch.Tensor
+
+
+class Net(nn.Module):
+    """A model whose forward is a function of it and its arguments."""
+
+    def __init__(self, forward: Callable[..., Any], **parts: nn.Module) -> None:
+        super().__init__()
+        self.call = forward
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.call(self, *args, **kwargs)
+
+
+def rows(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def settled(model: nn.Module, batch: Any = None, **given: Any) -> Settled:
+    return settle(model, Conditions(), Given(**given), None if batch is None else Example(batch))
+
+
+def inputs_seen(found: Settled, model: nn.Module, *names: str) -> dict[str, torch.Tensor]:
+    """Return what `model`'s forward gets for three points of the slice."""
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen.update(zip(names, args, strict=False))
+        seen.update(kwargs)
+
+    handle = model.register_forward_pre_hook(keep, with_kwargs=True)
+    with probe(model, Conditions(feed=found.conditions.feed, run_hooks=True)) as forward:
+        forward(found.slice.lift(np.array([[0.0, 0], [1, 0], [0, 1]])))
+    handle.remove()
+    return seen
+
+
+# ---------------------------------------------------------------------------------------------------------------- calls
+
+
+class Signature(nn.Module):
+    def forward(self, x: Any, mask: Any = None, *, scale: float = 1.0) -> Any: ...
+
+
+class TwoNeeded(nn.Module):
+    def forward(self, x: Any, t: Any) -> Any: ...
+
+
+class Named(nn.Module):
+    def forward(self, pixel_values: Any, labels: Any = None) -> Any: ...
+
+
+class AnyNamed(nn.Module):
+    def forward(self, **batch: Any) -> Any: ...
+
+
+A, B, C = torch.zeros(4, 2), torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
+
+
+@pytest.mark.parametrize(
+    ("model", "batch", "first"),
+    [
+        (Signature(), A, "(float32 [4, 2])"),
+        (Signature(), [A, C], "(float32 [4, 2])"),
+        (TwoNeeded(), [A, B, C], "(float32 [4, 2], float32 [4, 3])"),
+        (Signature(), ((A, B), C), "(float32 [4, 2])"),
+        (TwoNeeded(), ((A, B), C), "(float32 [4, 2], float32 [4, 3])"),
+        (Signature(), {"x": A, "y": C}, "(x=float32 [4, 2])"),
+        (Signature(), {"x": A, "mask": B, "name": ["a"] * 4}, "(x=float32 [4, 2], mask=float32 [4, 3])"),
+        (Signature(), {"image": A, "label": C}, "(float32 [4, 2])"),
+        (Named(), {"pixel_values": A, "labels": C}, "(pixel_values=float32 [4, 2])"),
+        (AnyNamed(), {"pixel_values": A, "labels": C}, "(pixel_values=float32 [4, 2])"),
+        (Signature(), Pair(A, C), "(float32 [4, 2])"),
+        (Signature(), Graph(A, C), "(x=float32 [4, 2])"),
+    ],
+)
+def test_the_likeliest_call_comes_first(model: nn.Module, batch: Any, first: str) -> None:
+    calls = [str(call) for call in calls_of(model, batch)]
+    assert calls[0] == first
+    assert len(calls) == len(set(calls))
+
+
+def test_a_batch_without_a_tensor_has_no_call() -> None:
+    assert calls_of(Signature(), ["a", "b"]) == []
+    with pytest.raises(Asked, match="`inputs` is needed, since the training batch has no tensor"):
+        settled(mlp(5, 4, 2), ["a", "b"])
+
+
+# ------------------------------------------------------------------------------------------------------- what goes in
+
+
+def test_batches_of_every_kind_go_into_models_that_take_them() -> None:
+    x, y = rows(8, 5), torch.arange(8) % 3
+    net = mlp(5, 4, 3)
+    takes_batch = Net(lambda m, batch: m.net(batch["x"]), net=net)
+    takes_object = Net(lambda m, graph: m.net(graph.x), net=net)
+    takes_pair = Net(lambda m, batch: m.net(batch[0]) + 0 * batch[1][:, None], net=net)
+    for model, batch in (
+        (net, x),
+        (net, (x, y)),
+        (net, [x, y]),
+        (net, {"x": x, "y": y}),
+        (net, Pair(x, y)),
+        (net, Graph(x, y)),
+        (net, ((x,), y)),
+        (takes_batch, {"x": x, "y": y}),
+        (takes_object, Graph(x, y)),
+        (takes_pair, [x, y]),
+    ):
+        found = settled(model, batch)
+        assert found.rows == 8
+        assert np.allclose(found.slice.lift(found.slice.anchors), x[:3], atol=1e-6)
+        with probe(model, found.conditions) as forward:
+            reading = forward(found.slice.lift(found.slice.anchors))
+        want = net[0](x[:3]).detach().numpy()
+        assert np.allclose(reading.parts[0], want, atol=1e-5)
+
+
+def test_what_does_not_vary_is_held_at_the_first_samples_row() -> None:
+    model = Net(lambda m, x, t, *, mask: m.net(x * mask + m.emb(t)), net=mlp(5, 4, 2), emb=nn.Embedding(9, 5))
+    x, t, mask = rows(6, 5), torch.arange(6), torch.ones(5)
+    found = settle(model, Conditions(), Given(inputs={"x": x, "t": t, "mask": mask}), None)
+    seen = inputs_seen(found, model)
+    assert seen["t"].tolist() == [0] * len(seen["t"])
+    assert torch.equal(seen["mask"], mask)
+    assert torch.allclose(seen["x"][:3].double(), torch.tensor(found.slice.lift(np.array([[0.0, 0], [1, 0], [0, 1]]))), atol=1e-6)
+    # With the anchors' plane through other rows, everything is held at the first of those.
+    found = settle(model, Conditions(), Given(inputs={"x": x, "t": t, "mask": mask}, slice=(4, 1, 2)), None)
+    assert inputs_seen(found, model)["t"][0].item() == 4
+    assert np.allclose(found.slice.origin, x[4])
+
+
+def test_a_model_may_write_to_what_it_is_given() -> None:
+    def forward(m: Any, x: torch.Tensor, bias: torch.Tensor) -> Any:
+        bias += 1
+        return m.net(x + bias[:, :5])
+
+    model, bias = Net(forward, net=mlp(5, 4, 2)), torch.zeros(6, 5)
+    found = settle(model, Conditions(), Given(inputs=(rows(6, 5), bias)), None)
+    for _ in range(2):
+        assert inputs_seen(found, model, "x", "bias")["bias"].unique().tolist() == [1]
+    assert bias.unique().tolist() == [0]
+
+
+def test_vary_names_a_tensor_of_the_call_or_a_module() -> None:
+    def forward(m: Any, x: torch.Tensor, ids: torch.Tensor) -> Any:
+        return m.net(x + m.emb(ids).sum(dim=1))
+
+    model: Any = Net(forward, net=mlp(5, 4, 2), emb=nn.Embedding(9, 5))
+    example = {"x": rows(6, 5), "ids": torch.arange(12).reshape(6, 2) % 9}
+    found = settled(model, inputs=example, vary="emb")
+    assert found.slice.input_shape == (2, 5)
+    anchors = found.slice.lift(found.slice.anchors)
+    assert np.allclose(anchors, model.emb(example["ids"][:3]).detach(), atol=1e-6)
+    with probe(model, found.conditions) as run:
+        z = run(anchors).parts[0]
+    held = example["x"][:1].expand(3, 5) + model.emb(example["ids"][:3]).sum(dim=1)
+    assert np.allclose(z, model.net[0](held).detach(), atol=1e-5)
+    assert settled(model, inputs=example, vary="x").slice.input_shape == (5,)
+    for vary, words in (
+        ("ids", "`vary` names 'ids', which is no batch of real numbers .int64 of shape"),
+        ("embed", r"`vary` must name a tensor of the call \('x', 'ids'\) or a module: Net has no module 'embed'; it has net"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            settled(model, inputs=example, vary=vary)
+
+
+def test_a_module_that_is_not_called_cannot_vary() -> None:
+    model = Net(lambda m, x: m.net(x), net=mlp(5, 4, 2), idle=nn.Linear(2, 2))
+    with pytest.raises(ValueError, match="`vary` names the module 'idle', which is not called when the model runs"):
+        settled(model, rows(6, 5), vary="idle")
+
+
+def test_token_ids_ask_for_the_module_whose_output_varies() -> None:
+    model = Net(lambda m, ids: m.net(m.emb(ids).mean(dim=1)), emb=nn.Embedding(9, 5), net=mlp(5, 4, 2))
+    ids = torch.arange(24).reshape(6, 4) % 9
+    with pytest.raises(Asked, match=r"`vary` is needed, since Net is called with int64 of shape \(6, 4\), .*such as vary='emb'"):
+        settled(model, [ids, torch.zeros(6, dtype=torch.long)])
+    assert settled(model, [ids, torch.zeros(6, dtype=torch.long)], vary="emb").slice.input_shape == (4, 5)
+
+
+def test_a_function_of_the_users_runs_the_model() -> None:
+    model = Net(lambda m, x: NotImplemented, encoder=mlp(5, 4, 3), decoder=mlp(3, 4, 5))
+    found = settled(model, rows(6, 5), forward=lambda m, x: m.decoder(m.encoder(x)))
+    with probe(model, found.conditions) as forward:
+        reading = forward(found.slice.lift(found.slice.anchors))
+    assert [layer.name for layer in reading.layers] == ["encoder.0", "decoder.0"]
+    assert reading.output is not None
+    assert reading.output.shape == (3, 5)
+
+
+def test_what_cannot_be_guessed_is_asked_for_with_what_was_tried() -> None:
+    model = Net(lambda m, x, *, t: m.net(x + t), net=mlp(5, 4, 2))
+    with pytest.raises(
+        ValueError, match=r"could not be guessed: give `forward`.*or `inputs`.*Tried Net\(float32 \[6, 5\]\): TypeError"
+    ):
+        settled(model, [rows(6, 5), torch.zeros(6, dtype=torch.long)])
+
+
+def test_a_slice_of_the_users_is_taken_whatever_the_batches_are() -> None:
+    plane = slices.box((-1, 1), (-1, 1))
+    found = settled(mlp(2, 4, 2), ["text"], slice=plane)
+    assert found.slice is plane
+    assert settle(mlp(2, 4, 2), Conditions(), Given(plane), None).rows == 0
+    found = settled(Net(lambda m, x, t: m.net(x + t), net=mlp(2, 4, 2)), (rows(6, 2), torch.ones(6, 2)), slice=plane)
+    assert found.conditions.feed.place == (0,)
+    with pytest.raises(Asked, match="`slice` cannot be guessed without training data"):
+        settle(mlp(2, 4, 2), Conditions(), Given(), None)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "words"),
+    [
+        ({"forward": 3}, TypeError, "`forward` must be a function"),
+        ({"vary": 1.5}, TypeError, "`vary` must be the name or place"),
+        ({"vary": "x", "forward": print}, ValueError, "Give `forward` or `vary`, not both"),
+        ({"class_names": "abc"}, TypeError, "`class_names` must be a list of words"),
+        ({"class_names": [1, 2]}, TypeError, "`class_names` must be a list of words"),
+        ({"slice": ((-1, 1), (-1, 1))}, TypeError, "`slice` must be made by boundarycb.slices.*got tuple"),
+        ({"slice": 5}, TypeError, "`slice` must be made by boundarycb.slices.*got int"),
+    ],
+)
+def test_wrong_arguments_are_named(given: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words):
+        Given(**given)
+
+
+# -------------------------------------------------------------------------------------------------------------- slices
+
+
+def test_two_inputs_give_the_box_of_the_data() -> None:
+    x = rows(20, 2)
+    assert settled(mlp(2, 4, 2), (x, torch.zeros(20))).slice.bounds == slices.around(x.numpy()).bounds
+
+
+def test_the_three_samples_are_of_different_classes_with_their_names() -> None:
+    x, y = rows(9, 5), torch.tensor([1, 1, 1, 0, 0, 2, 2, 0, 1])
+    found = settled(mlp(5, 4, 3), (x, y), class_names=["cat", "dog", "owl"])
+    assert found.slice.anchor_names == ("dog", "cat", "owl")
+    assert np.allclose(found.slice.lift(found.slice.anchors), x[[0, 3, 5]], atol=1e-6)
+    assert settled(mlp(5, 4, 3), (x, y)).slice.anchor_names == ("class 1", "class 0", "class 2")
+    assert settled(mlp(5, 4, 3), (x, y.double())).slice.anchor_names == ()
+    two = settled(mlp(5, 4, 2), (x, torch.tensor([1, 1, 1, 0, 0, 0, 0, 0, 0])))
+    assert two.slice.anchor_names == ("class 1", "class 0", "class 1")
+
+
+def test_equal_and_collinear_samples_are_passed_over() -> None:
+    x = torch.tensor([[0.0, 0, 0], [0, 0, 0], [1, 1, 1], [2, 2, 2], [float("nan"), 0, 1], [0, 1, 0]])
+    found = settled(mlp(3, 4, 2), x)
+    assert np.allclose(found.slice.lift(found.slice.anchors), x[[0, 2, 5]], atol=1e-6)
+    with pytest.raises(Asked, match="`slice` cannot be guessed: a plane needs three inputs .* and 4 had 2"):
+        settled(mlp(3, 4, 2), x[:4])
+    with pytest.raises(Asked, match="`slice` is 2-D, and the model's inputs are single numbers"):
+        settled(mlp(1, 4, 2), rows(8, 1))
+
+
+def test_images_know_where_their_channels_stay_in_range() -> None:
+    x = rows(8, 3, 6, 6)
+    x[:, 1] *= 0.5
+    model = nn.Sequential(nn.Flatten(), mlp(108, 4, 2))
+    plane = settled(model, x).slice
+    assert plane.limits is not None
+    inside = plane.limits.mean(axis=0) + 0.99 * (plane.limits - plane.limits.mean(axis=0))
+    lifted = plane.lift(inside)
+    low, high = x.amin(dim=(0, 2, 3)).numpy(), x.amax(dim=(0, 2, 3)).numpy()
+    assert (lifted >= low[:, None, None] - 1e-6).all()
+    assert (lifted <= high[:, None, None] + 1e-6).all()
+    assert settled(mlp(5, 4, 2), rows(8, 5)).slice.limits is None
+
+
+class Items(Dataset[Any]):
+    """Items that are their own number; it counts how often it is asked, and draws random numbers."""
+
+    def __init__(self, length: int = 100, width: int = 5) -> None:
+        self.length, self.width, self.asked = length, width, 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> Any:
+        self.asked += 1
+        torch.rand(3)
+        generator = torch.Generator().manual_seed(index)
+        return torch.rand(self.width, generator=generator), index % 7
+
+
+def test_places_are_those_in_the_data_set() -> None:
+    data = Items()
+    example = Example([torch.stack([data[0][0]] * 4), torch.zeros(4, dtype=torch.long)], dataset=data)
+    model = mlp(5, 4, 3)
+    before = torch.get_rng_state()
+    found = settle(model, Conditions(), Given(slice=(12, 57, 3)), example)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.allclose(found.slice.lift(found.slice.anchors), torch.stack([data[i][0] for i in (12, 57, 3)]), atol=1e-6)
+    assert found.slice.anchor_names == ("class 5", "class 1", "class 3")
+    with pytest.raises(Asked, match=r"`slice` names the samples \(12, 57, 3\), and the batch has 6"):
+        settled(mlp(5, 4, 3), rows(6, 5), slice=(12, 57, 3))
+
+
+def test_small_batches_are_made_up_from_the_data_set() -> None:
+    data = Items()
+    example = Example([torch.stack([data[0][0]]), torch.zeros(1, dtype=torch.long)], dataset=data)
+    asked = data.asked
+    found = settle(mlp(5, 4, 3), Conditions(), Given(), example)
+    assert len(set(found.slice.anchor_names)) == 3
+    assert data.asked - asked <= 32
+
+
+def test_three_samples_of_the_users() -> None:
+    a, b, c = rows(3, 5)
+    found = settled(mlp(5, 4, 3), rows(8, 5, seed=1), slice=(a, b, c))
+    assert np.allclose(found.slice.lift(found.slice.anchors), torch.stack([a, b, c]), atol=1e-6)
+    assert np.allclose(settled(mlp(5, 4, 3), rows(8, 5), slice=torch.stack([a, b, c])).slice.origin, a)
+
+
+# ---------------------------------------------------------------------------------------------------------------- cost
+
+
+def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:
+    """GINN's network, ResNet-18 at 224 and what lies between; a finer grid is never dearer to the training than was asked."""
+    small = Work(flops=1200, units=48, rows=64, traced=True, exact=True)
+    assert plan(small, 100, may_wait=True).resolution == 128
+    resnet = Work(flops=3.6e9, units=2_308_096, rows=64, traced=True, exact=False)
+    slow = plan(resnet, 100, may_wait=True)
+    assert slow.resolution == 24
+    assert slow.every > 100
+    assert slow.share <= 0.02
+    kept = plan(resnet, 100, may_wait=False)
+    assert (kept.resolution, kept.every) == (24, 100)
+    assert kept.share > 0.02
+    middle = [plan(Work(10.0**k, 1000, 64, traced=True, exact=True), 1000, may_wait=True) for k in range(3, 10)]
+    assert [one.resolution for one in middle] == sorted((one.resolution for one in middle), reverse=True)
+    assert all(one.share <= 0.02 for one in middle)
+    assert all(4 <= one.max_vertices <= 2**16 for one in middle)
+    for one in middle:
+        if 24 < one.resolution < 128:
+            finer = Work(10.0 ** (3 + middle.index(one)), 1000, 64, traced=True, exact=True)
+            assert finer.share(finer.points(one.resolution + 1), 1000) > 0.02
+
+
+def test_the_plan_depends_on_the_model_and_not_on_the_clock(tmp_path: Path) -> None:
+    model, x = mlp(64, 512, 512, 10), rows(32, 64)
+    plans = []
+    for _ in range(2):
+        with probe(model) as forward:
+            plans.append(forward.flops(x.double().numpy()))
+    assert plans == [2 * (64 * 512 + 512 * 512 + 512 * 10)] * 2
+
+
+# ----------------------------------------------------------------------------------------------------------- in a Trainer
+
+
+class Fits(pl.LightningModule):
+    """A LightningModule made of a network and a training step."""
+
+    def __init__(self, net: nn.Module, step: Callable[[Any, Any], torch.Tensor]) -> None:
+        super().__init__()
+        self.net, self.step = net, step
+
+    def training_step(self, batch: Any, _: int) -> torch.Tensor:
+        return self.step(self, batch)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def fitted(tmp_path: Path, module: pl.LightningModule, loader: Any, **options: Any) -> Any:
+    callback = BoundaryCallback(directory=tmp_path, **{"image_size": 64, "metrics": [], **options})
+    trainer = pl.Trainer(
+        max_steps=2, callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False,
+    )  # fmt: skip
+    trainer.fit(module, loader)
+    return load(tmp_path)
+
+
+def loader_of(*tensors: torch.Tensor) -> Any:
+    return DataLoader(torch.utils.data.TensorDataset(*tensors), batch_size=8)
+
+
+def test_a_noise_level_that_the_training_step_draws_is_heard(tmp_path: Path) -> None:
+    net = Net(lambda m, x, t: m.net(x + m.emb(t)), net=mlp(5, 8, 5), emb=nn.Embedding(9, 5))
+
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        return F.mse_loss(m.net(batch[0], torch.randint(0, 9, (len(batch[0]),))), batch[0])
+
+    x = rows(16, 5)
+    history = fitted(tmp_path, Fits(net, step), loader_of(x))
+    assert history.steps == (0, 2)
+    assert np.allclose(history.slice.lift(history.slice.anchors), x[:3], atol=1e-6)
+
+
+def test_images_that_the_training_step_flattens_are_heard_so(tmp_path: Path) -> None:
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        return F.cross_entropy(m.net(batch[0].flatten(1)), batch[1])
+
+    x, y = rows(16, 1, 4, 4), torch.arange(16) % 4
+    history = fitted(tmp_path, Fits(mlp(16, 8, 4), step), loader_of(x, y), class_names=list("abcd"))
+    assert history.slice.input_shape == (16,)
+    assert history.slice.anchor_names == ("a", "b", "c")
+    assert history[0].field.names == ("a", "b", "c", "d")
+
+
+def test_what_is_heard_and_will_not_do_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
+    net = Net(lambda m, ids: m.net(m.emb(ids).mean(dim=1)), emb=nn.Embedding(9, 5), net=mlp(5, 4, 2))
+
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        return F.cross_entropy(m.net(batch[0]), batch[1])
+
+    data = loader_of(torch.arange(64).reshape(16, 4) % 9, torch.arange(16) % 2)
+    with pytest.raises(ValueError, match="`vary` is needed, since Net is called with int64"):
+        fitted(tmp_path / "a", Fits(net, step), data)
+    assert fitted(tmp_path / "b", Fits(net, step), data, vary="emb").slice.input_shape == (4, 5)
+    with pytest.raises(ValueError, match="`class_names` has 3 names, and the model's output has 2 classes"):
+        fitted(tmp_path / "c", Fits(net, step), data, vary="emb", class_names=["a", "b", "c"])
+
+
+def test_a_large_model_is_sampled_less_often_and_that_is_said_once(tmp_path: Path) -> None:
+    net = mlp(64, 512, 512, 10)
+    module = Fits(net, lambda m, batch: F.cross_entropy(m.net(batch[0]), batch[1]))
+    data = loader_of(rows(16, 64), torch.arange(16) % 10)
+    with pytest.warns(BoundaryWarning, match=r"Samples are taken every [\d,]+ steps on a 24 x 24 grid: .* cost about [12]\.\d%"):
+        history = fitted(tmp_path / "a", module, data, engine="grid")
+    assert history[0].capture.resolution == 24
+    assert fitted(tmp_path / "b", module, data, engine="grid", every_n_steps=1, resolution=16)[0].capture.resolution == 16
+
+
+def test_the_loaders_order_its_workers_and_all_random_numbers_stay(tmp_path: Path) -> None:
+    """The same batches in the same order, and the same weights, bit for bit, with worker processes and without."""
+
+    def run(callbacks: list[Any], workers: int) -> tuple[list[int], torch.Tensor]:
+        torch.manual_seed(3)
+        seen: list[int] = []
+
+        def step(m: Any, batch: Any) -> torch.Tensor:
+            seen.extend(batch[1].tolist())
+            return F.cross_entropy(F.dropout(m.net(batch[0]), 0.2), batch[1])
+
+        module = Fits(mlp(5, 8, 7), step)
+        options: Any = {"persistent_workers": True, "multiprocessing_context": "fork"} if workers else {}
+        data = DataLoader(Items(40), batch_size=8, shuffle=True, num_workers=workers, **options)
+        trainer = pl.Trainer(
+            max_epochs=2, callbacks=callbacks, logger=False, accelerator="cpu", enable_progress_bar=False,
+            enable_model_summary=False, enable_checkpointing=False,
+        )  # fmt: skip
+        trainer.fit(module, data)
+        return seen, torch.cat([parameter.flatten() for parameter in module.parameters()])
+
+    for workers in (0, 1):
+        callback = BoundaryCallback(directory=tmp_path / str(workers), every_n_steps=3, resolution=8, image_size=64)
+        (order, weights), (bare_order, bare_weights) = run([callback], workers), run([], workers)
+        assert order == bare_order
+        assert torch.equal(weights, bare_weights)
+
+
+def test_an_example_call_prints_what_it_is() -> None:
+    assert str(Call.of({"x": A, "n": 3})) == "(x=float32 [4, 2], n=int)"
+    assert str(Call.of([A, [B, C]])) == "(float32 [4, 2], list(0: float32 [4, 3], 1: int64 [4]))"
