@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from boundarycb.sampling import capture as capture
     from boundarycb.sampling import find_boundaries as find_boundaries
     from boundarycb.sampling import find_regions as find_regions
+    from boundarycb.sampling import input_gradient as input_gradient
     from boundarycb.sampling import overlay as overlay
     from boundarycb.types import BoundaryWarning as BoundaryWarning
     from boundarycb.types import Regions as Regions
@@ -49,6 +50,7 @@ _HOMES = {
     "capture": "sampling",
     "find_boundaries": "sampling",
     "find_regions": "sampling",
+    "input_gradient": "sampling",
     "load": "history",
     "overlay": "sampling",
     "watch": "loop",

@@ -173,7 +173,7 @@ def along(
 
     Args:
         sample: the input, without the batch.
-        first: a direction, in the input's shape; its length does not matter. See :func:`boundarycb.gradient`.
+        first: a direction, in the input's shape; its length does not matter. See :func:`boundarycb.input_gradient`.
         second: another one, of which the part across the first counts; by default a random one.
         radius: how far the slice reaches on each side, in input units; by default the sample's norm, or 1 where that is 0.
         seed: of the random direction.

@@ -2,7 +2,7 @@
 
 The digits are scikit-learn's: 1,797 images of 8 x 8 pixels, which come with the package. Run it, start TensorBoard with the line
 that it prints at the end, and open the Images tab. ``boundaries/inputs`` shows what lies on the plane: a digit at each corner of
-the triangle, and what is between them. ``boundaries/overlay`` shows which digit the network takes each point for (colours, with dark
+the triangle, and what is between them. ``boundaries/overlay`` shows which digit the network sees at each point (colours, with dark
 borders), and along which lines units of each layer switch on or off.
 
     python examples/digits.py                 # half a minute

@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from models import mlp
 from torch import nn
 
-from boundarycb import capture, find_boundaries, find_regions, overlay, slices
+from boundarycb import capture, find_boundaries, find_regions, input_gradient, overlay, slices
 from boundarycb.metrics import regions_seen
 from boundarycb.probe import Conditions, probe
 from boundarycb.probe.patterns import codes_of
@@ -230,3 +230,25 @@ def test_patterns_are_those_of_all_units_and_no_more_than_the_regions() -> None:
     assert states.patterns <= len(find_regions(model, SQUARE))
     values = regions_seen(Sample(states, Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), states.layers)))
     assert values == {"regions/seen": states.patterns, "regions/seen_share": states.patterns / 64**2}
+
+
+# ------------------------------------------------------------------------------------------------------------- gradients
+
+
+def test_the_gradient_is_autograds_and_leaves_no_trace() -> None:
+    model = mlp(4, 8, 3)
+    model[0].weight.grad = torch.full((8, 4), 7.0)
+    model.train()
+    x = torch.tensor([0.3, -0.2, 0.9, 0.1], requires_grad=True)
+    want = torch.autograd.grad(model(x[None])[0, 2], x)[0]
+    assert np.allclose(input_gradient(model, x, target=2), want, atol=1e-6)
+    assert np.allclose(input_gradient(model, x, lambda scores: scores[:, 2]), want, atol=1e-6)
+    largest = int(model(x[None]).argmax())
+    assert np.allclose(input_gradient(model, x), input_gradient(model, x, target=largest))
+    assert model[0].weight.grad.unique().tolist() == [7.0]
+    assert model[2].weight.grad is None
+    assert model.training
+    with pytest.raises(ValueError, match="`target` must be the place of one of 3 outputs, got 3"):
+        input_gradient(model, x, target=3)
+    with pytest.raises(ValueError, match="gives nothing that could be differentiated"):
+        input_gradient(Gives(lambda x: x.detach()), x)

@@ -202,6 +202,22 @@ class Prober:
         with session.passing() as kept, kept.guard():
             return _numpy(self._conditions.feed.values(session.model)).astype(np.float64)
 
+    def gradient(self, inputs: Floats, of: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
+        """Return the gradient (n, *input_shape), with respect to each input, of what `of` makes of the shown output (n, …).
+
+        Raises:
+            ValueError: there is no output to differentiate, or it does not depend on the inputs.
+        """
+        session, padded = self._session, self._padded(inputs)
+        dtype, device = self._home
+        with session.passing() as kept, torch.enable_grad(), backward_parked(session.reach), kept.guard():
+            batch = torch.from_numpy(padded).to(device=device, dtype=dtype).requires_grad_()
+            shown = chosen(self._call(batch.clone()), self._conditions.output, len(padded))
+            if shown is None or not shown.requires_grad:
+                raise ValueError(f"{type(session.model).__name__} gives nothing that could be differentiated by its inputs.")
+            (gradient,) = torch.autograd.grad(of(shown).sum(), batch)
+        return _numpy(gradient)[: len(inputs)].copy()
+
     def flops(self, inputs: Floats) -> float:
         """Return how many floating-point operations a forward pass of one point takes, as torch counts them: products alone."""
         session, padded = self._session, self._padded(inputs)

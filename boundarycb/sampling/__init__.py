@@ -3,10 +3,11 @@
 * ``engine``   which engine draws the lines, for a run;
 * ``looking``  one look, as the recorder takes it;
 * ``view``     where, how and how finely a run looks;
-* ``shots``    what a user asks of a model as it is.
+* ``shots``    what a user asks of a model as it is, ``how`` says how it is run; ``gradients`` a direction for a slice.
 """
 
 from boundarycb.sampling.engine import Engine, EngineName
+from boundarycb.sampling.gradients import input_gradient
 from boundarycb.sampling.looking import RESOLUTION, Look, look, said_of_lost
 from boundarycb.sampling.shots import capture, find_boundaries, find_regions, overlay
 from boundarycb.sampling.view import ResolutionLike, View, checked_auto
@@ -22,6 +23,7 @@ __all__ = [
     "checked_auto",
     "find_boundaries",
     "find_regions",
+    "input_gradient",
     "look",
     "overlay",
     "said_of_lost",
