@@ -256,6 +256,19 @@ def watched_layers(layers: Sequence[Layer]) -> tuple[Layer, ...]:
     return tuple(layer for layer in layers if layer.kept)
 
 
+def left_out(layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Return in words which units are not watched in layers that are; nothing where all are.
+
+    >>> left_out([Layer("conv", "relu", (8, 30, 30), tuple(range(64)))])
+    ('conv: 64 of 7,200 units watched',)
+    """
+    capped = [layer for layer in layers if 0 < len(layer.kept) < layer.size]
+    if len(capped) < 2:
+        return tuple(f"{layer.name}: {len(layer.kept):,} of {layer.size:,} units watched" for layer in capped)
+    kept, size = sum(len(layer.kept) for layer in capped), sum(layer.size for layer in capped)
+    return (f"{len(capped)} layers: {kept:,} of {size:,} units watched",)
+
+
 def class_layer(classes: int) -> Layer:
     """Return the layer that the borders between classes belong to: its unit k is on where class k wins."""
     return Layer("output", "argmax", (classes,), tuple(range(classes)))

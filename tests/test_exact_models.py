@@ -393,7 +393,7 @@ VALID: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 def test_piecewise_linear_networks_have_exact_lines_where_their_units_switch(name: str) -> None:
     make, shape = VALID[name]
     model, where = make(), plane(*shape)
-    lines = find_boundaries(model, where, engine="exact")
+    lines = find_boundaries(model, where, engine="exact", max_units=2000, max_all_units=2000)
     assert lines.exact
     assert lines.notes == ()
     assert assert_units_switch_at_their_lines(lines, where, units_of(model, where)) > 10
@@ -423,7 +423,9 @@ def sampled(lines: Boundaries, step: float) -> Floats:
 @pytest.mark.parametrize("resolution", [96, pytest.param(512, marks=pytest.mark.slow)])
 def test_the_grid_lies_near_the_exact_lines_of_a_residual_network_on_a_plane_of_images(resolution: int) -> None:
     model, where = residual_image(), plane(1, 12, 12)
-    exact, grid = (find_boundaries(model, where, engine=engine, resolution=resolution) for engine in ("exact", "grid"))
+    exact, grid = (
+        find_boundaries(model, where, engine=engine, resolution=resolution, max_units=2000) for engine in ("exact", "grid")
+    )
     (low, high), _ = where.bounds
     cell = (high - low) / resolution
     assert exact.exact
@@ -438,7 +440,7 @@ def test_the_grid_lies_near_the_exact_lines_of_a_residual_network_on_a_plane_of_
 
 def test_a_residual_network_on_a_plane_of_images_switches_at_its_lines() -> None:
     model, where = residual_image(), plane(1, 12, 12)
-    lines = find_boundaries(model, where, engine="exact")
+    lines = find_boundaries(model, where, engine="exact", max_units=2000)
     assert lines.exact
     assert assert_units_switch_at_their_lines(lines, where, units_of(model, where)) > 500
 
@@ -449,7 +451,7 @@ def test_a_residual_network_on_a_plane_of_images_switches_at_its_lines() -> None
 def test_a_residual_network_has_the_same_lines_however_relu_is_called(act: Any) -> None:
     model, other, where = residual_image(), residual_image(act), plane(1, 12, 12)
     other.load_state_dict(model.state_dict())
-    want, got = (find_boundaries(net, where, engine="exact") for net in (model, other))
+    want, got = (find_boundaries(net, where, engine="exact", max_units=2000) for net in (model, other))
     assert want.exact
     assert got.exact
     assert np.array_equal(got.owner, want.owner)

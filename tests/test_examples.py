@@ -36,6 +36,37 @@ def test_the_bottle_runs_and_reports(tmp_path: Path) -> None:
     assert (run_directory / "boundaries" / "boundaries.gif").exists()
 
 
+def test_the_digits_run_and_show_which_is_where(tmp_path: Path) -> None:
+    text = run("digits.py", "--steps", "3", "--digits", "4", "9", "7", cwd=tmp_path)
+    history = load(tmp_path / "runs" / "digits" / "version_0")
+    assert history.steps == (0, 1, 2, 3)
+    assert history.slice.anchor_names == ("digit 4", "digit 9", "digit 7")
+    assert history[-1].field is not None
+    assert history[-1].field.names == tuple("0123456789")
+    assert "of 360 digits" in text
+    # The anchors are digits of the data at their coordinates: whole sixteenths, but for rounding.
+    anchors = 16 * history.slice.lift(history.slice.anchors)
+    assert np.abs(anchors - np.rint(anchors)).max() < 1e-6 * 16
+    run("digits.py", "--steps", "1", "--plane", "pca", "--out", "pca", cwd=tmp_path)
+    assert load(tmp_path / "pca").slice.names[0].startswith("PC1 (")
+
+
+def test_the_transformer_runs_in_embedding_space(tmp_path: Path) -> None:
+    run("transformer.py", "--steps", "2", "--width", "16", cwd=tmp_path)
+    history = load(tmp_path)
+    assert history.slice.input_shape == (24, 16)
+    assert len(history.layers) == 6
+    assert history[0].notes == ("6 layers: 384 of 9,216 units watched",)
+
+
+def test_the_resnet_runs_and_all_its_activations_are_seen(tmp_path: Path) -> None:
+    run("resnet.py", "--steps", "1", "--size", "32", "--batch", "4", "--every", "1", cwd=tmp_path)
+    history = load(tmp_path)
+    assert len(history.layers) == 17
+    assert sum(len(layer.kept) for layer in history[0].layers) <= 1024
+    assert history[0].capture.resolution == 24
+
+
 @pytest.mark.parametrize(("init", "together"), [("random", False), ("zero", True)])
 def test_step_zero_is_no_star_unless_asked_for(tmp_path: Path, init: str, together: bool) -> None:
     run("ginn_bottle.py", "--steps", "1", "--init", init, cwd=tmp_path)

@@ -24,7 +24,7 @@ from boundarycb.keep import random_state_kept
 from boundarycb.probe import Conditions, probe
 
 STEPS = 12
-SMALL: dict[str, Any] = {"every_n_steps": 1, "resolution": 8, "image_size": 64}
+SMALL: dict[str, Any] = {"every_n_steps": 1, "resolution": 8, "image_size": 64, "max_units": 512}
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": functools.partial(torch.optim.SGD, lr=0.05, momentum=0.5),
     "adam": functools.partial(torch.optim.Adam, lr=0.01),
@@ -306,7 +306,7 @@ def test_double_precision_without_an_oracle_is_near_single_precision(row: Row) -
 @contextmanager
 def recorded(row: Row, directory: Path, model: nn.Module, _optimizer: Any) -> Iterator[Any]:
     """Samples that the user takes by hand, whenever."""
-    recorder = Recorder(directory, row.slice, resolution=8, image_size=64)
+    recorder = Recorder(directory, row.slice, resolution=8, max_units=512, image_size=64)
     count = itertools.count()
     yield lambda moment: recorder.record(model, next(count))
     recorder.close()

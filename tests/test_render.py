@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 from boundarycb import slices
-from boundarycb.render import draw_overlay, draw_panels, draw_similarity, has_similarity
+from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, has_inputs, has_similarity
 from boundarycb.render.canvas import fitted, text_width
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
@@ -222,6 +222,30 @@ def test_images_are_those_on_the_plane() -> None:
     assert shown[2, 0, 0].tolist() == [128, 128, 128]
     halfway = images_at(plane, plane.anchors[:2].mean(axis=0, keepdims=True))[0]
     assert np.abs(halfway.astype(int) - (shown[0].astype(int) + shown[1]) / 2).max() <= 1
+
+
+def test_the_convention_for_smooth_units_is_said() -> None:
+    sample = plain()
+    layers = (replace(sample.layers[0], op="gelu"), *sample.layers[1:])
+    smooth = replace(sample, capture=replace(sample.capture, layers=layers))
+    assert "smooth" not in background_caption(sample)
+    assert background_caption(smooth).endswith("smooth units: on above 0")
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_sheet_shows_what_lies_on_the_plane(colour: bool, request: pytest.FixtureRequest) -> None:
+    plane = through_images().slice
+    if colour:
+        tinted = np.array([1.0, 0.5, 0.2])[:, None, None] * np.repeat(plane.lift(plane.anchors), 3, axis=1)
+        plane = slices.through(*tinted, margin=0.3, names=("bar", "ring", "cross"))
+    compare(draw_inputs(plane, 320), f"inputs_{'colour' if colour else 'grey'}", request)
+    assert has_inputs(plane)
+
+
+def test_a_sheet_needs_images() -> None:
+    with pytest.raises(ValueError, match=r"`slice` must have images for inputs, .* got \(2,\)"):
+        draw_inputs(slices.box((0, 1), (0, 1)))
+    assert not has_inputs(slices.box((0, 1), (0, 1)))
 
 
 def test_dead_units_leave_the_background_alone() -> None:

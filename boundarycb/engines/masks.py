@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
-from boundarycb.types import Bits, Capture, Field, Floats, frozen, spans_of, watched_layers
+from boundarycb.types import Bits, Capture, Field, Floats, frozen, left_out, spans_of, watched_layers
 
 
 class MaskReader:
@@ -84,12 +84,7 @@ def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tup
         count = int(((undefined >= span.start) & (undefined < span.stop)).sum())
         if count:
             notes.append(f"{layer.name}: {count} of {len(layer.kept)} units not finite")
-    capped = [layer for layer in band.layers if 0 < len(layer.kept) < layer.size]
-    if len(capped) == 1:
-        notes.append(f"{capped[0].name}: {len(capped[0].kept):,} of {capped[0].size:,} units watched")
-    elif capped:
-        kept, size = (sum(number) for number in zip(*((len(layer.kept), layer.size) for layer in capped), strict=True))
-        notes.append(f"{len(capped)} layers: {kept:,} of {size:,} units watched")
+    notes += left_out(band.layers)
     notes += band.reading.gaps
     if field is None:
         notes.append("no background: the model's output is no vector a point")

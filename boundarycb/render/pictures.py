@@ -18,6 +18,10 @@ from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Slice, S
 SIZE = 512
 _MAX_PANELS = 12
 _LEGEND_NAMES = 6  # more layers than this are shown as a ramp from first to last
+_KINKED = set(
+    "relu leaky_relu prelu rrelu relu6 hardtanh hardsigmoid softshrink hardshrink threshold abs clamp maximum minimum".split()  # noqa: SIM905
+)
+"""Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
 _CLASSES = "classes"  # the line that shows their names
 SMALLER = 0.88  # of the letters' size, below the plot
 _WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
@@ -339,7 +343,8 @@ def background_caption(snapshot: Snapshot) -> str:
     if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
         engine += f", decision {grid}"
     mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
-    return f"{engine}   {mode}   {_field_words(snapshot.field)}"
+    smooth = "" if all(layer.op in _KINKED for layer in snapshot.layers) else "   smooth units: on above 0"
+    return f"{engine}   {mode}   {_field_words(snapshot.field)}{smooth}"
 
 
 def _field_words(field: Field | None) -> str:

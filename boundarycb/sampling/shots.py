@@ -18,7 +18,7 @@ from boundarycb.render import draw_overlay
 from boundarycb.sampling.engine import Engine, EngineName, checked_vertices, exactly, glimpse
 from boundarycb.sampling.how import How, conditions_of
 from boundarycb.sampling.looking import RESOLUTION, look, said_of_lost, unkept
-from boundarycb.types import Boundaries, Capture, Picture, Regions, Slice, Snapshot, warn
+from boundarycb.types import Boundaries, Capture, Picture, Regions, Slice, Snapshot, left_out, warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # it comes with torch
@@ -97,7 +97,7 @@ def find_boundaries(
     _warn_of(model, forward)
     for note in (*drawn.notes, *drawn.hints):
         warn(f"{note}.")
-    return replace(found, notes=(*drawn.notes, *found.notes))
+    return replace(found, notes=(*drawn.notes, *found.notes, *left_out(found.layers)))
 
 
 def find_regions(model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_000, **how: Unpack[How]) -> Regions:
