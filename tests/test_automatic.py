@@ -161,6 +161,9 @@ def test_what_does_not_vary_is_held_at_the_first_samples_row() -> None:
     found = settle(model, Conditions(), Given(inputs={"x": x, "t": t, "mask": mask}, slice=(4, 1, 2)), None)
     assert inputs_seen(found, model)["t"][0].item() == 4
     assert np.allclose(found.slice.origin, x[4])
+    # Of the batch one row is kept for the run, and a tensor as long as one row is no batch.
+    kept = found.conditions.feed.kwargs
+    assert [tuple(kept[name].shape) for name in ("x", "t", "mask")] == [(1, 5), (1,), (5,)]
 
 
 def test_a_model_may_write_to_what_it_is_given() -> None:
@@ -305,7 +308,7 @@ class Items(Dataset[Any]):
     """Items that are their own number; it counts how often it is asked, and draws random numbers."""
 
     def __init__(self, length: int = 100, width: int = 5) -> None:
-        self.length, self.width, self.asked = length, width, 0
+        self.length, self.width, self.asked, self.first = length, width, 0, 0
 
     def __len__(self) -> int:
         return self.length
@@ -313,6 +316,8 @@ class Items(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         self.asked += 1
         torch.rand(3)
+        if index < self.first:  # the first few are alike
+            index = 0
         generator = torch.Generator().manual_seed(index)
         return torch.rand(self.width, generator=generator), index % 7
 
@@ -337,6 +342,13 @@ def test_small_batches_are_made_up_from_the_data_set() -> None:
     found = settle(mlp(5, 4, 3), Conditions(), Given(), example)
     assert len(set(found.slice.anchor_names)) == 3
     assert data.asked - asked <= 32
+    # What else the batch has is held at its own row, whichever samples span the plane.
+    for first in (0, 1, 2):
+        again = Items()
+        again.first = first
+        pair = Net(lambda m, x, t: m.net(x + t), net=mlp(5, 4, 3))
+        found = settle(pair, Conditions(), Given(), Example([torch.zeros(1, 5), torch.ones(1, 5), torch.zeros(1)], dataset=again))
+        assert inputs_seen(found, pair, "x", "t")["t"].unique().tolist() == [1]
 
 
 def test_three_samples_of_the_users() -> None:

@@ -111,7 +111,8 @@ def _calls_of(model: nn.Module, batch: Any) -> list[Call]:
         return [*named, *several, first, whole]
     several = [Call(tuple(values[: max(1, needed)]))]
     inside = _calls_of(model, values[0]) if parts_of(values[0]) is not None else []
-    return [*inside, *several, first, whole, Call(tuple(values))]
+    longer = [Call(tuple(values[:count])) for count in range(2, len(values) + 1)]  # of wrappers that take anything
+    return [*inside, *several, first, whole, *longer]
 
 
 def takes_several(model: nn.Module) -> bool:

@@ -146,7 +146,9 @@ def _laid(given: Given, example: Example, values: Floats, labels: NDArray[np.int
     if size == 2 and given.vary is None:
         read = list(_items(example, values.shape[1:], _ITEMS))
         return slices.around(np.stack([value for value, _ in read]) if read else values, shape=values.shape[1:]), 0
-    return plane_of(*_enough(example, values, labels), given.class_names)
+    samples, classes = _enough(example, values, labels)
+    plane, row = plane_of(samples, classes, given.class_names)
+    return plane, row if samples is values else 0
 
 
 def _enough(example: Example, values: Floats, labels: NDArray[np.int64] | None) -> tuple[Floats, NDArray[np.int64] | None]:

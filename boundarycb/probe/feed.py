@@ -29,7 +29,7 @@ class Feed:
         place: path of the tensor that varies, in ``{"0": …}``-like keys: a place for an argument, a name for a named one.
         module: path of the module whose output varies instead, such as an embedding.
         rows: of the example's batch.
-        row: the one that everything else is held at.
+        batched: paths of the tensors that have those rows; None for all that are as long.
         forward: the user's own way to run the model; then the rest does not matter.
     """
 
@@ -38,7 +38,7 @@ class Feed:
     place: Path = ()
     module: str | None = None
     rows: int = 0
-    row: int = 0
+    batched: frozenset[Path] | None = None
     forward: ForwardLike | None = None
 
     @property
@@ -47,8 +47,11 @@ class Feed:
         return self.forward is None and not self.place and self.module is None
 
     def at_row(self, row: int) -> Feed:
-        """Return the same, with everything else held at another row of the example."""
-        return replace(self, row=row)
+        """Return the same with one row of the example, at which everything else is held; the others are let go."""
+        arguments = self._arguments()
+        batched = frozenset(path for path, leaf in leaves(arguments) if self._is_batched(path, leaf))
+        one = changed(arguments, lambda path, leaf: leaf[row : row + 1].clone() if path in batched else leaf)
+        return replace(self, args=tuple(_positional(one)), kwargs=_named(one), rows=1, batched=batched)
 
     def __call__(self, model: nn.Module, points: torch.Tensor) -> Any:
         """Return what `model` gives for a batch of `points`."""
@@ -83,6 +86,11 @@ class Feed:
             raise ValueError(f"`vary` names the module {self.module!r}, which {what} when the model runs; name another one.")
         return value.detach()
 
+    def _is_batched(self, path: Path, leaf: Any) -> bool:
+        if not isinstance(leaf, torch.Tensor) or not leaf.ndim:
+            return False
+        return path in self.batched if self.batched is not None else len(leaf) == self.rows
+
     def _arguments(self) -> dict[Any, Any]:
         return {**dict(enumerate(self.args)), **self.kwargs}
 
@@ -96,8 +104,8 @@ class Feed:
                 return leaf
             wide = points.dtype == torch.float64 and leaf.is_floating_point()
             mine = leaf.to(points.device, torch.float64 if wide else leaf.dtype)
-            if mine.ndim and len(mine) == self.rows:
-                mine = mine[self.row].expand(len(points), *mine.shape[1:])
+            if self._is_batched(path, leaf):
+                mine = mine[0].expand(len(points), *mine.shape[1:])
             return mine.clone(memory_format=torch.contiguous_format)  # the model may write to it
 
         made: dict[Any, Any] = changed(self._arguments(), held)
