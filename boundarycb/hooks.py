@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from boundarycb.automatic import Asked, Call, Example, Given, Listener, SliceLike, VaryLike
+from boundarycb.automatic import Example, Given, Listener, ModelCall, SliceLike, Source, VaryLike
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -26,6 +26,7 @@ from boundarycb.probe import (
     NothingToDraw,
     OutputLike,
     UnitsLike,
+    WrongChoice,
     module_at,
     waits_for_input,
 )
@@ -34,7 +35,7 @@ from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import Engine, EngineName, ResolutionLike, checked_auto
 from boundarycb.schedule import ScheduleLike, resolve
 from boundarycb.sinks import GifFile, TensorBoard
-from boundarycb.types import Metric, Mode, Sink
+from boundarycb.types import Metric, Mode, Sink, warn
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +169,7 @@ class BoundaryHooks:
         self._place = module
         self._began = False
         self._listener: Listener | None = None  # where the training step is to tell what the model is called with
-        self._doubt: Exception | None = None  # why it is
+        self._doubt: str | None = None  # why a batch does not
         self._global_step = 0  # the Trainer's count, which grows by two a batch with two optimisers
         self.recorder: Recorder | None = None
         """What samples during a fit; afterwards it still tells the steps, the directory and the seconds spent."""
@@ -214,15 +215,16 @@ class BoundaryHooks:
         """Take the first sample, before any step of this fit: the first batch tells where and how to look."""
         if self.recorder is not None and not self._began:
             self._began = True
-            dataset = getattr(trainer.train_dataloader, "dataset", None)
-            self._begin(pl_module, Example(batch, dataset=dataset, batches=trainer.accumulate_grad_batches), trainer.optimizers)
+            source = Source.of(trainer.train_dataloader)
+            self._begin(pl_module, Example(batch, source=source, batches=trainer.accumulate_grad_batches), trainer.optimizers)
+
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:  # noqa: ARG002
+        """End the run before its first step where nothing was found that could be looked at."""
+        self._end_listening()
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Count the step, if one was made, and take a sample if the schedule asks for one."""
-        if self._listener is not None:  # nothing was heard, so that the batch is all that is known
-            self._listener.stop()
-            assert self._doubt is not None
-            raise self._doubt
+        self._end_listening()
         if trainer.global_step <= self._global_step:
             return
         self._global_step = trainer.global_step
@@ -269,62 +271,70 @@ class BoundaryHooks:
         """
         assert self.recorder is not None
         self.recorder.meet(example)
-        parts = parts_of_module(pl_module, self._module)
-        try:
-            self._place = self._settled_part(parts)
-        except NothingToDraw:
-            raise
-        except ValueError as error:
-            self._doubt = error
-            heard = partial(self._hear, pl_module, example, optimizers)
-            self._listener = Listener({"": pl_module, **dict(parts)} if self._module is None else dict(parts), heard)
-            self._listener.listen()
-        else:
-            self.recorder.record(self._looked_at(pl_module), self._step, learning_rates(optimizers))
-
-    def _settled_part(self, parts: Sequence[tuple[str, nn.Module]]) -> str:
-        """Return the path of the first of `parts` that a training batch is for; raise what the first one raised where none is."""
-        assert self.recorder is not None
-        errors: list[Exception] = []
-        for path, module in parts:
-            if waits_for_input(module):
-                return path
+        module = module_at(pl_module, self._module) if self._module else pl_module
+        if waits_for_input(module):
+            return
+        if self._module or has_forward(pl_module):
             try:
                 self.recorder.settle(module)
-            except Exception as error:  # noqa: BLE001 - the next one may take the batch
-                errors.append(error)
-                if isinstance(error, (Asked, NothingToDraw)):
-                    break
+            except (NothingToDraw, WrongChoice):
+                raise
+            except ValueError as error:
+                self._doubt = str(error)
             else:
-                return path
-        raise errors[0]
+                self.recorder.record(module, self._step, learning_rates(optimizers))
+                return
+        parts = {self._module: module} if self._module else parts_of(pl_module)
+        self._listener = Listener(parts, partial(self._hear, pl_module, example, optimizers))
+        self._listener.listen()
 
-    def _hear(self, pl_module: Any, example: Example, optimizers: Any, path: str, call: Call) -> None:
-        """Take the first sample of the module that the training step calls first, as it calls it."""
-        self._listener, self._place = None, path
+    def _hear(self, pl_module: Any, example: Example, optimizers: Any, path: str, call: ModelCall) -> None:
+        """Take the first sample of a module that the training step calls, as it calls it; of one that will not do, listen on."""
         assert self.recorder is not None
+        assert self._listener is not None
+        module = module_at(pl_module, path) if path else pl_module
         self.recorder.meet(replace(example, call=call))
-        if path and self._module is None:
-            log.info("Boundaries are those of %s, which the training step calls first; `module` names another part.", path)
-        self.recorder.record(self._looked_at(pl_module), self._step, learning_rates(optimizers))
+        try:
+            self.recorder.settle(module)
+        except ValueError as error:
+            self._doubt = self._doubt if self._doubt and path else str(error)
+            return
+        self._listener.stop()
+        self._listener, self._doubt, self._place = None, None, path
+        others = [name for name in parts_of(pl_module) if name and not name.startswith(path)]
+        if path and others and not self._module:
+            warn(
+                f"Boundaries are those of {path}, which the training step calls; `module` names another part, such as {others[0]}."
+            )
+        self.recorder.record(module, self._step, learning_rates(optimizers))
+
+    def _end_listening(self) -> None:
+        """Raise where the training step called nothing that could be looked at."""
+        if self._listener is None:
+            return
+        self._listener.stop()
+        self._listener = None
+        raise ValueError(
+            self._doubt
+            or "The training step calls no part of the module that could be looked at: name one with `module`, or give `forward`, "
+            "a function (module, inputs) -> output."
+        )
 
 
-def parts_of_module(pl_module: Any, path: str | None) -> list[tuple[str, nn.Module]]:
-    """Return the modules that may be looked at, likeliest first, each with its path.
-
-    That is the LightningModule itself where it has a ``forward``, then what it holds.
-
-    Args:
-        pl_module: the LightningModule.
-        path: of the one that the user wants.
-    """
-    if path is not None:
-        return [(path, module_at(pl_module, path))]
-    children = [(name, child) for name, child in pl_module.named_children() if any(True for _ in child.parameters())]
-    return [("", pl_module), *children] if _has_forward(pl_module) else children or [("", pl_module)]
+def parts_of(pl_module: Any) -> dict[str, nn.Module]:
+    """Return the modules that a training step may call, by path: the LightningModule, and what it holds that is trained."""
+    parts: dict[str, nn.Module] = {"": pl_module}
+    waiting = list(pl_module.named_children())
+    while waiting:
+        path, module = waiting.pop(0)
+        if isinstance(module, (nn.ModuleList, nn.ModuleDict)):  # which are never called
+            waiting[:0] = [(f"{path}.{name}", child) for name, child in module.named_children()]
+        elif any(parameter.requires_grad for parameter in module.parameters()):
+            parts[path] = module
+    return parts
 
 
-def _has_forward(module: nn.Module) -> bool:
+def has_forward(module: nn.Module) -> bool:
     """Return whether a user's class defines ``forward``: torch and Lightning have one that only raises."""
     home = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
     return not home.__module__.startswith(("torch.nn.modules.module", "lightning.pytorch.", "pytorch_lightning."))

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from boundarycb.automatic import Call, Example, Listener, SliceLike, VaryLike
+from boundarycb.automatic import Example, Listener, ModelCall, SliceLike, VaryLike
 from boundarycb.probe import MAX_ALL_UNITS, BackgroundLike, ForwardLike, LayersLike, OutputLike, UnitsLike
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
@@ -159,13 +159,12 @@ class Watch:
         self._recorder = recorder
         self._counts = [0] * len(optimizers)
         self._stepping = False
-        self._first_call = Listener({"": model}, self._hear)
-        self._awaits_call = recorder.needs_example(model)
-        self._removals: list[Callable[[], None]] = [self._first_call.stop]
+        self._listener = Listener({"": model}, self._hear)
+        self._awaits_call = recorder.needs_example
+        self._removals: list[Callable[[], None]] = [self._listener.stop]
 
     def __enter__(self) -> Recorder:
-        if self._awaits_call:
-            self._first_call.listen()
+        self._listener.listen()
         for number, optimizer in enumerate(self._optimizers):
             before = optimizer.register_step_pre_hook(lambda *_: self._before_step())
             after = optimizer.register_step_post_hook(lambda *_, number=number: self._after_step(number))
@@ -199,21 +198,29 @@ class Watch:
         # An optimiser with a closure (LBFGS) calls the model for the first time inside its step: then that call is awaited.
         self._stepping = True
         if not self._awaits_call:
-            self._recorder.record(self._model, 0, self._rates())
+            self._record_first()
 
-    def _hear(self, _: str, call: Call) -> None:
+    def _hear(self, _: str, call: ModelCall) -> None:
+        """Take note of a call; the last one before the first step tells how the model is called."""
         self._awaits_call = False
         self._recorder.meet(Example(call=call))
-        if self._stepping and not self._recorder.steps:
+        if self._stepping:
+            self._record_first()
+
+    def _record_first(self) -> None:
+        self._listener.stop()
+        if not self._recorder.steps:
             self._recorder.record(self._model, 0, self._rates())
 
     def _after_step(self, number: int) -> None:
         self._stepping = False
+        self._listener.stop()
         if self._awaits_call and not self._recorder.steps:
             # Nothing was seen before a step was made, so there is no step 0 to show any more.
             raise ValueError(
-                "`slice` cannot be guessed, since the model was not called inside the `with` block; give one, such as "
-                "slices.box((-1, 1), (-1, 1)), or `inputs`, an example of what the model is called with."
+                "`slice` cannot be guessed, since the model was not called inside the `with` block before the first step; give "
+                "one, such as slices.box((-1, 1), (-1, 1)), or `inputs`, an example of what the model is called with. Of a model "
+                "and its compiled copy, watch the one that is called."
             )
         previous = self._step
         self._counts[number] += 1

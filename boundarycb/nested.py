@@ -45,7 +45,7 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def changed(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
-    """Return `value` with ``change(path, leaf)`` in place of each leaf; containers are new ones of the same kinds.
+    """Return `value` with ``change(path, leaf)`` in place of each leaf; containers are new ones, of the same kinds if they can be.
 
     >>> changed({"x": 1, "y": (2, [3])}, lambda path, leaf: 10 * leaf)
     {'x': 10, 'y': (20, [30])}
@@ -60,12 +60,15 @@ def changed(value: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> 
         return list(made.values()) if isinstance(value, list) else tuple(made.values())
     if type(value) is dict:
         return made
-    twin = copy(value)
-    for key, part in made.items():
-        if isinstance(value, Mapping):
-            twin[key] = part
-        else:
-            object.__setattr__(twin, key, part)
+    try:
+        twin = copy(value)
+        for key, part in made.items():
+            if isinstance(value, Mapping):
+                twin[key] = part
+            else:
+                object.__setattr__(twin, key, part)
+    except Exception:  # noqa: BLE001 - some mappings cannot be copied, or written to
+        return made if isinstance(value, Mapping) else value
     return twin
 
 

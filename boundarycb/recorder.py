@@ -22,7 +22,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
-from boundarycb.automatic import Example, Given, SliceLike, VaryLike
+from boundarycb.automatic import SHARE, Example, Given, SliceLike, VaryLike
 from boundarycb.history import FILE, HistoryWriter, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
 from boundarycb.metrics.finals import Finals
@@ -199,9 +199,10 @@ class Recorder:
         """
         return self._finals.numbers()
 
-    def needs_example(self, model: nn.Module) -> bool:
-        """Return whether it takes an example of the training data to know where to look at `model`, and how."""
-        return self._given.needs_example(model)
+    @property
+    def needs_example(self) -> bool:
+        """Whether it takes an example of the training data to know where to look."""
+        return self._given.needs_example
 
     def meet(self, example: Example) -> None:
         """Take an example of the training data, from which the first sample finds out where and how to look."""
@@ -389,6 +390,8 @@ class Recorder:
         if plan.every > asked and self._due_by_default:
             self._due = resolve(plan.every)
             warn(f"Samples are taken every {plan.every:,} steps {grid}: {cost}. `every_n_steps` and `resolution` set it otherwise.")
+        elif plan.share > SHARE:
+            warn(f"{cost.capitalize()}, {grid}. `every_n_steps` sets how often they are taken.")
         else:
             log.info("%s, %s.", cost.capitalize(), grid)
 

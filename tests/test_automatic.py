@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from models import mlp
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from boundarycb import BoundaryCallback, load, slices
-from boundarycb.automatic import Asked, Call, Example, Given, Settled, Work, plan, settle
+from boundarycb.automatic import Asked, Example, Given, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
 from boundarycb.probe import Conditions, probe
 from boundarycb.types import BoundaryWarning
@@ -304,6 +305,10 @@ def test_images_know_where_their_channels_stay_in_range() -> None:
     assert settled(mlp(5, 4, 2), rows(8, 5)).slice.limits is None
 
 
+def source_of(data: Any, **options: Any) -> Any:
+    return Source.of(DataLoader(data, batch_size=4, **options))
+
+
 class Items(Dataset[Any]):
     """Items that are their own number; it counts how often it is asked, and draws random numbers."""
 
@@ -324,7 +329,7 @@ class Items(Dataset[Any]):
 
 def test_places_are_those_in_the_data_set() -> None:
     data = Items()
-    example = Example([torch.stack([data[0][0]] * 4), torch.zeros(4, dtype=torch.long)], dataset=data)
+    example = Example([torch.stack([data[0][0]] * 4), torch.zeros(4, dtype=torch.long)], source=source_of(data))
     model = mlp(5, 4, 3)
     before = torch.get_rng_state()
     found = settle(model, Conditions(), Given(slice=(12, 57, 3)), example)
@@ -332,23 +337,68 @@ def test_places_are_those_in_the_data_set() -> None:
     assert np.allclose(found.slice.lift(found.slice.anchors), torch.stack([data[i][0] for i in (12, 57, 3)]), atol=1e-6)
     assert found.slice.anchor_names == ("class 5", "class 1", "class 3")
     with pytest.raises(Asked, match=r"`slice` names the samples \(12, 57, 3\), and the batch has 6"):
+        settled(mlp(5, 4, 3), inputs=rows(6, 5), slice=(12, 57, 3))
+    with pytest.raises(Asked, match="`slice` names samples by their places, .* give the samples themselves"):
         settled(mlp(5, 4, 3), rows(6, 5), slice=(12, 57, 3))
 
 
-def test_small_batches_are_made_up_from_the_data_set() -> None:
-    data = Items()
-    example = Example([torch.stack([data[0][0]]), torch.zeros(1, dtype=torch.long)], dataset=data)
-    asked = data.asked
+def test_small_batches_are_made_up_from_plain_data_alone() -> None:
+    """To read another data set may change it: it may count, cache, or open a file."""
+    x, y = rows(40, 5), torch.arange(40) % 7
+    data = TensorDataset(x, y)
+    example = Example([x[:1], y[:1]], source=source_of(data))
     found = settle(mlp(5, 4, 3), Conditions(), Given(), example)
     assert len(set(found.slice.anchor_names)) == 3
-    assert data.asked - asked <= 32
-    # What else the batch has is held at its own row, whichever samples span the plane.
-    for first in (0, 1, 2):
-        again = Items()
-        again.first = first
-        pair = Net(lambda m, x, t: m.net(x + t), net=mlp(5, 4, 3))
-        found = settle(pair, Conditions(), Given(), Example([torch.zeros(1, 5), torch.ones(1, 5), torch.zeros(1)], dataset=again))
-        assert inputs_seen(found, pair, "x", "t")["t"].unique().tolist() == [1]
+    assert found.rows == 1
+    own = Items()
+    with pytest.raises(Asked, match="a plane needs three inputs that do not lie on one line, and 1 had 1"):
+        settle(mlp(5, 4, 3), Conditions(), Given(), Example([x[:1], y[:1]], source=source_of(own)))
+    assert own.asked == 0
+    settle(mlp(2, 4, 2), Conditions(), Given(), Example([x[:8, :2], y[:8]], source=source_of(own)))
+    assert own.asked == 0
+
+
+def test_what_else_a_sample_has_is_held_with_it() -> None:
+    x, t, y = rows(40, 5), torch.arange(40.0)[:, None], torch.arange(40) % 7
+    model = Net(lambda m, x, t: m.net(x + t), net=mlp(5, 4, 3))
+    example = Example([x[:1], t[:1], y[:1]], source=source_of(TensorDataset(x, t, y)))
+    for given, first in ((Given(), 0), (Given(slice=(33, 12, 7)), 33)):
+        found = settle(model, Conditions(), given, example)
+        assert np.allclose(found.slice.lift(np.zeros((1, 2)))[0], x[first], atol=1e-6)
+        assert inputs_seen(found, model, "x", "t")["t"].unique().tolist() == [first]
+
+
+def test_data_are_read_as_the_loader_hands_them_on() -> None:
+    """What collates them may scale them; the box is that of what the model gets."""
+    x = 100 + 8 * rows(500, 2)
+    data = TensorDataset(rows(500, 2, seed=3) + 50, x)
+
+    def collate(items: Any) -> Any:
+        weights, inputs = zip(*items, strict=True)
+        return {"weight": torch.stack(weights), "input": (torch.stack(inputs) - 100) / 8}
+
+    class Takes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2)
+
+        def forward(self, input: torch.Tensor) -> Any:  # noqa: A002
+            return self.net(input)
+
+    source = source_of(data, collate_fn=collate)
+    found = settle(Takes(), Conditions(), Given(), Example(source.batch(range(4)), source=source))
+    assert np.allclose(found.slice.bounds, slices.around((x.double().numpy() - 100) / 8).bounds, atol=1e-5)
+    # Where the batch is not of them after all, it alone counts.
+    elsewhere = {"weight": rows(4, 2), "input": 7 + rows(4, 2)}
+    found = settle(Takes(), Conditions(), Given(), Example(elsewhere, source=source))
+    assert found.slice.bounds == slices.around(elsewhere["input"].double().numpy()).bounds
+
+
+def test_an_item_that_cannot_be_read_is_named() -> None:
+    data = TensorDataset(rows(40, 5))
+    example = Example([rows(4, 5)], source=source_of(data))
+    with pytest.raises(Asked, match="`slice` names item 500 of the training data, which cannot be read .IndexError"):
+        settle(mlp(5, 4, 3), Conditions(), Given(slice=(3, 4, 500)), example)
 
 
 def test_three_samples_of_the_users() -> None:
@@ -356,6 +406,52 @@ def test_three_samples_of_the_users() -> None:
     found = settled(mlp(5, 4, 3), rows(8, 5, seed=1), slice=(a, b, c))
     assert np.allclose(found.slice.lift(found.slice.anchors), torch.stack([a, b, c]), atol=1e-6)
     assert np.allclose(settled(mlp(5, 4, 3), rows(8, 5), slice=torch.stack([a, b, c])).slice.origin, a)
+
+
+def test_labels_are_told_from_other_whole_numbers() -> None:
+    x, number, y = rows(6, 5), torch.arange(40, 46), torch.tensor([1, 1, -100, 0, 2, 1])
+    model = mlp(5, 4, 3)
+    assert settled(model, (x, number, y)).slice.anchor_names == ("class 1", "class 0", "class 2")
+    assert settled(model, {"x": x, "idx": number, "label": y}).slice.anchor_names == ("class 1", "class 0", "class 2")
+    assert settled(model, (x, torch.tensor([1.0, 1, 1, 0, 0, 1]))).slice.anchor_names == ("class 1", "class 0", "class 1")
+    embeds = Net(lambda m, x, t: m.net(x + m.emb(t)), net=mlp(5, 4, 3), emb=nn.Embedding(50, 5))
+    assert settled(embeds, (x, number)).slice.anchor_names == ()  # what goes into the model is no label
+
+
+def test_a_target_is_no_input() -> None:
+    clean = rows(6, 5)
+    found = settled(mlp(5, 4, 5), {"target": clean, "noisy": clean + 5})
+    assert np.allclose(found.slice.origin, clean[0] + 5)
+
+
+def test_what_is_alike_in_all_samples_does_not_vary() -> None:
+    x = rows(6, 5)
+    model = Net(lambda m, t, x: m.net(x * t.mean(dim=-1, keepdim=True)), net=mlp(5, 4, 2))
+    for first in (torch.ones(6, 5), torch.rand(6, 1)):
+        found = settle(model, Conditions(), Given(inputs=(first, x)), None)
+        assert found.conditions.feed.place == (1,)
+
+
+def test_a_model_whose_points_depend_on_each_other_is_refused() -> None:
+    """The first axis of a sequence-first encoder is not the batch."""
+    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 1, enable_nested_tensor=False)
+    with pytest.raises(Asked, match="`forward` is needed, .* what TransformerEncoder makes of an input depends on the others"):
+        settled(encoder, rows(5, 16, 8))
+    found = settled(encoder, rows(16, 5, 8), forward=lambda m, x: m(x.transpose(0, 1)).transpose(0, 1))
+    assert found.slice.input_shape == (5, 8)
+
+
+def test_whole_numbers_vary_where_the_user_runs_the_model() -> None:
+    images = (255 * rows(6, 1, 4, 4)).to(torch.uint8)
+    model = Net(lambda m, x: m.net(x.flatten(1).float() / 255), net=mlp(16, 4, 2))
+    with pytest.raises(Asked, match="`vary` is needed, since Net is called with uint8"):
+        settled(model, images)
+    assert settled(model, images, forward=lambda m, x: m.net(x.flatten(1) / 255)).slice.input_shape == (1, 4, 4)
+
+
+def test_a_model_without_products_has_a_plan(tmp_path: Path) -> None:
+    work = Work(flops=0.0, units=5, rows=8, traced=True, exact=True)
+    assert plan(work, 100, may_wait=True).resolution == 128
 
 
 # ---------------------------------------------------------------------------------------------------------------- cost
@@ -395,6 +491,22 @@ def test_the_plan_depends_on_the_model_and_not_on_the_clock(tmp_path: Path) -> N
 # ----------------------------------------------------------------------------------------------------------- in a Trainer
 
 
+class Holds(pl.LightningModule):
+    """A LightningModule without a forward: some parts, and a training step."""
+
+    def __init__(self, step: Callable[[Any, Any], torch.Tensor], **parts: nn.Module) -> None:
+        super().__init__()
+        self.step = step
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def training_step(self, batch: Any, _: int) -> torch.Tensor:
+        return self.step(self, batch)
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
 class Fits(pl.LightningModule):
     """A LightningModule made of a network and a training step."""
 
@@ -409,18 +521,18 @@ class Fits(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
-def fitted(tmp_path: Path, module: pl.LightningModule, loader: Any, **options: Any) -> Any:
+def fitted(tmp_path: Path, fits: pl.LightningModule, loader: Any, **options: Any) -> Any:
     callback = BoundaryCallback(directory=tmp_path, **{"image_size": 64, "metrics": [], **options})
     trainer = pl.Trainer(
         max_steps=2, callbacks=[callback], logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=False,
     )  # fmt: skip
-    trainer.fit(module, loader)
+    trainer.fit(fits, loader)
     return load(tmp_path)
 
 
 def loader_of(*tensors: torch.Tensor) -> Any:
-    return DataLoader(torch.utils.data.TensorDataset(*tensors), batch_size=8)
+    return DataLoader(TensorDataset(*tensors), batch_size=8)
 
 
 def test_a_noise_level_that_the_training_step_draws_is_heard(tmp_path: Path) -> None:
@@ -444,6 +556,99 @@ def test_images_that_the_training_step_flattens_are_heard_so(tmp_path: Path) -> 
     assert history.slice.input_shape == (16,)
     assert history.slice.anchor_names == ("a", "b", "c")
     assert history[0].field.names == ("a", "b", "c", "d")
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    return module.requires_grad_(False)
+
+
+def test_the_part_that_the_training_step_calls_is_looked_at_and_that_is_said(tmp_path: Path) -> None:
+    """Not a frozen teacher, not a projection without units, not an embedding of token ids: the first part that can be drawn."""
+    x, y = rows(16, 5), torch.arange(16) % 2
+
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        with torch.no_grad():
+            m.teacher(batch[0])
+        return F.cross_entropy(m.body(m.project(batch[0])), batch[1])
+
+    parts = {"head": mlp(9, 2), "teacher": frozen(mlp(5, 4, 2)), "project": nn.Linear(5, 3), "body": mlp(3, 4, 2)}
+    with pytest.warns(BoundaryWarning, match=r"Boundaries are those of body, .*`module` names another part, such as head"):
+        history = fitted(tmp_path / "a", Holds(step, **parts), loader_of(x, y))
+    assert history.slice.input_shape == (3,)
+    ids = loader_of(torch.arange(64).reshape(16, 4) % 9, y)
+
+    def embeds(m: Any, batch: Any) -> torch.Tensor:
+        return F.cross_entropy(m.nets[1](m.embed(batch[0]).mean(dim=1)), batch[1])
+
+    holds = Holds(embeds, embed=nn.Embedding(9, 5), nets=nn.ModuleList([mlp(7, 2), mlp(5, 4, 2)]))
+    with pytest.warns(BoundaryWarning, match=r"Boundaries are those of nets\.1"):
+        assert fitted(tmp_path / "b", holds, ids).slice.input_shape == (5,)
+
+
+def test_a_forward_that_the_batch_does_not_fit_is_heard_before_its_parts(tmp_path: Path) -> None:
+    """A generator's noise is drawn in the training step; its discriminator, which would take the batch, is not meant."""
+
+    class Gan(Holds):
+        def forward(self, z: torch.Tensor) -> Any:
+            return self.get_submodule("generator")(z)
+
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        return m.critic(m(torch.randn(len(batch[0]), 3))).mean()  # type: ignore[no-any-return]
+
+    gan = Gan(step, critic=mlp(5, 4, 1), generator=mlp(3, 6, 5))
+    history = fitted(tmp_path, gan, loader_of(rows(16, 5)))
+    assert history.slice.input_shape == (3,)
+    assert history.layers == ("generator.0",)
+
+
+def test_where_nothing_can_be_looked_at_the_run_ends_before_its_first_step(tmp_path: Path) -> None:
+    net = mlp(5, 4, 2)
+    before = torch.cat([parameter.detach().flatten().clone() for parameter in net.parameters()])
+
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        return F.cross_entropy(m.net.forward(batch[0]), batch[1])  # no call: hooks do not run
+
+    with pytest.raises(ValueError, match="The training step calls no part .*: name one with `module`, or give `forward`"):
+        fitted(tmp_path / "a", Holds(step, net=net), loader_of(rows(16, 5), torch.arange(16) % 2))
+    assert torch.equal(before, torch.cat([parameter.detach().flatten() for parameter in net.parameters()]))
+    history = fitted(tmp_path / "b", Holds(step, net=net), loader_of(rows(16, 5), torch.arange(16) % 2), module="net")
+    assert history.steps == (0, 2)
+
+
+def test_what_was_heard_is_let_go(tmp_path: Path) -> None:
+    """Neither the batch nor the error that made us listen lives on."""
+    x = rows(16, 1, 4, 4)
+
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        return F.cross_entropy(m.net(batch[0].flatten(1)), batch[1])
+
+    module = Fits(mlp(16, 8, 4), step)
+    seen: list[int] = []
+
+    class Counts(pl.Callback):
+        def on_train_batch_end(self, *_: Any) -> None:
+            gc.collect()
+            seen.append(sum(type(one) is torch.Tensor and one.shape in ((8, 16), (8, 1, 4, 4)) for one in gc.get_objects()))
+
+    for callbacks in ([], [BoundaryCallback(directory=tmp_path, image_size=64, metrics=[])]):
+        trainer = pl.Trainer(
+            max_steps=2, callbacks=[*callbacks, Counts()], logger=False, accelerator="cpu", enable_progress_bar=False,
+            enable_model_summary=False, enable_checkpointing=False,
+        )  # fmt: skip
+        trainer.fit(module, loader_of(x, torch.arange(16) % 4))
+    assert seen[3] <= seen[1]
+
+
+def test_accumulated_batches_count_for_the_cost(tmp_path: Path) -> None:
+    x = rows(8, 5)
+    assert settle(mlp(5, 4, 2), Conditions(), Given(), Example(x, batches=4)).rows == 32
+
+
+def test_a_dear_sample_that_the_user_asked_for_is_told(tmp_path: Path) -> None:
+    net = mlp(64, 512, 512, 10)
+    module = Fits(net, lambda m, batch: F.cross_entropy(m.net(batch[0]), batch[1]))
+    with pytest.warns(BoundaryWarning, match=r"A sample's forward passes cost about \d+\.\d% .* `every_n_steps` sets how often"):
+        fitted(tmp_path, module, loader_of(rows(16, 64), torch.arange(16) % 10), engine="grid", every_n_steps=1)
 
 
 def test_what_is_heard_and_will_not_do_ends_the_run_in_a_sentence(tmp_path: Path) -> None:
@@ -499,5 +704,5 @@ def test_the_loaders_order_its_workers_and_all_random_numbers_stay(tmp_path: Pat
 
 
 def test_an_example_call_prints_what_it_is() -> None:
-    assert str(Call.of({"x": A, "n": 3})) == "(x=float32 [4, 2], n=int)"
-    assert str(Call.of([A, [B, C]])) == "(float32 [4, 2], list(0: float32 [4, 3], 1: int64 [4]))"
+    assert str(ModelCall.of({"x": A, "n": 3})) == "(x=float32 [4, 2], n=int)"
+    assert str(ModelCall.of([A, [B, C]])) == "(float32 [4, 2], list(0: float32 [4, 3], 1: int64 [4]))"

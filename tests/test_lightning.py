@@ -346,7 +346,8 @@ def test_a_stream_gives_the_slice_of_its_first_batch(pl: Any, tmp_path: Path) ->
     assert load(run).slice.bounds == slices.around(first).bounds
 
 
-def test_reading_the_data_is_bounded_and_moves_no_random_number(pl: Any, tmp_path: Path) -> None:
+def test_only_plain_data_are_read_and_no_random_number_is_moved(pl: Any, tmp_path: Path) -> None:
+    """A data set of the user's own may count, or draw from a generator of its own: it is not asked for an item."""
     dataset = Augmented()
     seen = []
 
@@ -362,9 +363,9 @@ def test_reading_the_data_is_bounded_and_moves_no_random_number(pl: Any, tmp_pat
 
     trainer.fit(module_of(pl, net, training_step=step), DataLoader(dataset, batch_size=16))
     assert torch.equal(seen[0][0], seen[1][0])
-    assert seen[1][1] - seen[0][1] == 4096
+    assert seen[1][1] == seen[0][1]
     (run,) = (tmp_path / "lightning_logs").iterdir()
-    assert load(run).slice.bounds[0] == pytest.approx((-0.1, 1.1), abs=1e-4)
+    assert load(run).slice.bounds[0][1] < 0.01  # of the first sixteen of 100,000
 
 
 def test_a_sampler_of_whole_batches_is_no_matter(pl: Any, tmp_path: Path) -> None:

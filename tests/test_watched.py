@@ -79,6 +79,7 @@ def test_the_same_units_are_watched_by_both_engines_and_at_every_sample() -> Non
         ("[24]", ["2", "4"]),
         (nn.Conv2d, ["2", "4"]),
         ([nn.Linear, "4"], ["4", "7"]),
+        (nn.ReLU, ["2", "7"]),
         ("*", ["2", "4", "7"]),
     ],
 )
@@ -118,6 +119,11 @@ def test_units_are_chosen_by_place_or_position() -> None:
     ("how", "kind", "words"),
     [
         ({"layers": "conv"}, ValueError, "`layers` names 'conv', and the model's layers are 2, 4, 7"),
+        (
+            {"layers": nn.Conv3d},
+            ValueError,
+            "`layers` names Conv3d, and the model's layers are those of Conv2d, Linear, ReLU, Tanh",
+        ),
         ({"layers": []}, TypeError, "`layers` must be names, globs or types of modules"),
         ({"layers": 3}, TypeError, "`layers` must be names"),
         ({"layers": [int]}, TypeError, "`layers` must be names"),

@@ -3,27 +3,33 @@
 * ``calls``   the ways in which a batch may go into a model, likeliest first;
 * ``listening`` hears how a model is called;
 * ``varying`` which tensor of a call varies;
+* ``items``   more of the training data than one batch;
 * ``planes``  the slice through training samples;
 * ``cost``    how finely and how often to sample;
+* ``given``   what a user said;
 * ``settle``  all of it: what a user gave is taken, the rest is found, and what cannot be found is asked for.
 """
 
-from boundarycb.automatic.calls import Asked, Call, Example
-from boundarycb.automatic.cost import Plan, Work, plan
+from boundarycb.automatic.calls import Asked, Example, ModelCall
+from boundarycb.automatic.cost import SHARE, Plan, Work, plan
+from boundarycb.automatic.given import Given, SliceLike
+from boundarycb.automatic.items import Source
 from boundarycb.automatic.listening import Listener
-from boundarycb.automatic.settle import Given, NotGuessed, Settled, SliceLike, settle
+from boundarycb.automatic.settle import NotGuessed, Settled, settle
 from boundarycb.automatic.varying import VaryLike
 
 __all__ = [
+    "SHARE",
     "Asked",
-    "Call",
     "Example",
     "Given",
     "Listener",
+    "ModelCall",
     "NotGuessed",
     "Plan",
     "Settled",
     "SliceLike",
+    "Source",
     "VaryLike",
     "Work",
     "plan",

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from boundarycb.nested import leaves, parts_of
+from boundarycb.nested import changed, leaves, parts_of
 
 LABELS = ("label", "labels", "target", "targets", "y", "class", "classes", "category")
 """What labels are called in a batch."""
@@ -21,7 +21,7 @@ class Asked(ValueError):  # noqa: N818 - it is a question
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class ModelCall:
     """What a model is called with.
 
     Args:
@@ -33,7 +33,7 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, inputs: Any) -> Call:
+    def of(cls, inputs: Any) -> ModelCall:
         """Return the call that users mean by `inputs`: a mapping has named arguments, a tuple or list several, all else is one."""
         if isinstance(inputs, Mapping):
             return cls(kwargs=dict(inputs))
@@ -51,34 +51,38 @@ class Example:
     Args:
         batch: a training batch; None where the call itself is known.
         call: the call that the model was seen to get.
-        dataset: what the batches come from, where it can be read by index.
+        source: what the batches come from, where it can be read by index.
         batches: how many a training step takes.
     """
 
     batch: Any = None
-    call: Call | None = None
-    dataset: Any = None
+    call: ModelCall | None = None
+    source: Any = None
     batches: int = 1
 
-    def calls(self, model: nn.Module) -> list[Call]:
+    def calls(self, model: nn.Module) -> list[ModelCall]:
         """Return the ways in which `model` may be called, likeliest first."""
         return [self.call] if self.call is not None else calls_of(model, self.batch)
 
-    def labels(self, rows: int, call: Call) -> torch.Tensor | None:
-        """Return the classes of the batch's `rows`, whole numbers (rows,) that do not go into `call`; None where there are none."""
+    def labels(self, rows: int, call: ModelCall) -> torch.Tensor | None:
+        """Return the classes of the batch's `rows`, whole numbers (rows,) that do not go into `call`; None where there are none.
+
+        Of several, those called so, else the last: others count or measure. Negative ones stand for what is no class.
+        """
         used = {id(leaf) for _, leaf in leaves([call.args, call.kwargs])}
         parts = [(key, value) for key, value in parts_of(self.batch) or [] if id(value) not in used]
         named = [value for key, value in parts if key in LABELS]
         later = [value for key, value in parts if isinstance(key, int)]
-        for value in (*named, *later):
+        for value in (*named, *reversed(later)):
             if isinstance(value, torch.Tensor) and value.numel() == rows and value.shape[:1] == (rows,):
-                whole = not value.is_floating_point() and not value.is_complex()
-                if whole:
+                if not value.is_floating_point() and not value.is_complex():
+                    return value.reshape(rows).long()
+                if bool(((value == 0) | (value == 1)).all()):  # of a binary cross-entropy
                     return value.reshape(rows).long()
         return None
 
 
-def calls_of(model: nn.Module, batch: Any) -> list[Call]:
+def calls_of(model: nn.Module, batch: Any) -> list[ModelCall]:
     """Return the ways in which `batch` may go into `model`, likeliest first, by the names and number of its parameters.
 
     >>> class Pair(nn.Module):
@@ -87,7 +91,7 @@ def calls_of(model: nn.Module, batch: Any) -> list[Call]:
     '(float32 [4, 2], float32 [4])'
     """
     found = _calls_of(model, batch)
-    unique: list[Call] = []
+    unique: list[ModelCall] = []
     for call in found:
         if str(call) not in map(str, unique) and any(
             isinstance(leaf, torch.Tensor) for _, leaf in leaves([call.args, call.kwargs])
@@ -96,28 +100,28 @@ def calls_of(model: nn.Module, batch: Any) -> list[Call]:
     return unique
 
 
-def _calls_of(model: nn.Module, batch: Any) -> list[Call]:
+def _calls_of(model: nn.Module, batch: Any) -> list[ModelCall]:
     parts = parts_of(batch)
     if parts is None or not parts:
-        return [Call((batch,))]
+        return [ModelCall((batch,))]
     names, needed, takes_any = _parameters(model)
-    values = [value for _, value in parts]
-    whole, first = Call((batch,)), Call((values[0],))
+    values = [value for key, value in parts if key not in LABELS] or [value for _, value in parts]
+    whole, first = ModelCall((batch,)), ModelCall((values[0],))
     if not isinstance(batch, Sequence) or hasattr(batch, "_fields"):
         inputs = {key: value for key, value in parts if key not in LABELS}
         known = inputs if takes_any else {key: value for key, value in inputs.items() if key in names}
-        named = [Call(kwargs=known)] if known and set(names[:needed]) <= set(known) else []
-        several = [Call(tuple(values[:needed]))] if needed > 1 else []
+        named = [ModelCall(kwargs=known)] if known and set(names[:needed]) <= set(known) else []
+        several = [ModelCall(tuple(values[:needed]))] if needed > 1 else []
         return [*named, *several, first, whole]
-    several = [Call(tuple(values[: max(1, needed)]))]
+    several = [ModelCall(tuple(values[: max(1, needed)]))]
     inside = _calls_of(model, values[0]) if parts_of(values[0]) is not None else []
-    longer = [Call(tuple(values[:count])) for count in range(2, len(values) + 1)]  # of wrappers that take anything
+    longer = [ModelCall(tuple(values[:count])) for count in range(2, len(values) + 1)]  # of wrappers that take anything
     return [*inside, *several, first, whole, *longer]
 
 
-def takes_several(model: nn.Module) -> bool:
-    """Return whether `model` needs more than one argument."""
-    return _parameters(model)[1] > 1
+def copied(value: Any) -> Any:
+    """Return `value` with copies of its tensors, off their graphs."""
+    return changed(value, lambda _, leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf)
 
 
 def _parameters(model: nn.Module) -> tuple[list[str], int, bool]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from boundarycb.probe import Budget
+from boundarycb.probe import LEAST_POINTS, Budget
 
 SHARE = 0.02
 """Of the training between two samples: what a sample's forward passes may cost."""
@@ -41,13 +41,18 @@ class Work:
 
     def share(self, points: float, every: int) -> float:
         """Return what passes of `points` cost, as a share of the training of `every` steps."""
-        return points * self.flops / (every * (_TRAINING * self.rows * self.flops + _STEP))
+        flops = max(self.flops, 1.0)  # products alone are counted, and a model may have none
+        return points * flops / (every * (_TRAINING * self.rows * flops + _STEP))
 
     def points(self, resolution: int) -> float:
         """Return how many points' passes a sample at `resolution` costs, without the exact engine's beyond the least it gets."""
         grid = (resolution + 2) ** 2
-        traced = _TRACED * Budget.points(self.units, resolution) if self.traced else 0
+        traced = _TRACED * self.traced_points(resolution) if self.traced else 0
         return grid + traced + (_DOUBLE * self.least_vertices(resolution) if self.exact else 0)
+
+    def traced_points(self, resolution: int) -> int:
+        """Return how many points the traced pass takes: so many that it costs what the grid does, and not too few to tell."""
+        return min(Budget.points(self.units, resolution), max(LEAST_POINTS, (resolution + 2) ** 2 // _TRACED))
 
     def least_vertices(self, resolution: int) -> int:
         """Return how many corners the exact engine gets in any case: so many that it costs what the grid does."""
@@ -61,12 +66,14 @@ class Plan:
     Args:
         resolution: grid points a side.
         max_vertices: corners that the exact engine's regions may have.
+        traced_points: points of the traced pass.
         every: steps between two samples.
         share: what a sample's passes cost at most, of the training between two.
     """
 
     resolution: int
     max_vertices: int
+    traced_points: int
     every: int
     share: float
 
@@ -95,7 +102,7 @@ def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
     vertices = int(min(most, work.least_vertices(resolution) + max(0.0, left)))
     if work.exact:
         points += _DOUBLE * (vertices - work.least_vertices(resolution))
-    return Plan(resolution, max(4, vertices), every, work.share(points, every))
+    return Plan(resolution, max(4, vertices), work.traced_points(resolution), every, work.share(points, every))
 
 
 def _rounded_up(steps: float) -> int:

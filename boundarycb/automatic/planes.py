@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,12 @@ _MARGIN = 0.25  # beyond the three samples, of their extent: room for what they 
 
 
 def plane_of(
-    values: Floats, labels: NDArray[np.int64] | None, class_names: Sequence[str] = (), rows: Sequence[int] | None = None
+    values: Floats,
+    labels: NDArray[np.int64] | None,
+    class_names: Sequence[str] = (),
+    *,
+    rows: Sequence[int] | None = None,
+    seen: Floats | None = None,
 ) -> tuple[Slice, int]:
     """Return the plane through three of the samples `values` (n, *shape), and the row of the first.
 
@@ -26,27 +30,30 @@ def plane_of(
         labels: their classes (n,); the three are of different ones as far as there are any.
         class_names: what classes are called.
         rows: which three; by default the first that span a plane.
+        seen: inputs that tell the range of valid ones, of images.
 
     Raises:
         Asked: no three of them span a plane.
     """
     chosen = list(rows) if rows is not None else _spanning(values, labels)
-    names = () if labels is None else [name_of(int(labels[row]), class_names) for row in chosen]
+    names = () if labels is None else [class_name(int(labels[row]), class_names) for row in chosen]
     a, b, c = values[chosen]
     plane = slices.through(a, b, c, margin=_MARGIN, names=names)
-    if is_image(plane.input_shape):
+    if seen is not None and is_image(plane.input_shape):
         axes = (0, 2, 3)  # a range for each channel
-        plane = slices.limited(plane, values.min(axis=axes)[:, None, None], values.max(axis=axes)[:, None, None])
+        plane = slices.limited(plane, seen.min(axis=axes)[:, None, None], seen.max(axis=axes)[:, None, None])
     return plane, chosen[0]
 
 
-def name_of(label: int, class_names: Sequence[str]) -> str:
+def class_name(label: int, class_names: Sequence[str]) -> str:
     """Return what a class is called.
 
-    >>> name_of(1, ["cat", "dog"]), name_of(1, [])
-    ('dog', 'class 1')
+    >>> class_name(1, ["cat", "dog"]), class_name(1, []), class_name(-100, [])
+    ('dog', 'class 1', 'no class')
     """
-    return str(class_names[label]) if 0 <= label < len(class_names) else f"class {label}"
+    if label < 0:
+        return "no class"
+    return str(class_names[label]) if label < len(class_names) else f"class {label}"
 
 
 def _spanning(values: Floats, labels: NDArray[np.int64] | None) -> list[int]:
@@ -70,8 +77,8 @@ def _by_class(rows: NDArray[np.int64], labels: NDArray[np.int64] | None) -> Iter
     if labels is None:
         yield from rows.tolist()
         return
-    _, first = np.unique(labels[rows], return_index=True)
-    leading = np.sort(first)
+    classes, first = np.unique(labels[rows], return_index=True)
+    leading = np.sort(first[classes >= 0])
     yield from rows[leading].tolist()
     yield from np.delete(rows, leading).tolist()
 
@@ -85,11 +92,3 @@ def _adds_to(known: list[Floats], value: Floats) -> bool:
     except ValueError:
         return False
     return True
-
-
-def rows_of(given: Any) -> tuple[int, int, int] | None:
-    """Return three places of samples where a user's slice is such; None where it is something else."""
-    if isinstance(given, (tuple, list)) and len(given) == 3 and all(isinstance(one, (int, np.integer)) for one in given):
-        a, b, c = (int(one) for one in given)
-        return a, b, c
-    return None

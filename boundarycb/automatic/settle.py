@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,59 +11,21 @@ from numpy.typing import NDArray
 from torch import nn
 
 from boundarycb import slices
-from boundarycb.automatic.calls import Asked, Call, Example, takes_several
-from boundarycb.automatic.planes import plane_of, rows_of
-from boundarycb.automatic.varying import VaryLike, feed_for
-from boundarycb.keep import random_state_kept
-from boundarycb.nested import leaves
-from boundarycb.probe import Conditions, Feed, ForwardLike, NothingToDraw, probe
+from boundarycb.automatic.calls import Asked, Example, ModelCall
+from boundarycb.automatic.given import Given
+from boundarycb.automatic.planes import plane_of
+from boundarycb.automatic.varying import feed_for
+from boundarycb.probe import Conditions, Feed, NothingToDraw, WrongChoice, probe
 from boundarycb.types import Floats, Slice
 
-SliceLike = Slice | Sequence[Any] | Callable[[], Slice] | None
-"""A slice, or a function that makes it; three samples, or the places of three; None for what the data suggest."""
-
-_ITEMS = 4096  # of the training data that are read for the bounds of a box
+_ITEMS = 4096  # of plain training data that are read for the bounds of a box
+_SAMPLES = 32  # that are read where a batch has too few for a plane
 _TRIED = 13  # points of a trial: fewer could be taken for another axis
+_ALIKE = 2e-2  # of the largest pre-activation: more than rounding does to a point that runs in other company
 
 
 class NotGuessed(ValueError):  # noqa: N818 - it is a finding
     """No way to call the model with a training batch worked; to see how it is called would tell."""
-
-
-@dataclass(frozen=True, eq=False)
-class Given:
-    """What a user said.
-
-    Args:
-        slice: where to look.
-        inputs: an example of what the model is called with.
-        vary: what of it varies.
-        forward: how to run the model.
-        class_names: what classes are called.
-    """
-
-    slice: SliceLike = None
-    inputs: Any = None
-    vary: VaryLike = None
-    forward: ForwardLike | None = None
-    class_names: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        if self.forward is not None and not callable(self.forward):
-            raise TypeError(f"`forward` must be a function (model, inputs) -> output, got {type(self.forward).__name__}.")
-        if isinstance(self.vary, bool) or not (self.vary is None or isinstance(self.vary, (str, int))):
-            raise TypeError(f"`vary` must be the name or place of an argument, or the path of a module, got {self.vary!r}.")
-        if self.forward is not None and self.vary is not None:
-            raise ValueError("Give `forward` or `vary`, not both: your function says what varies.")
-        object.__setattr__(self, "class_names", _checked_names(self.class_names))
-        _checked_slice(self.slice)
-
-    def needs_example(self, model: nn.Module) -> bool:
-        """Return whether it takes an example of the data to know where to look at `model`, and how."""
-        if self.inputs is not None:
-            return False
-        known = isinstance(self.slice, Slice) or callable(self.slice)
-        return not known or self.vary is not None or (self.forward is None and takes_several(model))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,14 +55,15 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     Raises:
         ValueError: it cannot be found out; the message says what to give.
     """
-    known = example if given.inputs is None else Example(call=Call.of(given.inputs))
+    known = example if given.inputs is None else Example(call=ModelCall.of(given.inputs))
     if known is None:
         return _without_example(conditions, given)
-    calls = known.calls(model)
-    failures: list[tuple[Call, Exception]] = []
-    for call in calls:
+    failures: list[tuple[ModelCall, Exception]] = []
+    for number, call in enumerate(known.calls(model)):
         try:
-            return _tried(model, conditions, given, known, call)
+            return _tried(model, conditions, given, known, call, number)
+        except WrongChoice:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever the model makes of a batch that is not for it
             failures.append((call, error))
     if isinstance(given.slice, Slice) and given.vary is None and given.inputs is None:
@@ -110,124 +73,124 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
 
 def _without_example(conditions: Conditions, given: Given) -> Settled:
     if not isinstance(given.slice, Slice):
-        raise Asked("`slice` cannot be guessed without training data; give one, such as slices.box((-1, 1), (-1, 1)).")
+        raise Asked(
+            "`slice` cannot be guessed without training data; give one, such as slices.box((-1, 1), (-1, 1)), or `inputs`, an "
+            "example of what the model is called with."
+        )
     return Settled(given.slice, replace(conditions, feed=Feed(forward=given.forward)), 0)
 
 
-def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Example, call: Call) -> Settled:
-    """Return what follows from one way to call the model; raise whatever it raises."""
+def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Example, call: ModelCall, number: int) -> Settled:
+    """Return what follows from `call`, way number `number` to call the model with the example; raise whatever it raises."""
+
+    def read(data: Any) -> _Samples:
+        more = replace(example, batch=data)
+        return _samples(model, conditions, given, more, more.calls(model)[number])
+
+    batch = _samples(model, conditions, given, example, call)
+    plane, row, samples = _laid(given, example, batch, read)
+    held = samples.feed.forward is None and not samples.feed.is_plain
+    feed = samples.feed.at_row(row) if held else Feed(forward=given.forward)
+    return Settled(plane, replace(conditions, feed=feed), len(batch.values) * example.batches)
+
+
+@dataclass(frozen=True, eq=False)
+class _Samples:
+    """What a call has of samples.
+
+    Args:
+        feed: how points go in.
+        values: what varies, of each sample (n, *shape).
+        labels: their classes (n,), or None.
+    """
+
+    feed: Feed
+    values: Floats
+    labels: NDArray[np.int64] | None
+
+
+def _samples(model: nn.Module, conditions: Conditions, given: Given, example: Example, call: ModelCall) -> _Samples:
+    """Return the samples of a call that the model takes; raise whatever it raises where it does not.
+
+    Raises:
+        Asked: what it makes of one depends on the others.
+    """
     shape = given.slice.input_shape if isinstance(given.slice, Slice) and given.vary is None else None
-    feed = feed_for(model, call, given.vary, shape)
-    if given.forward is not None:
-        feed = Feed(feed.args, feed.kwargs, feed.place, rows=feed.rows, forward=given.forward)
+    feed = feed_for(model, call, given.vary, shape, given.forward)
     with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
         values = forward.examples()
-        forward(np.resize(values, (_TRIED, *values.shape[1:])))
+        some = np.resize(values, (_TRIED, *values.shape[1:]))
+        reading = forward(some)
+        alone = (
+            forward(np.concatenate([some[:1], np.repeat(some[-1:], _TRIED - 1, axis=0)])) if conditions.mode == "eval" else reading
+        )
+    if reading.layers == alone.layers and not reading.gaps and _differ(reading.z[0], alone.z[0]):
+        raise Asked(
+            f"`forward` is needed, a function (model, inputs) -> output: what {type(model).__name__} makes of an input depends on "
+            "the others of its batch, so that its first axis may not be that of the samples."
+        )
     labels = example.labels(len(values), call)
-    plane, row = _laid(given, example, values, None if labels is None else labels.cpu().numpy())
-    held = feed.forward is None and not feed.is_plain
-    feed = feed.at_row(row) if held else Feed(forward=given.forward)
-    return Settled(plane, replace(conditions, feed=feed), len(values) * example.batches)
+    return _Samples(feed, values, None if labels is None else labels.cpu().numpy())
 
 
-def _laid(given: Given, example: Example, values: Floats, labels: NDArray[np.int64] | None) -> tuple[Slice, int]:
-    """Return the slice, and the row of the example at which everything else is held."""
+def _differ(one: Floats, other: Floats) -> bool:
+    with np.errstate(invalid="ignore"):
+        return bool(np.abs(one - other).max(initial=0.0) > _ALIKE * np.abs(one).max(initial=0.0))
+
+
+def _laid(given: Given, example: Example, batch: _Samples, read: Callable[[Any], _Samples]) -> tuple[Slice, int, _Samples]:
+    """Return the slice, and the samples, with the row of them, at which everything else is held."""
     if isinstance(given.slice, Slice):
-        return given.slice, 0
-    size = values[0].size
-    if size < 2:
+        return given.slice, 0, batch
+    values, names = batch.values, given.class_names
+    source = example.source if example.call is None else None  # where a call was heard, items do not tell what it is of them
+    if values[0].size < 2:
         raise Asked("`slice` is 2-D, and the model's inputs are single numbers: there is nothing to show.")
-    rows = rows_of(given.slice)
-    if rows is not None:
-        return _through_rows(rows, given, example, values, labels)
+    if given.places is not None:
+        samples, rows = _at_places(given.places, example, batch, read)
+        return *plane_of(samples.values, samples.labels, names, rows=rows), samples
     if given.slice is not None and not callable(given.slice):
-        a, b, c = given.slice
-        return slices.through(a, b, c), 0
-    if size == 2 and given.vary is None:
-        read = list(_items(example, values.shape[1:], _ITEMS))
-        return slices.around(np.stack([value for value, _ in read]) if read else values, shape=values.shape[1:]), 0
-    samples, classes = _enough(example, values, labels)
-    plane, row = plane_of(samples, classes, given.class_names)
-    return plane, row if samples is values else 0
+        three = np.stack([slices.to_array(one).astype(np.float64) for one in given.slice])
+        return plane_of(three, None, rows=range(3), seen=values)[0], 0, batch
+    if values[0].size == 2 and given.vary is None:
+        known = read(source.some(_ITEMS)).values if source is not None and source.is_plain else values
+        return slices.around(known if _holds(known, values) else values, shape=values.shape[1:]), 0, batch
+    samples = read(source.some(_SAMPLES)) if len(values) < 3 and source is not None and source.is_plain else batch
+    return *plane_of(samples.values, samples.labels, names, seen=samples.values), samples
 
 
-def _enough(example: Example, values: Floats, labels: NDArray[np.int64] | None) -> tuple[Floats, NDArray[np.int64] | None]:
-    """Return the batch's samples, or where they are fewer than three some of the training data's."""
-    if len(values) >= 3:
-        return values, labels
-    read = list(_items(example, values.shape[1:], 32))
-    if len(read) < 3:
-        return values, labels
-    classes = [label for _, label in read if label is not None]
-    return np.stack([value for value, _ in read]), np.array(classes) if len(classes) == len(read) else None
+def _at_places(
+    places: tuple[int, int, int], example: Example, batch: _Samples, read: Callable[[Any], _Samples]
+) -> tuple[_Samples, Sequence[int]]:
+    """Return the samples at `places` of the training data, or, where there are only calls, of the first one's batch."""
+    if example.call is None and example.source is not None:
+        return read(example.source.batch(places)), range(3)
+    if example.batch is not None:
+        raise Asked(
+            "`slice` names samples by their places, and what the model gets of them is known in the training step alone; give the "
+            "samples themselves, slices.through(a, b, c), as the model gets them."
+        )
+    if not all(0 <= place < len(batch.values) for place in places):
+        raise Asked(f"`slice` names the samples {places}, and the batch has {len(batch.values)}.")
+    return batch, places
 
 
-def _through_rows(
-    rows: tuple[int, int, int], given: Given, example: Example, values: Floats, labels: NDArray[np.int64] | None
-) -> tuple[Slice, int]:
-    """Return the plane through the training data's items at `rows`, or, where those cannot be read, the batch's."""
-    read = list(_items(example, values.shape[1:], rows))
-    if read:
-        classes = [label for _, label in read if label is not None]
-        known = np.array(classes) if len(classes) == 3 else None
-        return plane_of(np.stack([value for value, _ in read]), known, given.class_names, range(3))
-    if not all(0 <= row < len(values) for row in rows):
-        raise Asked(f"`slice` names the samples {rows}, and the batch has {len(values)}.")
-    return plane_of(values, labels, given.class_names, rows)
+def _holds(known: Floats, values: Floats) -> bool:
+    """Return whether `values` lie in the box around `known`: what was read is what the model gets."""
+    if known.shape[1:] != values.shape[1:]:
+        return False
+    slack = 1e-3 * (known.max(axis=0) - known.min(axis=0))
+    return bool(((values >= known.min(axis=0) - slack) & (values <= known.max(axis=0) + slack)).all())
 
 
-def _items(example: Example, shape: tuple[int, ...], which: int | Sequence[int]) -> Iterator[tuple[Floats, int | None]]:
-    """Yield input and class of some of the training data's items, `which` of them or that many; nothing where they are not such.
-
-    They are read by index, so that the loader's order and its workers, and the random numbers of torch, numpy and python, stay as
-    they are. A data set that draws from a generator of its own is moved on by it.
-    """
-    dataset = example.dataset
-    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-        return
-    count = len(dataset)
-    places = which if not isinstance(which, int) else np.unique(np.linspace(0, count - 1, min(count, which)).round().astype(int))
-    with random_state_kept():
-        for place in places:
-            try:
-                parts = [slices.to_array(leaf) for _, leaf in leaves(dataset[int(place)])]
-            except Exception:  # noqa: BLE001 - then the batch has to do
-                return
-            inputs = [part for part in parts if part.dtype.kind == "f" and part.shape == shape]
-            classes = [int(part.reshape(-1)[0]) for part in parts if part.dtype.kind in "iu" and part.size == 1]
-            if not inputs:
-                return
-            yield inputs[0].astype(np.float64), classes[0] if classes else None
-
-
-def _checked_names(given: Any) -> tuple[str, ...]:
-    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
-        raise TypeError(f"`class_names` must be a list of words, got {given!r}.")
-    return tuple(given)
-
-
-def _checked_slice(given: Any) -> None:
-    """Raise TypeError where `given` is no slice, nor three samples."""
-    if given is None or isinstance(given, Slice) or callable(given):
-        return
-    if isinstance(given, (tuple, list)) and len(given) == 3:
-        return
-    if hasattr(given, "shape") and len(given.shape) > 1 and given.shape[0] == 3:
-        return
-    raise TypeError(
-        "`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), or be three samples or the places of "
-        f"three, got {type(given).__name__}."
-    )
-
-
-def _explained(model: nn.Module, failures: Sequence[tuple[Call, Exception]]) -> Exception:
+def _explained(model: nn.Module, failures: Sequence[tuple[ModelCall, Exception]]) -> Exception:
     """Return the error that says what was tried, and what to give."""
     name = type(model).__name__
     if not failures:
         return Asked(f"`inputs` is needed, since the training batch has no tensor: give an example of what {name} is called with.")
     asked = [error for _, error in failures if isinstance(error, (Asked, NothingToDraw))]
-    if asked or len(failures) == 1:
-        return asked[0] if asked else failures[0][1]
+    if asked:
+        return asked[0]
     tried = "; ".join(f"{name}{call}: {_root(error)}" for call, error in failures[:4])
     return NotGuessed(
         f"How {name} is called with a training batch could not be guessed: give `forward`, a function (model, inputs) -> output, "

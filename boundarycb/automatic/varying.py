@@ -7,22 +7,25 @@ from typing import Any
 import torch
 from torch import nn
 
-from boundarycb.automatic.calls import Asked, Call
-from boundarycb.nested import Path, changed, leaves, spelled
-from boundarycb.probe import Feed, module_at
+from boundarycb.automatic.calls import Asked, ModelCall, copied
+from boundarycb.nested import Path, leaves, spelled
+from boundarycb.probe import Feed, ForwardLike, module_at
 
 VaryLike = str | int | None
 """What varies: a tensor of the call, by its place or name, or what a module gives, by the module's path."""
 
 
-def feed_for(model: nn.Module, call: Call, vary: VaryLike, shape: tuple[int, ...] | None = None) -> Feed:
+def feed_for(
+    model: nn.Module, call: ModelCall, vary: VaryLike, shape: tuple[int, ...] | None = None, forward: ForwardLike | None = None
+) -> Feed:
     """Return how points go into `model`, which is called with `call`.
 
     Args:
         model: the model.
         call: an example of its calls; it is copied.
-        vary: what varies; by default the first batch of real numbers, of two or more each.
+        vary: what varies; by default the first batch of real numbers, of two or more each, whose rows are not all equal.
         shape: of one input, where it is known.
+        forward: the user's own way to run the model, which takes whole numbers too.
 
     Raises:
         Asked: `vary` names nothing, or there is nothing that could vary.
@@ -33,27 +36,39 @@ def feed_for(model: nn.Module, call: Call, vary: VaryLike, shape: tuple[int, ...
         named = [(path, leaf) for path, leaf in tensors if spelled(path) == str(vary)]
         if not named:
             return _of_module(model, call, str(vary), tensors)
-        if not _can_vary(named[0][1]):
+        if not _is_batch(named[0][1]):
             raise Asked(f"`vary` names {vary!r}, which is no batch of real numbers ({_words(named[0][1])}).")
         return _of_tensor(call, *named[0], alone=len(list(leaves(arguments))) == 1)
-    likely = [(path, leaf) for path, leaf in tensors if _can_vary(leaf) and (shape is None or tuple(leaf.shape[1:]) == shape)]
-    if not likely:
+    batches = [(path, leaf) for path, leaf in tensors if _is_batch(leaf, whole=forward is not None)]
+    likely = [(path, leaf) for path, leaf in batches if shape is None or tuple(leaf.shape[1:]) == shape]
+    chosen = [one for one in likely if _varies(one[1])] or likely
+    if not chosen:
         raise Asked(_nothing_varies(model, tensors, shape))
-    return _of_tensor(call, *likely[0], alone=len(list(leaves(arguments))) == 1)
+    if forward is not None:
+        args, kwargs = _copied(call)
+        return Feed(args, kwargs, place=chosen[0][0], rows=len(chosen[0][1]), forward=forward)
+    return _of_tensor(call, *chosen[0], alone=len(list(leaves(arguments))) == 1)
 
 
-def _can_vary(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.ndim > 0 and len(tensor) > 0
+def _is_batch(tensor: torch.Tensor, *, whole: bool = False) -> bool:
+    """Return whether `tensor` is a batch of real numbers, or of `whole` ones too."""
+    kind = tensor.is_floating_point() or (whole and not tensor.is_complex() and tensor.dtype != torch.bool)
+    return kind and tensor.layout == torch.strided and tensor.ndim > 0 and len(tensor) > 0
 
 
-def _of_tensor(call: Call, path: Path, tensor: torch.Tensor, *, alone: bool) -> Feed:
+def _varies(tensor: torch.Tensor) -> bool:
+    """Return whether a batch has two numbers or more a row, and different rows: a mask of ones is nothing to look at."""
+    return tensor[0].numel() > 1 and (len(tensor) == 1 or bool((tensor != tensor[:1]).any()))
+
+
+def _of_tensor(call: ModelCall, path: Path, tensor: torch.Tensor, *, alone: bool) -> Feed:
     args, kwargs = _copied(call)
     if alone and path == (0,):
         return Feed(args=args, rows=len(tensor))  # called with the points alone; the example tells where they lie
     return Feed(args, kwargs, place=path, rows=len(tensor))
 
 
-def _of_module(model: nn.Module, call: Call, path: str, tensors: list[tuple[Path, torch.Tensor]]) -> Feed:
+def _of_module(model: nn.Module, call: ModelCall, path: str, tensors: list[tuple[Path, torch.Tensor]]) -> Feed:
     try:
         module_at(model, path)
     except ValueError as error:
@@ -63,23 +78,21 @@ def _of_module(model: nn.Module, call: Call, path: str, tensors: list[tuple[Path
     return Feed(args, kwargs, module=path, rows=next((len(leaf) for _, leaf in tensors if leaf.ndim), 0))
 
 
-def _copied(call: Call) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    args, kwargs = changed(
-        (call.args, dict(call.kwargs)), lambda _, leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf
-    )
+def _copied(call: ModelCall) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    args, kwargs = copied((call.args, dict(call.kwargs)))
     return args, kwargs
 
 
 def _nothing_varies(model: nn.Module, tensors: list[tuple[Path, torch.Tensor]], shape: tuple[int, ...] | None) -> str:
     """Return in words why nothing can vary, and what to do."""
     kinds = ", ".join(_words(leaf) for _, leaf in tensors) or "no tensor"
-    if shape is not None and any(_can_vary(leaf) for _, leaf in tensors):
+    if shape is not None and any(_is_batch(leaf) for _, leaf in tensors):
         return f"`slice` has inputs of shape {shape}, and the model is called with {kinds}; `vary` names the tensor that varies."
     tables = [path for path, module in model.named_modules() if isinstance(module, nn.Embedding) and path]
     such = f"vary={tables[0]!r}" if tables else "vary='encoder.embed'"
     return (
         f"`vary` is needed, since {type(model).__name__} is called with {kinds}, and a slice needs real numbers: name the module "
-        f"whose output is to vary, such as {such}, or give `forward`, a function (model, inputs) -> output."
+        f"whose output is to vary, such as {such}, or give `forward`, a function (model, inputs) -> output of real inputs."
     )
 
 

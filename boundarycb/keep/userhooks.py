@@ -43,7 +43,8 @@ def parked(reach: Reach) -> Iterator[tuple[str, ...]]:
             foreign = [number for number, hook in hooks.items() if not _is_the_models(hook, reach)]
             if foreign:
                 holders.append(Mapped(path, hooks))
-                names += [f"{_name(hooks.pop(number))} on {path or 'the model'}" for number in foreign]
+                taken = [hooks.pop(number) for number in foreign]
+                names += [f"{_name(hook)} on {path or 'the model'}" for hook in taken if not _is_ours(hook)]
         yield tuple(names)
     finally:
         for holder in holders:
@@ -85,6 +86,11 @@ def _is_the_models(hook: Any, reach: Reach) -> bool:
     given = [*hook.args, *hook.keywords.values()] if partial else []
     things = list(_things([*given, plain]))
     return bool(things) and all(thing in reach for thing in things)
+
+
+def _is_ours(hook: Any) -> bool:
+    """Return whether `hook` listens for us: it is no user's, who need not hear of it."""
+    return type(hook).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _things(values: Iterable[Any], depth: int = 3) -> Iterator[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from boundarycb.probe.budget import Budget
+from boundarycb.probe.budget import LEAST_POINTS, Budget
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.feed import Feed, ForwardLike, module_at
 from boundarycb.probe.moves import compare
@@ -10,10 +10,11 @@ from boundarycb.probe.output import BackgroundLike, OutputLike
 from boundarycb.probe.prober import NothingToDraw, Prober
 from boundarycb.probe.scope import probe, waits_for_input
 from boundarycb.probe.trace import Trace, joined
-from boundarycb.probe.watched import EVERY_UNIT, MAX_ALL_UNITS, MAX_UNITS, LayersLike, UnitsLike
+from boundarycb.probe.watched import EVERY_UNIT, MAX_ALL_UNITS, MAX_UNITS, LayersLike, UnitsLike, WrongChoice
 
 __all__ = [
     "EVERY_UNIT",
+    "LEAST_POINTS",
     "MAX_ALL_UNITS",
     "MAX_UNITS",
     "BackgroundLike",
@@ -27,6 +28,7 @@ __all__ = [
     "Prober",
     "Trace",
     "UnitsLike",
+    "WrongChoice",
     "compare",
     "joined",
     "module_at",

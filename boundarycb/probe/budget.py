@@ -33,9 +33,10 @@ class Budget:
     left_out: tuple[str, ...]
 
     @classmethod
-    def of(cls, calls: Sequence[Call], resolution: int) -> Budget:
-        """Return what a traced pass of a model with these `calls` may do on a grid of `resolution` points a side."""
+    def of(cls, calls: Sequence[Call], resolution: int, most: int | None = None) -> Budget:
+        """Return what a traced pass of a model with these `calls` may do on a grid of `resolution` points a side, `most` in all."""
         points = cls.points(sum(call.layer.size for call in calls), resolution)
+        points = points if most is None else min(points, most)
         least = min(points, LEAST_POINTS)
         mapped = [call for call in calls if call.affine is not None and call.layer.kept]
         kept = sorted((call for call in mapped if _needs(call, least) <= LAYER_BYTES), key=lambda call: _needs(call, least))

@@ -262,7 +262,7 @@ class CallWatch(TorchFunctionMode):
             self._note(f"{name}: left out, since its pre-activation of shape {tuple(z.shape)} is not one row a point")
             return None
         shape = tuple(rows.shape[1:])
-        kept = self._watched.kept(name, module, shape)
+        kept = self._watched.kept(name, (module, self._running[-1]), shape)
         if self.codes is not None:
             self.codes += codes_of(rows, len(self.calls))
         memory = (0, 0) if affine is None or mark is None else (affine.bytes(), mark.source.nbytes // self._n)

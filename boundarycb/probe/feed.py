@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from boundarycb.nested import Path, at, changed, leaves
+from boundarycb.probe.watched import WrongChoice
 
 ForwardLike = Callable[[nn.Module, torch.Tensor], Any]
 """A user's own way to run a model on a batch of points, ``(model, inputs) -> output``."""
@@ -83,7 +84,7 @@ class Feed:
         value = _first_tensor(given[0]) if given else None
         if value is None or not value.is_floating_point() or value.ndim < 2 or len(value) != self.rows:
             what = "is not called" if not given else f"gives no batch of {self.rows} rows of real numbers"
-            raise ValueError(f"`vary` names the module {self.module!r}, which {what} when the model runs; name another one.")
+            raise WrongChoice(f"`vary` names the module {self.module!r}, which {what} when the model runs; name another one.")
         return value.detach()
 
     def _is_batched(self, path: Path, leaf: Any) -> bool:
@@ -140,13 +141,13 @@ def _giving(model: nn.Module, module: str | None, points: torch.Tensor) -> Itera
         given = [leaf for path, leaf in leaves(output) if paths and path == paths[0]]
         if not given or given[0].shape != points.shape:
             shape = tuple(given[0].shape) if given else type(output).__name__
-            raise ValueError(f"`vary`: the module {module!r} gives {shape}, and the slice's points are {tuple(points.shape)}.")
+            raise WrongChoice(f"`vary`: the module {module!r} gives {shape}, and the slice's points are {tuple(points.shape)}.")
         return changed(output, lambda path, leaf: points.to(leaf.dtype) if path == paths[0] else leaf)
 
     with _hooked(model, module, give):
         yield
     if not calls:
-        raise ValueError(f"`vary` names the module {module!r}, which is not called when the model runs; name another one.")
+        raise WrongChoice(f"`vary` names the module {module!r}, which is not called when the model runs; name another one.")
 
 
 @contextmanager
@@ -170,4 +171,4 @@ def module_at(model: nn.Module, path: str) -> nn.Module:
     if found is not None:
         return found
     near = ", ".join(name for name, _ in list(model.named_modules())[1:9])
-    raise ValueError(f"{type(model).__name__} has no module {path!r}; it has {near or 'none'}.")
+    raise WrongChoice(f"{type(model).__name__} has no module {path!r}; it has {near or 'none'}.")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from boundarycb.nested import Path, leaves, spelled
+from boundarycb.probe.watched import WrongChoice
 
 OutputLike = str | int | Callable[[Any], Any] | None
 """Which tensor of an output: its name or place, or a function of the output."""
@@ -50,7 +51,7 @@ def chosen(output: Any, which: OutputLike, n: int) -> torch.Tensor | None:
     given = which(output) if callable(which) else _named(output, str(which))
     if not _is_batch(given, n):
         what = f"a tensor of shape {tuple(given.shape)}" if isinstance(given, torch.Tensor) else type(given).__name__
-        raise ValueError(f"`output` must give real numbers with a row for each of {n} points, got {what}.")
+        raise WrongChoice(f"`output` must give real numbers with a row for each of {n} points, got {what}.")
     tensor: torch.Tensor = given
     return tensor
 
@@ -71,7 +72,7 @@ def reduced(tensor: torch.Tensor, background: BackgroundLike) -> tuple[torch.Ten
     if background == "norm":
         return torch.linalg.vector_norm(flat, dim=1, keepdim=True), "norm of the output"
     if not background < flat.shape[1]:
-        raise ValueError(f"`background` must be the place of one of {flat.shape[1]} outputs, got {background}.")
+        raise WrongChoice(f"`background` must be the place of one of {flat.shape[1]} outputs, got {background}.")
     return flat[:, background : background + 1], f"output {background}"
 
 
@@ -83,7 +84,7 @@ def _named(output: Any, name: str) -> Any:
     """Return the part of `output` that is called `name`."""
     found: dict[str, Any] = {spelled(path): leaf for path, leaf in _parts(output)}
     if name not in found:
-        raise ValueError(f"`output` names {name!r}, and the model's output has {', '.join(found) or 'no parts'}.")
+        raise WrongChoice(f"`output` names {name!r}, and the model's output has {', '.join(found) or 'no parts'}.")
     return found[name]
 
 

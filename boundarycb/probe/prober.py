@@ -22,7 +22,7 @@ from boundarycb.probe.double import InDouble, StandIns
 from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.trace import Trace, TraceWatch
-from boundarycb.probe.watched import EVERY_UNIT, Watched, checked_layers, checked_units
+from boundarycb.probe.watched import EVERY_UNIT, Watched, WrongChoice, checked_layers, checked_units
 from boundarycb.types import Floats, Layer, Reading
 
 W = TypeVar("W", bound=CallWatch)
@@ -370,6 +370,8 @@ def _is_view(output: Any, of: Any) -> bool:
 
 def _explain(error: Exception, session: Session, inputs: Floats, watch: CallWatch) -> None:
     """Raise what is the slice's fault as a ValueError that says so; add to an error of the model's own when it happened."""
+    if isinstance(error, WrongChoice):
+        return
     model = type(session.model).__name__
     hooks = "" if not session.parked else f" Not run while it is probed: {', '.join(session.parked)}; `run_hooks=True` runs them."
     if isinstance(error, NotImplementedError) and not watch.calls:

@@ -27,6 +27,10 @@ UnitsLike = Sequence[Any] | Mapping[str, Sequence[Any]] | None
 """Units by their places in the flattened layer, or by their positions; of every layer, or by the layer's name or glob."""
 
 
+class WrongChoice(ValueError):  # noqa: N818 - it is the user's
+    """An argument of the user's that does not fit the model; the message names it."""
+
+
 def checked_layers(layers: Any) -> tuple[str | type[nn.Module], ...] | None:
     """Return `layers` as names and types; raise TypeError where they are something else."""
     if layers is None:
@@ -82,21 +86,23 @@ class Watched:
     units: Mapping[str, Sequence[Any]] | None
     module_at: Callable[[str], nn.Module | None]
     caps: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _types: set[type] = field(default_factory=set)
 
-    def kept(self, name: str, module: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def kept(self, name: str, modules: Sequence[str], shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the watched units of a layer, as flat indices, growing; none where the layer is not wanted.
 
         Args:
             name: the layer's.
-            module: path of the module that it is named after.
+            modules: paths of the module that it is named after, and of the one that calls the activation.
             shape: of the pre-activation, without the batch.
 
         Raises:
-            ValueError: `units` names one that the layer does not have.
+            WrongChoice: `units` names one that the layer does not have.
         """
         if name in self.caps:
             return self.caps[name]
-        if self.layers is not None and not any(self._is(one, name, module) for one in self.layers):
+        self._types |= {type(self.module_at(path)) for path in modules}
+        if self.layers is not None and not any(self._is(one, name, modules) for one in self.layers):
             return ()
         if self.units is not None:
             for glob, places in self.units.items():
@@ -109,7 +115,7 @@ class Watched:
         """Take note of the watched units of all layers; return whether there were too many, and some are left out from now on.
 
         Raises:
-            ValueError: `layers` or `units` names a layer that there is not.
+            WrongChoice: `layers` or `units` names a layer that there is not.
         """
         first = not self.caps
         if first:
@@ -123,10 +129,10 @@ class Watched:
         }
         return first and any(self.caps[name] != indices for name, indices in kept.items())
 
-    def _is(self, one: str | type[nn.Module], name: str, module: str) -> bool:
+    def _is(self, one: str | type[nn.Module], name: str, modules: Sequence[str]) -> bool:
         if isinstance(one, str):
             return fnmatchcase(name, one)
-        return isinstance(self.module_at(module), one)
+        return any(isinstance(self.module_at(path), one) for path in modules)
 
     def _is_chosen(self, name: str) -> bool:
         """Return whether the user chose a layer's units one by one: all of them are watched."""
@@ -137,7 +143,10 @@ class Watched:
         for argument, globs in (("layers", self.layers or ()), ("units", self.units or ())):
             for glob in globs:
                 if isinstance(glob, str) and not any(fnmatchcase(name, glob) for name in names):
-                    raise ValueError(f"`{argument}` names {glob!r}, and the model's layers are {words}.")
+                    raise WrongChoice(f"`{argument}` names {glob!r}, and the model's layers are {words}.")
+                if isinstance(glob, type) and not any(issubclass(one, glob) for one in self._types):
+                    kinds = ", ".join(sorted(one.__name__ for one in self._types))
+                    raise WrongChoice(f"`layers` names {glob.__name__}, and the model's layers are those of {kinds}.")
 
 
 def spread(size: int, cap: int) -> tuple[int, ...]:
@@ -171,4 +180,4 @@ def _flat(name: str, place: Any, shape: tuple[int, ...]) -> int:
             return int(np.ravel_multi_index(tuple(map(operator.index, place)), shape))
         return range(prod(shape))[operator.index(place)]
     except (ValueError, IndexError):
-        raise ValueError(f"`units` names {place!r} of {name}, whose units are {shape}.") from None
+        raise WrongChoice(f"`units` names {place!r} of {name}, whose units are {shape}.") from None

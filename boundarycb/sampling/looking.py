@@ -56,6 +56,7 @@ def look(
     engine: Engine | None = None,
     step: int | None = None,
     trace: bool = False,
+    traced_points: int | None = None,
     before: Sequence[Trace] = (),
 ) -> Look:
     """Return what `model` does on `slice`.
@@ -68,6 +69,7 @@ def look(
         engine: what draws the lines; it remembers from look to look what holds.
         step: optimiser steps taken, for notes; None where there is no run.
         trace: whether to run a traced pass too, for metrics that need it.
+        traced_points: at most how many points it takes.
         before: the traces of the last look, to compare with.
     """
     with probe(model, conditions) as forward:
@@ -75,7 +77,7 @@ def look(
         seen = _swept(drawn, forward, slice, resolution, conditions)
         if trace:
             try:
-                seen = _traced_look(seen, forward, slice, before)
+                seen = _traced_look(seen, forward, slice, before, traced_points)
             except Exception as error:  # noqa: BLE001 - whatever fails in it, the picture does not need it
                 what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({words_of(error)})"
                 seen = replace(seen, notes=(what,))
@@ -109,9 +111,9 @@ def unkept(forward: Prober) -> Iterator[str]:
         )
 
 
-def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace]) -> Look:
+def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace], most: int | None) -> Look:
     """Return `plain` with what a traced pass adds to it."""
-    allowed = Budget.of(forward.calls, plain.capture.resolution)
+    allowed = Budget.of(forward.calls, plain.capture.resolution, most)
     parts = _batches(forward, slice, allowed.side, plain.capture.layers)
     points = np.concatenate(parts)
     traces = joined(forward.trace(slice.lift(part), allowed.names) for part in parts)

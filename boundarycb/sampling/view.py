@@ -83,10 +83,10 @@ class View:
         given = self._given
         if callable(given.slice):
             given = replace(given, slice=given.slice())
-        self._settled = settle(model, self._conditions, given, example)
-        self._conditions = self._settled.conditions
-        if self._resolution == "auto" and self._settled.rows:
-            self._make_plan(model, self._settled)
+        settled = settle(model, self._conditions, given, example)
+        if self._resolution == "auto" and settled.rows:
+            self._make_plan(model, settled)
+        self._settled, self._conditions = settled, settled.conditions
 
     def look(self, model: nn.Module, step: int, before: Sequence[Trace]) -> Look:
         """Return what `model` does on the slice at `step`; `before` are the traces of the last look."""
@@ -98,13 +98,14 @@ class View:
             engine=self._engine,
             step=step,
             trace=self._traced,
+            traced_points=None if self.plan is None else self.plan.traced_points,
             before=before,
         )
         self._conditions = replace(self._conditions, verify=False)
         return seen
 
     def _make_plan(self, model: nn.Module, settled: Settled) -> None:
-        with probe(model, replace(self._conditions, verify=False)) as forward:
+        with probe(model, replace(settled.conditions, verify=False)) as forward:
             reading = glimpse(forward, settled.slice)
             points = settled.slice.lift(np.resize(settled.slice.corners(), (exact.LEAST_BATCH, 2)))
             flops = forward.flops(points)

@@ -1,0 +1,83 @@
+"""What a user says of where and how to look, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boundarycb.automatic.varying import VaryLike
+from boundarycb.probe import ForwardLike
+from boundarycb.types import Slice
+
+SliceLike = Slice | Sequence[Any] | Callable[[], Slice] | None
+"""A slice, or a function that makes it; three samples, or the places of three; None for what the data suggest."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What a user said.
+
+    Args:
+        slice: where to look.
+        inputs: an example of what the model is called with.
+        vary: what of it varies.
+        forward: how to run the model.
+        class_names: what classes are called.
+
+    Raises:
+        TypeError: one is of another kind.
+        ValueError: `forward` and `vary` are both given.
+    """
+
+    slice: SliceLike = None
+    inputs: Any = None
+    vary: VaryLike = None
+    forward: ForwardLike | None = None
+    class_names: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.forward is not None and not callable(self.forward):
+            raise TypeError(f"`forward` must be a function (model, inputs) -> output, got {type(self.forward).__name__}.")
+        if isinstance(self.vary, bool) or not (self.vary is None or isinstance(self.vary, (str, int))):
+            raise TypeError(f"`vary` must be the name or place of an argument, or the path of a module, got {self.vary!r}.")
+        if self.forward is not None and self.vary is not None:
+            raise ValueError("Give `forward` or `vary`, not both: your function says what varies.")
+        object.__setattr__(self, "class_names", _checked_names(self.class_names))
+        _checked_slice(self.slice)
+
+    @property
+    def needs_example(self) -> bool:
+        """Whether it takes an example of the data to know where to look."""
+        known = isinstance(self.slice, Slice) or callable(self.slice)
+        return self.inputs is None and (not known or self.vary is not None)
+
+    @property
+    def places(self) -> tuple[int, int, int] | None:
+        """The places of three samples, where `slice` is such."""
+        if isinstance(self.slice, (tuple, list)) and all(isinstance(one, (int, np.integer)) for one in self.slice):
+            a, b, c = (int(one) for one in self.slice)
+            return a, b, c
+        return None
+
+
+def _checked_names(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str) or not isinstance(given, Sequence) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"`class_names` must be a list of words, got {given!r}.")
+    return tuple(given)
+
+
+def _checked_slice(given: Any) -> None:
+    """Raise TypeError where `given` is no slice, nor three samples."""
+    if given is None or isinstance(given, Slice) or callable(given):
+        return
+    if isinstance(given, (tuple, list)) and len(given) == 3:
+        return
+    if hasattr(given, "shape") and len(given.shape) > 1 and given.shape[0] == 3:
+        return
+    raise TypeError(
+        "`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), or be three samples or the places of "
+        f"three, got {type(given).__name__}."
+    )
