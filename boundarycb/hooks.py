@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from boundarycb.automatic import Example, Given, Listener, ModelCall, SliceLike, Source, VaryLike
+from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, SliceLike, Source, VaryLike
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -273,6 +273,7 @@ class BoundaryHooks:
         self.recorder.meet(example)
         module = module_at(pl_module, self._module) if self._module else pl_module
         if waits_for_input(module):
+            self.recorder.record(module, self._step)  # which waits too
             return
         if self._module or has_forward(pl_module):
             try:
@@ -297,6 +298,8 @@ class BoundaryHooks:
         try:
             self.recorder.settle(module)
         except ValueError as error:
+            if not path and isinstance(error, Asked):  # that it calls is known, and what it lacks
+                raise
             self._doubt = self._doubt if self._doubt and path else str(error)
             return
         self._listener.stop()

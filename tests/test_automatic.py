@@ -414,6 +414,8 @@ def test_labels_are_told_from_other_whole_numbers() -> None:
     assert settled(model, (x, number, y)).slice.anchor_names == ("class 1", "class 0", "class 2")
     assert settled(model, {"x": x, "idx": number, "label": y}).slice.anchor_names == ("class 1", "class 0", "class 2")
     assert settled(model, (x, torch.tensor([1.0, 1, 1, 0, 0, 1]))).slice.anchor_names == ("class 1", "class 0", "class 1")
+    whole = Net(lambda m, batch: m.net(batch[0]), net=model)
+    assert settled(whole, (x, y)).slice.anchor_names == ("class 1", "class 0", "class 2")
     embeds = Net(lambda m, x, t: m.net(x + m.emb(t)), net=mlp(5, 4, 3), emb=nn.Embedding(50, 5))
     assert settled(embeds, (x, number)).slice.anchor_names == ()  # what goes into the model is no label
 
@@ -583,6 +585,27 @@ def test_the_part_that_the_training_step_calls_is_looked_at_and_that_is_said(tmp
     holds = Holds(embeds, embed=nn.Embedding(9, 5), nets=nn.ModuleList([mlp(7, 2), mlp(5, 4, 2)]))
     with pytest.warns(BoundaryWarning, match=r"Boundaries are those of nets\.1"):
         assert fitted(tmp_path / "b", holds, ids).slice.input_shape == (5,)
+
+
+def test_a_lazy_model_is_sampled_as_soon_as_it_has_its_shapes(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(2))
+
+    class Lazy(Fits):
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.net(x)
+
+    module = Lazy(net, lambda m, batch: F.cross_entropy(m(batch[0]), batch[1]))
+    assert fitted(tmp_path, module, loader_of(rows(16, 5), torch.arange(16) % 2)).steps == (1, 2)
+
+
+def test_token_ids_are_asked_about_though_the_encoder_behind_them_could_be_drawn(tmp_path: Path) -> None:
+    class Reads(Holds):
+        def forward(self, ids: torch.Tensor) -> Any:
+            return self.get_submodule("net")(self.get_submodule("emb")(ids).mean(dim=1))
+
+    module = Reads(lambda m, batch: F.cross_entropy(m(batch[0]), batch[1]), emb=nn.Embedding(9, 5), net=mlp(5, 4, 2))
+    with pytest.raises(ValueError, match="`vary` is needed, since Reads is called with int64 .* such as vary='emb'"):
+        fitted(tmp_path, module, loader_of(torch.arange(64).reshape(16, 4) % 9, torch.arange(16) % 2))
 
 
 def test_a_forward_that_the_batch_does_not_fit_is_heard_before_its_parts(tmp_path: Path) -> None:

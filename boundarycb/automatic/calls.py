@@ -69,7 +69,8 @@ class Example:
 
         Of several, those called so, else the last: others count or measure. Negative ones stand for what is no class.
         """
-        used = {id(leaf) for _, leaf in leaves([call.args, call.kwargs])}
+        takes_all = any(value is self.batch for value in call.args)
+        used = set() if takes_all else {id(leaf) for _, leaf in leaves([call.args, call.kwargs])}
         parts = [(key, value) for key, value in parts_of(self.batch) or [] if id(value) not in used]
         named = [value for key, value in parts if key in LABELS]
         later = [value for key, value in parts if isinstance(key, int)]
