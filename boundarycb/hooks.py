@@ -59,7 +59,7 @@ class BoundaryHooks:
             chooses, and the picture says which.
         resolution: Grid points a side, 2 to 4096; "auto" takes the finest from 24 to 128 on which a sample's forward passes cost no
             more than 2 % of the training between two samples, and samples less often where that is not enough.
-        max_vertices: Corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
+        max_vertices: Corners that the exact engine's regions may have; by default what costs little, 4 a grid point at most.
         image_size: Longer side of the picture's plot in pixels, 64 to 4096.
         max_units: Watched units a layer, evenly spread where a layer has more; by default 512, or 64 where units have positions, as
             in a convolution or a sequence.

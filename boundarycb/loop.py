@@ -76,7 +76,7 @@ def watch(
             any; ``auto`` chooses, and the picture says which.
         resolution: grid points a side, 2 to 4096; ``auto`` takes the finest from 24 to 128 on which a sample's forward passes cost
             no more than 2 % of the training between two samples, and samples less often where that is not enough.
-        max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
+        max_vertices: corners that the exact engine's regions may have; by default what costs little, 4 a grid point at most.
         image_size: longer side of the picture's plot in pixels, 64 to 4096.
         max_units: watched units a layer, evenly spread where a layer has more; by default 512, or 64 where units have positions, as
             in a convolution or a sequence.

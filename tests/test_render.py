@@ -15,7 +15,7 @@ from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_
 
 from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, has_inputs, has_similarity
-from boundarycb.render.canvas import fitted, text_width
+from boundarycb.render.canvas import cut, fitted, text_width
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
@@ -195,6 +195,9 @@ def test_marks_are_explained() -> None:
         "dashed: inputs within the data's range",
     ]
     assert marks_phrases(with_samples().slice)[-2:] == ["dots: 2 samples", "circles: 2 of 3 samples off the plane, by 3 (median)"]
+    flat = slices.through([0.0, 0, 0], [1, 0, 0], [0, 1, 0])
+    triangle = replace(flat, limits=flat.anchors)
+    assert marks_phrases(triangle) == ["dotted: between the three; beyond, inputs leave the data's range"]
     everywhere = slices.limited(slices.box((0, 1), (0, 1)), -1, 2)
     nowhere = slices.limited(slices.box((0, 1), (0, 1)), 3, 4)
     assert marks_phrases(everywhere) == []
@@ -365,6 +368,17 @@ def test_letters_stay_on_the_canvas_wherever_anchors_lie() -> None:
     for corner in ([1.0, 1.0], [0.0, 1.0], [0.5, 1.0]):
         plane = slices.through([0.0, 0.0], [1.0, 0.0], corner, margin=0)
         draw_overlay(snapshot([fan(2, 0.1)], plane=plane), 100)
+
+
+def test_long_sentences_are_cut_at_a_word() -> None:
+    words = "lines are traced on a grid, since the regions have more than 390 corners"
+    short = cut(words, 10, 200)
+    assert short.endswith(" …")
+    assert words.startswith(short[:-2])
+    assert words[len(short) - 2] == " "
+    assert text_width(short, 10) <= 200
+    assert cut("short", 10, 200) == "short"
+    assert text_width(cut("aVeryLongWordWithoutAnySpace", 10, 60), 10) <= 60
 
 
 @pytest.mark.parametrize("count", [1, 5, 7, 40])

@@ -56,6 +56,16 @@ def fitted(words: str, size: float, room: float) -> str:
     return ""
 
 
+def cut(words: str, size: float, room: float) -> str:
+    """Return `words`, with an ellipsis for their end where they do not fit into `room` pixels, as sentences are cut."""
+    if text_width(words, size) <= room:
+        return words
+    said = words.split(" ")
+    while len(said) > 1 and text_width(" ".join(said) + " …", size) > room:
+        said.pop()
+    return fitted(" ".join(said) + " …", size, room)
+
+
 def packed(phrases: list[str], size: float, room: float) -> list[str]:
     """Return `phrases` in lines of at most `room` pixels, as many as fit in each; one that does not fit alone is shortened."""
     lines: list[str] = []
@@ -64,7 +74,7 @@ def packed(phrases: list[str], size: float, room: float) -> list[str]:
         if lines and text_width(longer, size) <= room:
             lines[-1] = longer
         else:
-            lines.append(fitted(phrase, size, room))
+            lines.append(cut(phrase, size, room))
     return lines
 
 

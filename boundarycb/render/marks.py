@@ -38,7 +38,7 @@ def draw_marks(canvas: Canvas, plot: Box, slice: Slice, letter: float, *, thumbn
         letter: size of letters in pixels.
         thumbnails: whether anchors that are images are shown as such.
     """
-    if slice.limits is not None and has_limits(slice):
+    if slice.limits is not None and has_limits(slice) and not _is_triangle(slice):
         _outline(canvas, plot, slice, slice.limits, (4.0, 3.0))
     if len(slice.anchors) > 2:
         _outline(canvas, plot, slice, slice.anchors[:3], (1.0, 2.0))
@@ -58,9 +58,11 @@ def thumbnail_colours(slice: Slice) -> bytes:
 def marks_phrases(slice: Slice) -> list[str]:
     """Return what the marks mean, in phrases; empty where there are none."""
     words = [f"{letter}: {name}" for letter, name in zip(LETTERS, slice.anchor_names, strict=False)]
-    if len(slice.anchors) > 2:
+    if _is_triangle(slice):
+        words.append("dotted: between the three; beyond, inputs leave the data's range")
+    elif len(slice.anchors) > 2:
         words.append("dotted: between the three")
-    if has_limits(slice):
+    if has_limits(slice) and not _is_triangle(slice):
         words.append("dashed: inputs within the data's range" if slice.limits is not None and len(slice.limits) else NO_LIMITS)
     if slice.marks is not None:
         words += _samples_phrases(slice, slice.marks)
@@ -76,6 +78,13 @@ def has_limits(slice: Slice) -> bool:
         return False
     (u0, u1), (v0, v1) = slice.bounds
     return _area(slice.limits) < (1 - 1e-9) * (u1 - u0) * (v1 - v0)
+
+
+def _is_triangle(slice: Slice) -> bool:
+    """Return whether inputs are valid between the three anchors and hardly anywhere else, as in pictures on a black ground."""
+    if len(slice.anchors) < 3 or slice.limits is None or not has_limits(slice):
+        return False
+    return 0.98 * _area(slice.limits) <= _area(slice.anchors[:3]) <= 1.02 * _area(slice.limits)
 
 
 def _area(polygon: Floats) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from boundarycb.render.canvas import Box, Canvas, fitted, packed, text_width
+from boundarycb.render.canvas import Box, Canvas, cut, fitted, packed, text_width
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, Scheme, scheme, tone_indices
 from boundarycb.render.marks import draw_marks, marks_phrases, thumbnail_colours, to_pixels
 from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Slice, Snapshot, spans_of
@@ -78,7 +78,7 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
         name, count_words = _panel_title(snapshot, number)
         name = fitted(name, layout.letter, plot_w - text_width(count_words, layout.letter))
         canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
-    notes = fitted("; ".join(snapshot.notes), layout.letter * SMALLER, canvas.width - 2 * gap)
+    notes = cut("; ".join(snapshot.notes), layout.letter * SMALLER, canvas.width - 2 * gap)
     canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * SMALLER, _note_colour(snapshot))
     return colours.to_picture(canvas.pixels, tones)
 
@@ -291,7 +291,7 @@ def _footer(canvas: Canvas, layout: Layout, snapshot: Snapshot, captions: Sequen
         if words == background_caption(snapshot) and _CLASSES not in captions:
             room -= _numbered_classes(canvas, layout, snapshot.field, colours, baseline)
         colour = _note_colour(snapshot) if words == notes else FAINT
-        canvas.text(left, baseline, fitted(words, letter, room), letter, colour)
+        canvas.text(left, baseline, cut(words, letter, room), letter, colour)
 
 
 def _note_colour(snapshot: Snapshot) -> str:
