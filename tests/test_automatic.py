@@ -19,7 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from boundarycb import BoundaryCallback, load, slices
-from boundarycb.automatic import Asked, Example, Given, ModelCall, Settled, Source, Work, plan, settle
+from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
 from boundarycb.probe import Conditions, probe
 from boundarycb.types import BoundaryWarning
@@ -102,6 +102,8 @@ A, B, C = torch.zeros(4, 2), torch.zeros(4, 3), torch.zeros(4, dtype=torch.long)
         (Signature(), {"x": A, "y": C}, "(x=float32 [4, 2])"),
         (Signature(), {"x": A, "mask": B, "name": ["a"] * 4}, "(x=float32 [4, 2], mask=float32 [4, 3])"),
         (Signature(), {"image": A, "label": C}, "(float32 [4, 2])"),
+        (TwoNeeded(), {"x": A, "other": B}, "(float32 [4, 2], float32 [4, 3])"),
+        (Signature(), {"label": C, "image": A}, "(float32 [4, 2])"),
         (Named(), {"pixel_values": A, "labels": C}, "(pixel_values=float32 [4, 2])"),
         (AnyNamed(), {"pixel_values": A, "labels": C}, "(pixel_values=float32 [4, 2])"),
         (Signature(), Pair(A, C), "(float32 [4, 2])"),
@@ -449,6 +451,80 @@ def test_whole_numbers_vary_where_the_user_runs_the_model() -> None:
     with pytest.raises(Asked, match="`vary` is needed, since Net is called with uint8"):
         settled(model, images)
     assert settled(model, images, forward=lambda m, x: m.net(x.flatten(1) / 255)).slice.input_shape == (1, 4, 4)
+
+
+def test_a_module_that_is_called_twice_varies_the_first_time_alone() -> None:
+    def forward(m: Any, ids: torch.Tensor) -> Any:
+        return m.net(m.emb(ids) + 10 * m.emb(ids).detach())
+
+    model: Any = Net(forward, net=mlp(5, 4, 2), emb=nn.Embedding(9, 5))
+    ids = torch.arange(6)
+    found = settled(model, ids, vary="emb")
+    points = found.slice.lift(np.array([[0.0, 0], [2, 1]]))
+    with probe(model, found.conditions) as run:
+        z = run(points).parts[0]
+    want = model.net[0](torch.tensor(points).float() + 10 * model.emb(ids[:1]).detach())
+    assert np.allclose(z, want.detach(), atol=1e-4)
+
+
+def test_a_compiled_models_modules_have_their_own_names() -> None:
+    model = Net(lambda m, ids: m.net(m.emb(ids).mean(dim=1)), emb=nn.Embedding(9, 5), net=mlp(5, 4, 2))
+    compiled: Any = torch.compile(model, backend="eager")
+    assert settled(compiled, torch.arange(24).reshape(6, 4) % 9, vary="emb").slice.input_shape == (4, 5)
+
+
+def test_an_empty_tensor_is_no_batch() -> None:
+    model = Net(lambda m, nothing, x: m.net(x), net=mlp(5, 4, 2))
+    assert settle(model, Conditions(), Given(inputs=(torch.empty(0, 5), rows(6, 5))), None).conditions.feed.place == (1,)
+
+
+def test_a_plane_leaves_room_for_what_samples_look_like() -> None:
+    (u0, u1), _ = settled(mlp(5, 4, 2), rows(6, 5)).slice.bounds
+    anchors = settled(mlp(5, 4, 2), rows(6, 5)).slice.anchors
+    side = float((anchors.max(axis=0) - anchors.min(axis=0)).max())
+    assert np.isclose(u1 - u0, 1.5 * side)
+
+
+def test_some_items_are_spread_over_all() -> None:
+    source = source_of(TensorDataset(torch.arange(10.0)))
+    assert source.some(3)[0].tolist() == [0, 4, 9]
+    assert len(source.some(99)[0]) == 10
+    own = Source.of(DataLoader(TensorDataset(torch.arange(10.0)), batch_size=None))
+    assert own is not None
+    assert own.batch([2, 5])[0].tolist() == [2, 5]
+
+
+def test_what_is_plain_may_be_read() -> None:
+    plain = TensorDataset(rows(8, 2))
+    sets = [plain, [1, 2], torch.utils.data.Subset(plain, [0, 3]), torch.utils.data.ConcatDataset([plain, plain])]
+    assert all(Source(one).is_plain for one in sets)
+    assert not any(Source(one).is_plain for one in (Items(), torch.utils.data.Subset(Items(), [0]), np.zeros(3)))
+
+
+def test_a_wrong_name_is_told_though_the_slice_is_known() -> None:
+    plane = slices.box((-1, 1), (-1, 1))
+    assert Given(plane, vary="emb").needs_example
+    assert not Given(plane).needs_example
+    with pytest.raises(Asked, match="`vary` must name a tensor of the call"):
+        settled(mlp(2, 4, 2), rows(6, 2), slice=plane, vary="emb")
+
+
+def test_a_call_is_heard_as_it_was_before_the_model_wrote_to_it() -> None:
+    heard: list[ModelCall] = []
+    model = Net(lambda m, x: m.net(x.mul_(0)), net=mlp(5, 4, 2))
+    listener = Listener({"": model}, lambda _, call: heard.append(call))
+    listener.listen()
+    x = rows(6, 5)
+    model(x.clone())
+    listener.stop()
+    model(x.clone())
+    assert len(heard) == 1
+    assert torch.equal(heard[0].args[0], x)
+
+
+def test_the_exact_engine_counts_where_it_may_be_tried() -> None:
+    exact, grid = (Work(1e5, 100, 32, traced=False, exact=exact) for exact in (True, False))
+    assert exact.points(64) == 2 * grid.points(64) == 2 * 66**2
 
 
 def test_a_model_without_products_has_a_plan(tmp_path: Path) -> None:
