@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from boundarycb.automatic import Example, Listener, ModelCall, SliceLike, VaryLike
+from boundarycb.automatic import Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
 from boundarycb.probe import MAX_ALL_UNITS, BackgroundLike, ForwardLike, LayersLike, OutputLike, UnitsLike
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
@@ -164,7 +164,9 @@ class Watch:
         self._removals: list[Callable[[], None]] = [self._listener.stop]
 
     def __enter__(self) -> Recorder:
-        self._listener.listen()
+        # A hook makes a compiled model compile anew, so it is there only where something can be heard.
+        if self._awaits_call or may_take_more(self._model):
+            self._listener.listen()
         for number, optimizer in enumerate(self._optimizers):
             before = optimizer.register_step_pre_hook(lambda *_: self._before_step())
             after = optimizer.register_step_post_hook(lambda *_, number=number: self._after_step(number))

@@ -22,7 +22,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
-from boundarycb.automatic import SHARE, Example, Given, SliceLike, VaryLike
+from boundarycb.automatic import SHARE, Example, Given, Plan, SliceLike, VaryLike
 from boundarycb.history import FILE, HistoryWriter, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
 from boundarycb.metrics.finals import Finals
@@ -198,6 +198,11 @@ class Recorder:
         SummaryWriter ``writer.add_hparams(hparams, recorder.finals, run_name=".")``.
         """
         return self._finals.numbers()
+
+    @property
+    def plan(self) -> Plan | None:
+        """How finely and how often samples are taken, where that is counted; None before the first one, and where it is not."""
+        return self._view.plan
 
     @property
     def needs_example(self) -> bool:

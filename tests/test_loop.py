@@ -308,6 +308,39 @@ def test_a_slice_that_cannot_be_guessed_is_asked_for(tmp_path: Path) -> None:
         optimizer.step()
 
 
+def test_a_model_of_several_inputs_is_heard_though_the_slice_is_given(tmp_path: Path) -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2)
+
+        def forward(self, *, x: torch.Tensor, scale: torch.Tensor) -> Any:
+            return self.net(x * scale)
+
+    model = Scaled()
+    optimizer = adam(model)
+    with watch(model, optimizer, slice=SQUARE, directory=tmp_path, **SMALL) as recorder:
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(x=torch.rand(8, 2), scale=torch.ones(8, 1)).sum().backward()
+            optimizer.step()
+    assert recorder.steps == [0, 2]
+
+
+def test_a_call_that_will_not_do_is_followed_by_others(tmp_path: Path) -> None:
+    """A try-out before the loop, of one zero, is not what the loop trains on."""
+    model = mlp(5, 4, 2)
+    optimizer = adam(model)
+    batch = torch.rand(8, 5)
+    with watch(model, optimizer, directory=tmp_path, **SMALL):
+        model(torch.zeros(1, 5))
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(batch).sum().backward()
+            optimizer.step()
+    assert np.allclose(load(tmp_path).slice.origin, batch[0], atol=1e-6)
+
+
 def test_inputs_of_any_shape_give_the_plane_through_three_of_them(tmp_path: Path) -> None:
     model = mlp(5, 4, 2)
     optimizer = adam(model)

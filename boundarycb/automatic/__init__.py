@@ -10,7 +10,7 @@
 * ``settle``  all of it: what a user gave is taken, the rest is found, and what cannot be found is asked for.
 """
 
-from boundarycb.automatic.calls import Asked, Example, ModelCall
+from boundarycb.automatic.calls import Asked, Example, ModelCall, may_take_more
 from boundarycb.automatic.cost import SHARE, Plan, Work, plan
 from boundarycb.automatic.given import Given, SliceLike
 from boundarycb.automatic.items import Source
@@ -32,6 +32,7 @@ __all__ = [
     "Source",
     "VaryLike",
     "Work",
+    "may_take_more",
     "plan",
     "settle",
 ]

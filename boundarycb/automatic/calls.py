@@ -120,6 +120,12 @@ def _calls_of(model: nn.Module, batch: Any) -> list[ModelCall]:
     return [*inside, *several, first, whole, *longer]
 
 
+def may_take_more(model: nn.Module) -> bool:
+    """Return whether `model` may be called with more than one argument."""
+    names, needed, takes_any = _parameters(model)
+    return len(names) != 1 or needed > 1 or takes_any
+
+
 def copied(value: Any) -> Any:
     """Return `value` with copies of its tensors, off their graphs."""
     return changed(value, lambda _, leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf)
