@@ -116,14 +116,16 @@ def run(which: str, *, watched: bool) -> dict[str, Any]:
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("which", nargs="*", choices=("resnet", "transformer"), default=["resnet", "transformer"])
+    parser.add_argument("which", nargs="*", help="resnet, transformer; by default both")
     parser.add_argument("--child", choices=("with", "without"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if unknown := set(options.which) - {"resnet", "transformer"}:
+        parser.error(f"unknown model {min(unknown)}")
     if options.child:
         print(json.dumps(run(options.which[0], watched=options.child == "with")))
         return
     print(f"{'model':<12}{'every':>8}{'predicted':>11}{'measured':>10}{'sample s':>10}{'bare s':>8}{'peak MB':>9}{'without':>9}")
-    for which in options.which:
+    for which in options.which or ("resnet", "transformer"):
         costs = []
         for child in ("with", "without"):
             command = [sys.executable, __file__, which, "--child", child]
