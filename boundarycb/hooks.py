@@ -16,11 +16,10 @@ from typing import Any
 
 from torch import nn
 
-from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, SliceLike, Source, VaryLike
+from boundarycb.automatic import Asked, Example, Listener, ModelCall, SliceLike, Source, VaryLike
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
-    Conditions,
     ForwardLike,
     LayersLike,
     NothingToDraw,
@@ -31,9 +30,8 @@ from boundarycb.probe import (
     waits_for_input,
 )
 from boundarycb.recorder import Recorder, checked_name, learning_rates
-from boundarycb.render.pictures import checked_size
-from boundarycb.sampling import Engine, EngineName, ResolutionLike, checked_auto
-from boundarycb.schedule import ScheduleLike, resolve
+from boundarycb.sampling import EngineName, ResolutionLike
+from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, TensorBoard
 from boundarycb.types import Metric, Mode, Sink, warn
 
@@ -63,7 +61,7 @@ class BoundaryHooks:
         image_size: Longer side of the picture's plot in pixels, 64 to 4096.
         max_units: Watched units a layer, evenly spread where a layer has more; by default 512, or 64 where units have positions, as
             in a convolution or a sequence.
-        max_all_units: Watched units of all layers together.
+        max_all_units: Watched units of all layers together, one of each layer at least.
         layers: Which layers are watched, by names, globs such as "encoder.*", or types of modules; all by default.
         units: Which units are watched, by places in the flattened layer or by positions; of every layer, or by layers' names.
         mode: "eval", or "as_is" to leave dropout and batch-norm in the mode that they are in.
@@ -118,24 +116,6 @@ class BoundaryHooks:
         class_names: Sequence[str] = (),
         module: str | None = None,
     ) -> None:
-        # Errors belong here, where the user wrote the argument.
-        resolve(every_n_steps, schedule)
-        checked_auto(resolution)
-        checked_size(image_size)
-        Engine(engine, max_vertices)
-        Conditions(
-            max_units,
-            mode,
-            run_hooks,
-            verify,
-            activations=activations,
-            output=output,
-            background=background,
-            max_all_units=max_all_units,
-            layers=layers,
-            units=units,
-        )
-        Given(slice, inputs, vary, forward, class_names)
         self._directory = directory
         self._name = checked_name(name)
         self._sinks = list(sinks)
@@ -163,6 +143,7 @@ class BoundaryHooks:
             "background": background,
             "class_names": class_names,
         }
+        Recorder("", **self._options)  # errors belong here, where the user wrote the argument
         self._module = module  # the path of the part that is looked at, once it is known
         self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
         self._outputs: Any = None  # of the last training step

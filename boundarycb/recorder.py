@@ -85,7 +85,7 @@ class Recorder:
         image_size: longer side of the overlay's plot in pixels, 64 to 4096.
         max_units: watched units a layer, evenly spread where a layer has more; by default 512, or 64 where units have positions, as
             in a convolution or a sequence.
-        max_all_units: watched units of all layers together.
+        max_all_units: watched units of all layers together, one of each layer at least.
         layers: which layers are watched, by names, globs such as ``encoder.*``, or types of modules; all by default.
         units: which units are watched, by places in the flattened layer or by positions; of every layer, or by layers' names.
         mode: ``eval``, or ``as_is`` to leave dropout and batch-norm in the mode that they are in.

@@ -27,7 +27,7 @@ class Feed:
     Args:
         args: the example's arguments, with a batch of `rows`.
         kwargs: its named ones.
-        place: path of the tensor that varies, in ``{"0": …}``-like keys: a place for an argument, a name for a named one.
+        place: path of the tensor that varies; its first key is the place of an argument, or the name of a named one.
         module: path of the module whose output varies instead, such as an embedding.
         rows: of the example's batch.
         batched: paths of the tensors that have those rows; None for all that are as long.
