@@ -222,6 +222,9 @@ class BoundaryHooks:
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
         """Close: what was sampled becomes the movie, also after an error or Ctrl-C."""
+        if self._listener is not None:  # whose hooks must not stay on the user's modules
+            self._listener.stop()
+            self._listener = None
         if self.recorder is not None:
             self.recorder.close()
 

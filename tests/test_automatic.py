@@ -396,6 +396,13 @@ def test_data_are_read_as_the_loader_hands_them_on() -> None:
     assert found.slice.bounds == slices.around(elsewhere["input"].double().numpy()).bounds
 
 
+def test_plain_data_that_make_no_batch_are_left_and_the_batch_has_to_do() -> None:
+    x = rows(8, 2)
+    ragged: Any = [rows(2), rows(3), rows(2)]
+    found = settle(mlp(2, 4, 2), Conditions(), Given(), Example(x, source=source_of(ragged)))
+    assert found.slice.bounds == slices.around(x.double().numpy()).bounds
+
+
 def test_an_item_that_cannot_be_read_is_named() -> None:
     data = TensorDataset(rows(40, 5))
     example = Example([rows(4, 5)], source=source_of(data))
@@ -712,6 +719,27 @@ def test_where_nothing_can_be_looked_at_the_run_ends_before_its_first_step(tmp_p
     assert torch.equal(before, torch.cat([parameter.detach().flatten() for parameter in net.parameters()]))
     history = fitted(tmp_path / "b", Holds(step, net=net), loader_of(rows(16, 5), torch.arange(16) % 2), module="net")
     assert history.steps == (0, 2)
+
+
+def test_no_hook_stays_where_the_first_step_fails(tmp_path: Path) -> None:
+    """Be it the user's error, or ours about what was heard."""
+    ids = loader_of(torch.arange(64).reshape(16, 4) % 9, torch.arange(16) % 2)
+
+    class Reads(Holds):
+        def forward(self, ids: torch.Tensor) -> Any:
+            return self.get_submodule("net")(self.get_submodule("emb")(ids).mean(dim=1))
+
+    def fails(m: Any, batch: Any) -> torch.Tensor:
+        raise KeyError("mine")
+
+    def calls(m: Any, batch: Any) -> torch.Tensor:
+        return F.cross_entropy(m(batch[0]), batch[1])
+
+    for step, kind in ((fails, KeyError), (calls, ValueError)):
+        module = Reads(step, emb=nn.Embedding(9, 5), net=mlp(5, 4, 2))
+        with pytest.raises(kind):
+            fitted(tmp_path, module, ids)
+        assert not any(one._forward_pre_hooks for one in module.modules())
 
 
 def test_what_was_heard_is_let_go(tmp_path: Path) -> None:

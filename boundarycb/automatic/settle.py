@@ -13,6 +13,7 @@ from torch import nn
 from boundarycb import slices
 from boundarycb.automatic.calls import Asked, Example, ModelCall
 from boundarycb.automatic.given import Given
+from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
 from boundarycb.automatic.varying import feed_for
 from boundarycb.probe import Conditions, Feed, NothingToDraw, WrongChoice, probe
@@ -153,10 +154,20 @@ def _laid(given: Given, example: Example, batch: _Samples, read: Callable[[Any],
         three = np.stack([slices.to_array(one).astype(np.float64) for one in given.slice])
         return plane_of(three, None, rows=range(3), seen=values)[0], 0, batch
     if values[0].size == 2 and given.vary is None:
-        known = read(source.some(_ITEMS)).values if source is not None and source.is_plain else values
+        known = _more(source, _ITEMS, batch, read).values
         return slices.around(known if _holds(known, values) else values, shape=values.shape[1:]), 0, batch
-    samples = read(source.some(_SAMPLES)) if len(values) < 3 and source is not None and source.is_plain else batch
+    samples = _more(source, _SAMPLES, batch, read) if len(values) < 3 else batch
     return *plane_of(samples.values, samples.labels, names, seen=samples.values), samples
+
+
+def _more(source: Source | None, most: int, batch: _Samples, read: Callable[[Any], _Samples]) -> _Samples:
+    """Return at most `most` samples of plain training data; those of the batch where there are no such, or they make no batch."""
+    if source is None or not source.is_plain:
+        return batch
+    try:
+        return read(source.some(most))
+    except Exception:  # noqa: BLE001 - items of different sizes, say, which the loader sorts into batches
+        return batch
 
 
 def _at_places(
