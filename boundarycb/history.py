@@ -21,6 +21,8 @@ from boundarycb.types import Slice, Snapshot, warn
 
 FILE = "history.bcb"
 
+_PIECE = 2**22  # bytes that are copied at a time
+
 
 class HistoryWriter:
     """Appends snapshots to a new ``history.bcb`` in `directory`, which is made where it is missing.
@@ -30,13 +32,17 @@ class HistoryWriter:
     Args:
         directory: where the file goes; one that holds a history already is refused, since nothing is overwritten.
         slice: the slice of all snapshots.
+        earlier: a history that this one goes on, on the same slice; it is copied, as far as `until`, and left as it is.
+        until: the step of its last snapshot that is copied; all are by default.
 
     Raises:
         FileExistsError: `directory` holds a history.
-        OSError: it cannot be written to.
+        OSError: it cannot be written to, or the earlier one not be read.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], slice: Slice) -> None:
+    def __init__(
+        self, directory: str | os.PathLike[str], slice: Slice, *, earlier: History | None = None, until: int | None = None
+    ) -> None:
         self.path = Path(directory) / FILE
         self._last_step: int | None = None
         try:
@@ -48,7 +54,12 @@ class HistoryWriter:
             raise FileExistsError(f"`directory` {self.path.parent} holds a history already; name another one.") from None
         except OSError as error:
             raise _unwritable(self.path.parent, error) from error
-        self._write(wire.encode_run(slice))
+        if earlier is None:
+            self._write(wire.encode_run(slice))
+        else:
+            kept = [step for step in earlier.steps if until is None or step <= until]
+            self._copy(earlier.path, earlier.end_of(len(kept)))
+            self._last_step = kept[-1] if kept else None
 
     def append(self, snapshot: Snapshot) -> None:
         """Write one snapshot through to the operating system.
@@ -72,6 +83,16 @@ class HistoryWriter:
             except OSError:
                 file.truncate(start)
                 raise
+
+    def _copy(self, path: Path, size: int) -> None:
+        """Copy the first `size` bytes of another history, piece by piece."""
+        with path.open("rb") as source:
+            while size:
+                piece = source.read(min(size, _PIECE))
+                if not piece:
+                    raise OSError(f"{path} was cut while it was copied")
+                self._write(piece)
+                size -= len(piece)
 
 
 def _unwritable(directory: Path, error: OSError) -> OSError:
@@ -106,19 +127,22 @@ class History:
             if run is None:
                 raise ValueError(f"{self.path} is empty or was cut off before its first record.")
             self.slice = wire.decode_run(run)
-            layers: list[str] = []
+            self._first_start = file.tell()
+            layers: list[dict[str, object]] = []
+            self._changes_layers = False
             try:
                 for start, header in wire.scan(file, size):
                     if header.get("kind") == "frame":
+                        self._changes_layers |= bool(frames) and header["layers"] != layers
                         frames.append((header["step"], start))
-                        layers = [layer["name"] for layer in header["layers"]]
+                        layers = header["layers"]
             except wire.WireError:
                 warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
         while frames and not self._whole(frames[-1][1]):
             frames.pop()
             warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
         self.steps: tuple[int, ...] = tuple(step for step, _ in frames)
-        self.layers: tuple[str, ...] = tuple(layers)
+        self.layers: tuple[str, ...] = tuple(str(layer["name"]) for layer in layers)
         self._starts = [start for _, start in frames]
 
     def __len__(self) -> int:
@@ -169,6 +193,21 @@ class History:
         with self.path.open("rb") as file:
             for start in self._starts:
                 yield wire.read_numbers(file, start)
+
+    def ends(self, count: int, until: int) -> Iterator[Snapshot]:
+        """Yield the first snapshot, and the last `count` up to step `until`; all up to there where layers changed in the run."""
+        whole = sum(step <= until for step in self.steps)
+        cut = 1 if self._changes_layers else max(1, whole - count)
+        yield from (self._read(start) for start in [*self._starts[: min(1, whole)], *self._starts[cut:whole]])
+
+    def end_of(self, count: int) -> int:
+        """Return where in the file the first `count` snapshots end, in bytes."""
+        if not count:
+            return self._first_start
+        with self.path.open("rb") as file:
+            file.seek(self._starts[count - 1])
+            wire.read_record(file)
+            return file.tell()
 
     def __repr__(self) -> str:
         span = f", steps {self.steps[0]} to {self.steps[-1]}" if self.steps else ""

@@ -89,6 +89,17 @@ def at(value: Any, path: Path) -> Any:
     return value
 
 
+def is_plain(value: Any, kinds: tuple[type, ...]) -> bool:
+    """Return whether `value` is of one of `kinds`, or is made of such by tuples, lists and dicts alone.
+
+    >>> is_plain({"x": (1, [2])}, (int,)), is_plain({1}, (int,))
+    (True, False)
+    """
+    if type(value) in (tuple, list, dict):
+        return all(is_plain(part, kinds) for _, part in parts_of(value) or [])
+    return isinstance(value, kinds)
+
+
 def spelled(path: Path) -> str:
     """Return `path` as users write it.
 

@@ -1,7 +1,7 @@
 """The one conductor: schedule, look at the model, metrics, snapshot, history, sinks.
 
 What goes wrong at or before the first sample is raised: the user is still there and can mend it. After it, nothing is: the part
-that failed is dropped with one warning, and training goes on.
+that failed is dropped with one warning, and training goes on. So is a sink at any time: the server behind it may be down.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
 from boundarycb.automatic import SHARE, Example, Given, Plan, SliceLike, VaryLike
-from boundarycb.history import FILE, HistoryWriter, load
+from boundarycb.history import FILE, History, HistoryWriter, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
+from boundarycb.memory import WINDOW, Memory
 from boundarycb.metrics.finals import Finals
 from boundarycb.probe import (
     MAX_ALL_UNITS,
@@ -33,33 +35,26 @@ from boundarycb.probe import (
     ForwardLike,
     LayersLike,
     OutputLike,
-    Trace,
     UnitsLike,
+    home_of,
+    load_traces,
+    save_traces,
     waits_for_input,
 )
-from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, has_inputs, has_similarity
+from boundarycb.render import Drawn
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
 from boundarycb.schedule import EVERY, ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import Capture, History, Layer, Metric, Mode, Picture, Sample, Sink, Slice, Snapshot, Value, warn
+from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Slice, Snapshot, warn
 
 log = logging.getLogger(__name__)
 
-_WINDOW = 7  # captures before the current one that are kept where a metric needs them
+_STATE = 1  # version of what `state_dict` gives
 
-_MEMORIES = 4  # kinds of layers that a model has at different samples, of which the last are remembered
+_KEPT_TRACES = 3  # files of traces beside a history, for checkpoints to come back to
 
 Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Memory:
-    """What is known of earlier samples with the same layers."""
-
-    first: Capture
-    past: Mapping[str, Value] = field(default_factory=dict)
-    window: tuple[Capture, ...] = ()
 
 
 class Recorder:
@@ -106,6 +101,7 @@ class Recorder:
         TypeError: an argument is of another kind.
 
     Attributes:
+        step: optimiser steps taken, as far as it was told.
         steps: the steps that were sampled, growing.
         seconds: wall time spent sampling and closing so far.
         directory: where the history lies.
@@ -142,6 +138,7 @@ class Recorder:
         class_names: Sequence[str] = (),
     ) -> None:
         self.directory = Path(directory)
+        self.step = 0
         self.steps: list[int] = []
         self.seconds = 0.0
         self._due = resolve(every_n_steps, schedule)
@@ -174,12 +171,10 @@ class Recorder:
         )
         self._example: Example | None = None
         self._history: HistoryWriter | None = None
-        self._memories: dict[tuple[Layer, ...], _Memory] = {}
-        self._before: Capture | None = None
-        self._traces: tuple[Trace, ...] = ()
+        self._memory = Memory(windowed=is_needed("window", self._metrics))
+        self._traces_at: Path | None = None  # the file of those before a resume, until they are read
         self._finals = Finals(self._view.resolution**2)
         self._logged: dict[str, Any] = {}
-        self._asked = 0
         self._said: set[str] = set()
         self._stopped = False
         self._waiting = False  # for a lazy model's first input
@@ -207,7 +202,7 @@ class Recorder:
     @property
     def needs_example(self) -> bool:
         """Whether it takes an example of the training data to know where to look."""
-        return self._given.needs_example
+        return self._view.needs_example
 
     def meet(self, example: Example) -> None:
         """Take an example of the training data, from which the first sample finds out where and how to look."""
@@ -221,6 +216,90 @@ class Recorder:
         """
         self._view.settle(model, self._example)
         self._example = None
+
+    # --------------------------------------------------------------------------------------------- stopping and going on
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs so that a later run can go on with this one's history; empty before the first sample.
+
+        Plain values and tensors, some kilobytes: frames stay where they are, and what the next sample is compared with is written
+        beside them, for the last three samples that were asked for.
+        """
+        if not self.steps:
+            return {}
+        directory = self.directory.absolute()
+        if self._history is not None and self._memory.traces:
+            self._guarded("the file of traces", partial(self._keep_traces, directory))
+        return {
+            "version": _STATE,
+            "step": self.step,
+            "last": self.steps[-1],
+            "directory": os.fspath(directory),
+            "view": self._view.state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the run of :meth:`state_dict`, of another process as a rule: the same slice, grid, units and chance levels.
+
+        The new history begins with the old one's samples up to the checkpoint, copied; the old one is left as it is.
+
+        Args:
+            state: what ``state_dict`` gave; an empty one is that of a run that had not begun.
+
+        Raises:
+            RuntimeError: a sample was taken already.
+            ValueError: the state is of a later version of boundarycb.
+            OSError: the directory cannot be written to.
+        """
+        if self.steps or self._closed:
+            raise RuntimeError("`load_state_dict` must come before the first sample.")
+        if not state:
+            return
+        if state.get("version") != _STATE:
+            raise ValueError(f"The state of version {state.get('version')!r} cannot be read; this boundarycb reads {_STATE}.")
+        for name in self._view.restore(state["view"]):
+            warn(f"`{name}` is that of the run that is gone on with, so that its samples can be compared; yours is left out.")
+        self.step = state["step"]
+        earlier = self._earlier(Path(state["directory"]), state["last"])
+        if earlier is not None:
+            self._go_on(earlier, state["last"])
+
+    def _earlier(self, directory: Path, last: int) -> History | None:
+        try:
+            earlier = load(directory / FILE)
+        except (OSError, ValueError) as error:
+            warn(f"The samples before step {self.step:,} are gone, so this history begins there. {_words(error)}")
+            return None
+        return earlier if any(step <= last for step in earlier.steps) else None
+
+    def _go_on(self, earlier: History, last: int) -> None:
+        """Begin with the samples of an earlier history up to step `last`."""
+        self._history = new_history(self.directory, earlier.slice, earlier=earlier, until=last)
+        self.directory = self._history.path.parent
+        self.steps = [step for step in earlier.steps if step <= last]
+        self._memory.recall(earlier.ends(WINDOW, last))
+        self._finals = Finals(self._view.resolution**2)
+        for metrics in islice(earlier.metrics(), len(self.steps)):
+            self._finals.add(metrics)
+        self._traces_at = earlier.path.parent / _traces_name(last)
+        if self._view.plan is not None and self._view.plan.every > EVERY and self._due_by_default:
+            self._due = resolve(self._view.plan.every)
+
+    def _keep_traces(self, directory: Path) -> None:
+        path = directory / _traces_name(self.steps[-1])
+        if not path.exists() and save_traces(self._memory.traces, path):
+            for old in sorted(directory.glob(_traces_name("*")), key=lambda path: path.stat().st_mtime)[:-_KEPT_TRACES]:
+                old.unlink(missing_ok=True)
+
+    def _recall_traces(self, model: nn.Module) -> None:
+        """Read, once, what the first sample after a resume is compared with."""
+        path, self._traces_at = self._traces_at, None
+        if path is None or not is_needed("trace", self._metrics):
+            return
+        try:
+            self._memory.traces = load_traces(path, home_of(model)[1])
+        except Exception as error:  # noqa: BLE001 - whatever it is, one sample goes without
+            self._say(f"drift since step {self.steps[-1]:,} is not split into its parts: its weights are not kept. {_words(error)}")
 
     # ------------------------------------------------------------------------------------------------ what users call
 
@@ -239,7 +318,7 @@ class Recorder:
 
         This runs at every step and costs microseconds: `scalars` may be a function, called only when a sample is taken.
         """
-        previous, self._asked = self._asked, max(step, self._asked)
+        previous, self.step = self.step, max(step, self.step)
         if self._stopped or self._closed or step <= previous:
             return
         try:
@@ -303,7 +382,7 @@ class Recorder:
             self._guarded(type(sink).__name__, partial(sink.close, history, movie))
         if self.steps:
             log.info("%d samples, steps %d to %d, are in %s.", len(self.steps), self.steps[0], self.steps[-1], self.directory)
-        self._memories, self._before, self._traces = {}, None, ()
+        self._memory.forget()
         self.seconds += time.perf_counter() - start
 
     # ------------------------------------------------------------------------------------------------------ one sample
@@ -312,7 +391,8 @@ class Recorder:
         self.settle(model)
         if not self.steps:
             self._follow_plan()
-        seen = self._view.look(model, step, self._traces)
+        self._recall_traces(model)
+        seen = self._view.look(model, step, self._memory.traces)
         self._check(model, seen)
         seen = replace(seen, capture=_named(seen.capture, self._given.class_names))
         sample = self._sample(step, seen)
@@ -328,9 +408,9 @@ class Recorder:
         )
         self._keep(snapshot)
         self.steps.append(step)
-        self._asked = max(step, self._asked)
+        self.step = max(step, self.step)
         self._finals.add(snapshot.metrics)
-        self._remember(sample, snapshot, seen.traces)
+        self._memory.remember(snapshot, seen.traces)
         self._say_notes(snapshot, seen.notes)
 
     def _must_wait(self, model: nn.Module) -> bool:
@@ -358,31 +438,12 @@ class Recorder:
             warn(f"{words}, so this training is not what it would be without it; no further sample is taken.")
 
     def _sample(self, step: int, seen: Look) -> Sample:
-        """Return what metrics may look at.
-
-        Where the layers are others than at the last sample, there is nothing to compare with; where they are those of an earlier
-        one, what was known of them then holds on.
-        """
-        layers, capture, boundaries = seen.capture.layers, seen.capture, seen.boundaries
-        memory = self._memories.get(layers, _Memory(capture))
-        if self._before is None or self._before.layers == layers:
-            return Sample(
-                capture, boundaries, self._before, memory.first, step, moves=seen.moves, past=memory.past, window=memory.window
-            )
-        self._say(
-            "layers", f"step {step}: the model called other layers than at the last sample, so there is nothing to compare with."
-        )
-        return Sample(capture, boundaries, None, memory.first, step, past=memory.past)
-
-    def _remember(self, sample: Sample, snapshot: Snapshot, traces: tuple[Trace, ...]) -> None:
-        """Keep what the next sample is compared with: of this one, and for as many kinds of layers as a model may sensibly have."""
-        window = (*sample.window, sample.now)[-_WINDOW:] if is_needed("window", self._metrics) else ()
-        past: dict[str, Value] = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
-        self._memories.pop(sample.now.layers, None)
-        self._memories[sample.now.layers] = _Memory(sample.first or sample.now, past, window)
-        if len(self._memories) > _MEMORIES:
-            del self._memories[next(iter(self._memories))]
-        self._before, self._traces = sample.now, traces
+        """Return what metrics may look at; say it where that is less than at the last sample."""
+        sample = self._memory.sample(step, seen.capture, seen.boundaries, seen.moves)
+        if sample.before is None and self._memory.before is not None:
+            words = "the model called other layers than at the last sample, so there is nothing to compare with"
+            self._say("layers", f"step {step}: {words}.")
+        return sample
 
     def _follow_plan(self) -> None:
         """Sample as seldom as was found to be cheap enough, and say what it costs."""
@@ -416,7 +477,8 @@ class Recorder:
         """Return the metrics' values, sorted by kind."""
         measured = no_values()
         for metric in list(self._metrics):
-            given = self._part(self._metrics, metric, partial(measure, metric, sample, list(measured.values())))
+            measured_now = partial(measure, metric, sample, list(measured.values()))
+            given = self._part(self._metrics, metric, measured_now, strict=not self.steps)
             for kind, values in (given or {}).items():
                 measured[kind].update(values)
         return measured
@@ -433,16 +495,16 @@ class Recorder:
                     raise
                 self._history = None
                 warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {_words(error)}")
-        images = _Images(snapshot, self._image_size)
+        images = Drawn(snapshot, self._image_size)
         for sink in list(self._sinks):
             self._part(self._sinks, sink, partial(sink.write, snapshot, images))
 
-    def _part(self, parts: list[Any], part: Any, act: Callable[[], Any]) -> Any:
-        """Return what `act` gives; where it fails after the first sample, drop `part` from `parts` and say so."""
+    def _part(self, parts: list[Any], part: Any, act: Callable[[], Any], *, strict: bool = False) -> Any:
+        """Return what `act` gives; where it fails, drop `part` from `parts` and say so, or raise where `strict`."""
         try:
             return act()
         except Exception as error:
-            if not self.steps:
+            if strict:
                 raise
             parts.remove(part)
             warn(f"{name_of(part)} failed and is dropped; training and other outputs go on. {_words(error)}")
@@ -477,30 +539,8 @@ class Recorder:
         warn(f"{what} failed; no further sample is taken, training goes on. {_words(error)}")
 
 
-class _Images(Mapping[str, Picture]):
-    """The pictures of a snapshot by name, each drawn when it is first asked for."""
-
-    def __init__(self, snapshot: Snapshot, size: int) -> None:
-        self._draw: dict[str, Callable[[], Picture]] = {
-            "overlay": partial(draw_overlay, snapshot, size),
-            "panels": partial(draw_panels, snapshot, size),
-        }
-        if has_similarity(snapshot):
-            self._draw["similarity"] = partial(draw_similarity, snapshot, size)
-        if has_inputs(snapshot.slice):
-            self._draw["inputs"] = partial(draw_inputs, snapshot.slice, size)
-        self._drawn: dict[str, Picture] = {}
-
-    def __getitem__(self, name: str) -> Picture:
-        if name not in self._drawn:
-            self._drawn[name] = self._draw[name]()
-        return self._drawn[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._draw)
-
-    def __len__(self) -> int:
-        return len(self._draw)
+def _traces_name(step: int | str) -> str:
+    return f"traces-{step}.pt"
 
 
 def _words(error: BaseException) -> str:
@@ -537,11 +577,19 @@ def checked_name(name: str) -> str:
     return name
 
 
-def new_history(directory: Path, slice: Slice) -> HistoryWriter:
-    """Return a new history in `directory`, or in the first of ``<directory>-1``, ``-2``, … that holds none."""
+def new_history(directory: Path, slice: Slice, *, earlier: History | None = None, until: int | None = None) -> HistoryWriter:
+    """Return a new history in `directory`, or in the first of ``<directory>-1``, ``-2``, … that holds none.
+
+    Args:
+        directory: the directory.
+        slice: the slice of all snapshots.
+        earlier: a history whose snapshots up to step `until` it begins with.
+        until: that step.
+    """
     number = 0
     while True:
+        place = directory.with_name(f"{directory.name}-{number}") if number else directory
         try:
-            return HistoryWriter(directory.with_name(f"{directory.name}-{number}") if number else directory, slice)
+            return HistoryWriter(place, slice, earlier=earlier, until=until)
         except FileExistsError:
             number += 1

@@ -387,9 +387,9 @@ class Capture:
         field: the output, or None where the model's output is no vector per point.
         notes: what was left out or is not finite, in words.
         undefined: indices (k,) of the units, among all U, that were NaN or infinite somewhere; their states mean nothing.
-        strength: float64 (U,), mean absolute activation (of a convolution: over its channel's positions), or None; not stored.
+        strength: float64 (U,), mean absolute activation (of a convolution: over its channel's positions), or None.
         planes: float64 (U, 3), for units that are affine on the slice the gradient there, in input lengths, and the value at its
-            centre; NaN for others; or None; not stored.
+            centre; NaN for others; or None.
         mode: ``eval``, or ``as_is`` where every module was left in the mode that it had.
         patterns: how many activation patterns of all units, watched or not, there are at the grid points; None where that was not
             counted. There may be more between them.

@@ -19,6 +19,7 @@ A file that was cut while it was written ends in half a record, which readers ig
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import struct
@@ -89,6 +90,18 @@ def read_record(file: BinaryIO) -> Record | None:
         raise WireError("A record's checksum is wrong: the file is damaged.")
     header = json.loads(content[: lengths[0]])
     return Record(header, {entry["name"]: _section(entry, content[lengths[0] :]) for entry in header["sections"]})
+
+
+def unpack(data: bytes) -> Record:
+    """Return the record that `data` is.
+
+    Raises:
+        WireError: it is none.
+    """
+    record = read_record(io.BytesIO(data))
+    if record is None:
+        raise WireError("A record was cut off.")
+    return record
 
 
 def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -235,6 +248,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "offsets": lines.offsets,
         "owner": lines.owner,
     }
+    sections |= {name: array for name, array in (("strength", capture.strength), ("planes", capture.planes)) if array is not None}
     if capture.field is not None:
         sections["field"] = capture.field.value
         if capture.field.winner is not None:
@@ -256,7 +270,18 @@ def decode(record: Record, slice: Slice) -> Snapshot:
     said = tuple(head["notes"]["capture"])
     mode = head.get("mode", "eval")  # the first files do not say it
     patterns = head.get("patterns")
-    capture = Capture(layers, head["resolution"], part["on"], field, said, part["undefined"], mode=mode, patterns=patterns)
+    capture = Capture(
+        layers,
+        head["resolution"],
+        part["on"],
+        field,
+        said,
+        part["undefined"],
+        strength=part.get("strength"),
+        planes=part.get("planes"),
+        mode=mode,
+        patterns=patterns,
+    )
     notes = tuple(head["notes"]["boundaries"])
     return Snapshot(
         step=head["step"],

@@ -15,7 +15,7 @@ LAYERS = [
     {"wire", "keep"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
     {"automatic"},
-    {"sampling", "sinks", "report", "measuring"},
+    {"sampling", "sinks", "report", "measuring", "memory"},
     {"recorder"},
     {"loop", "hooks"},
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},

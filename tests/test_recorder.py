@@ -62,7 +62,7 @@ def test_samples_are_kept_as_they_are_made(tmp_path: Path) -> None:
 
 def test_pictures_are_drawn_when_asked_for_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[int] = []
-    monkeypatch.setattr("boundarycb.recorder.draw_overlay", lambda snapshot, size: drawn.append(snapshot.step))
+    monkeypatch.setattr("boundarycb.render.drawn.draw_overlay", lambda snapshot, size: drawn.append(snapshot.step))
     sink = Keeps()
     recorder = make(tmp_path, sinks=[sink])
     recorder.record(mlp(2, 4, 2), 0)

@@ -54,6 +54,13 @@ class Given:
         known = isinstance(self.slice, Slice) or callable(self.slice)
         return self.inputs is None and (not known or self.vary is not None)
 
+    def allows(self, slice: Slice) -> bool:
+        """Return whether `slice` may be the one that the user means; of one that the data tell nothing is known."""
+        if not isinstance(self.slice, Slice):
+            return True
+        mine, same = self.slice, np.array_equal
+        return same(mine.origin, slice.origin) and same(mine.axes, slice.axes) and same(mine.bounds, slice.bounds)
+
     @property
     def places(self) -> tuple[int, int, int] | None:
         """The places of three samples, where `slice` is such."""

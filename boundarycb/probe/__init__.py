@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from boundarycb.probe.budget import LEAST_POINTS, Budget
 from boundarycb.probe.conditions import Conditions
-from boundarycb.probe.feed import Feed, ForwardLike, module_at
+from boundarycb.probe.feed import Feed, ForwardLike, feed_in, feed_out, module_at
+from boundarycb.probe.following import follow
 from boundarycb.probe.moves import compare
 from boundarycb.probe.output import BackgroundLike, OutputLike
-from boundarycb.probe.prober import NothingToDraw, Prober
+from boundarycb.probe.prober import NothingToDraw, Prober, home_of
+from boundarycb.probe.saved import load_traces, save_traces
 from boundarycb.probe.scope import probe, waits_for_input
+from boundarycb.probe.together import Message, is_shard
 from boundarycb.probe.trace import Trace, joined
 from boundarycb.probe.watched import EVERY_UNIT, MAX_ALL_UNITS, MAX_UNITS, LayersLike, UnitsLike, WrongChoice
 
@@ -23,6 +26,7 @@ __all__ = [
     "Feed",
     "ForwardLike",
     "LayersLike",
+    "Message",
     "NothingToDraw",
     "OutputLike",
     "Prober",
@@ -30,8 +34,15 @@ __all__ = [
     "UnitsLike",
     "WrongChoice",
     "compare",
+    "feed_in",
+    "feed_out",
+    "follow",
+    "home_of",
+    "is_shard",
     "joined",
+    "load_traces",
     "module_at",
     "probe",
+    "save_traces",
     "waits_for_input",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from boundarycb.probe.feed import Feed
 from boundarycb.probe.kinks import OPTIONAL
 from boundarycb.probe.output import BackgroundLike, OutputLike, checked_background, checked_output
+from boundarycb.probe.together import Message
 from boundarycb.probe.watched import MAX_ALL_UNITS, LayersLike, UnitsLike, checked_layers, checked_units
 from boundarycb.types import Mode
 
@@ -32,6 +33,7 @@ class Conditions:
         feed: how points go into the model.
         output: which tensor of the model's output is shown: its name or place, or a function of the output.
         background: how it is shown.
+        lead: where other ranks have to run the same passes, what tells them of each beforehand.
 
     Raises:
         ValueError: a cap is no whole number of 1 or more; `mode`, `background` or `activations` is none that there
@@ -51,6 +53,7 @@ class Conditions:
     max_all_units: int = MAX_ALL_UNITS
     layers: LayersLike = None
     units: UnitsLike = None
+    lead: Callable[[Message], Any] | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_units", "max_all_units"):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from boundarycb.nested import Path, at, changed, leaves
+from boundarycb.nested import Path, at, changed, is_plain, leaves
 from boundarycb.probe.watched import WrongChoice
 
 ForwardLike = Callable[[nn.Module, torch.Tensor], Any]
@@ -111,6 +111,26 @@ class Feed:
 
         made: dict[Any, Any] = changed(self._arguments(), held)
         return made
+
+
+def feed_out(feed: Feed) -> dict[str, Any] | None:
+    """Return what a feed is, as plain values and tensors; None where something in it is neither, as a user's function is."""
+    if feed.forward is not None or not is_plain([feed.args, dict(feed.kwargs)], (torch.Tensor, int, float, str, type(None))):
+        return None
+    batched = None if feed.batched is None else [list(path) for path in feed.batched]
+    return {name: getattr(feed, name) for name in ("args", "module", "rows")} | {
+        "kwargs": dict(feed.kwargs),
+        "place": list(feed.place),
+        "batched": batched,
+    }
+
+
+def feed_in(said: Mapping[str, Any] | None) -> Feed | None:
+    """Return the feed that :func:`feed_out` said."""
+    if said is None:
+        return None
+    batched = None if said["batched"] is None else frozenset(tuple(path) for path in said["batched"])
+    return Feed(**{**said, "args": tuple(said["args"]), "place": tuple(said["place"]), "batched": batched})
 
 
 def _positional(arguments: Mapping[Any, Any]) -> list[Any]:

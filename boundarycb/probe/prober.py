@@ -21,6 +21,7 @@ from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
 from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.quick import Glance, Quick
+from boundarycb.probe.together import Message, Pass, is_shard, reshard
 from boundarycb.probe.trace import Trace, TraceWatch
 from boundarycb.probe.watched import EVERY_UNIT, Watched, WrongChoice, checked_layers, checked_units
 from boundarycb.types import Floats, Layer, Reading
@@ -55,6 +56,7 @@ class Session:
         self._axes = {axis for parameter in model.parameters() for axis in parameter.shape}
         self._portrait: Portrait | None = None
         self._is_pure: bool | None = None  # whether a forward pass changes nothing; not known before the first
+        self._shards = [module for module in model.modules() if is_shard(module)]
 
     def open(self) -> Kept:
         """Keep everything as it is now."""
@@ -94,6 +96,7 @@ class Session:
             if self._portrait is not None:
                 self.changes = self._portrait.differences(Portrait(self.model))
                 self._portrait = None
+            reshard(self._shards)
             if self._is_pure is None:
                 self._is_pure = not self.kept.changed()
             if not self._is_pure:
@@ -145,6 +148,11 @@ class Prober:
         return tuple(self._session.reach.too_large)
 
     @property
+    def is_spread(self) -> bool:
+        """Whether other ranks run every pass too: then it runs as the model is, and not in double precision."""
+        return self._session.conditions.lead is not None
+
+    @property
     def has_lost(self) -> bool:
         """Whether a pass so far changed something that could not be put back: each further one would change more."""
         return self._session.kept is not None and bool(self._session.kept.lost)
@@ -156,6 +164,7 @@ class Prober:
             ValueError: the model cannot take inputs of this shape, or calls no activation.
             Exception: what the forward pass itself raises.
         """
+        self._tell("read", inputs)
         reading = self._read(inputs)
         if self._session.learn(reading.layers, len(reading.parts[0])):
             return reading.first(len(inputs))
@@ -198,6 +207,7 @@ class Prober:
 
     def examples(self) -> Floats:
         """Return the values (rows, *shape) of what varies in the feed's example."""
+        self._tell("examples")
         session = self._session
         with session.passing() as kept, kept.guard():
             return _numpy(self._conditions.feed.values(session.model)).astype(np.float64)
@@ -220,6 +230,7 @@ class Prober:
 
     def flops(self, inputs: Floats) -> float:
         """Return how many floating-point operations a forward pass of one point takes, as torch counts them: products alone."""
+        self._tell("flops", inputs)
         session, padded = self._session, self._padded(inputs)
         with session.passing() as kept, kept.guard(), FlopCounterMode(display=False) as counter:
             self._call(self._batch(padded))
@@ -244,6 +255,18 @@ class Prober:
             shown = self._shown(output, len(padded))[0]
             return replace(like, parts=tuple(_numpy(z) for z in watch.z), output=shown).first(len(inputs))
 
+    def again(self, what: Pass, args: tuple[Any, ...]) -> None:
+        """Run a pass that another rank runs."""
+        run = {"read": self.__call__, "trace": self.trace, "examples": self.examples, "flops": self.flops}[what]
+        run(*args)  # type: ignore[operator]
+
+    def _tell(self, what: Pass, *args: Any) -> None:
+        """Tell the other ranks, where they have to know, of a pass."""
+        lead = self._session.conditions.lead
+        if lead is not None:
+            dtype = np.float64 if self._home[0] == torch.float64 else np.float32  # the model rounds them in any case
+            lead(Message("pass", what=what, args=tuple(a.astype(dtype) if isinstance(a, np.ndarray) else a for a in args)))
+
     def batch_of(self, n: int) -> int:
         """Return with how many points to run `n` of them, so that a batch can be told; a trace does not see to it by itself."""
         return self._session.batch_of(n)
@@ -259,6 +282,7 @@ class Prober:
             ValueError: the model cannot take inputs of this shape, or calls no activation.
             Exception: what the forward pass itself raises.
         """
+        self._tell("trace", inputs, names)
         session = self._session
         with session.passing() as kept:
             optional, watched = self._conditions.activations, self._watched

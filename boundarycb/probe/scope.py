@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -37,6 +38,7 @@ from boundarycb.keep.userhooks import parked
 from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.prober import Prober, Session, home_of
+from boundarycb.probe.together import Message
 
 _DEFAULT = Conditions()
 
@@ -64,6 +66,25 @@ def probe(model: nn.Module, conditions: Conditions = _DEFAULT) -> Iterator[Probe
         raise ValueError(
             f"{type(model).__name__} has lazy modules whose shapes are not known yet; run it once on real inputs first."
         )
+    with _led(conditions):
+        yield from _opened(model, conditions)
+
+
+@contextmanager
+def _led(conditions: Conditions) -> Iterator[None]:
+    """Let the other ranks open the same scope, where they have to run the same passes."""
+    if conditions.lead is None:
+        yield
+        return
+    conditions.lead(Message("open", feed=replace(conditions.feed, forward=None), verify=conditions.verify))
+    try:
+        yield
+    finally:
+        conditions.lead(Message("close"))
+
+
+def _opened(model: nn.Module, conditions: Conditions) -> Iterator[Prober]:
+    """Yield the prober of a scope, once."""
     before = Portrait(model) if conditions.verify else None
     session = Session(model, conditions, Reach(model))
     prober = Prober(session, home_of(model))

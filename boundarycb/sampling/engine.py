@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -65,6 +65,18 @@ class Engine:
         self._kind: type[exact.Unsuitable] | None = None  # what kind of reason that is
         self._since = ""  # when it began to
         self._drew_exactly: bool | None = None
+
+    def state(self) -> dict[str, Any]:
+        """Return what it remembers from look to look, as plain values."""
+        kind = None if self._kind is None else self._kind.__name__
+        return {"waits": self._waits, "note": self._note, "kind": kind, "since": self._since, "drew_exactly": self._drew_exactly}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Remember what another engine did, by its state."""
+        reasons: list[type[exact.Unsuitable]] = [exact.Unsuitable, *exact.Unsuitable.__subclasses__()]
+        kinds = {reason.__name__: reason for reason in reasons}
+        self._waits, self._note, self._since = state["waits"], state["note"], state["since"]
+        self._kind, self._drew_exactly = kinds.get(state["kind"]), state["drew_exactly"]
 
     def draw(self, forward: Prober, slice: Slice, resolution: int, step: int | None = None, *, decide: bool = True) -> Drawn:
         """Return the lines on `slice`; none where the grid is to trace them.
@@ -141,7 +153,7 @@ def exactly(forward: Prober, reading: Reading, find: Callable[..., T]) -> T:
     Raises:
         Unsuitable: it finds nothing, for whatever reason.
     """
-    why = exact.unsupported(reading)
+    why = "the model's parameters are spread over several processes" if forward.is_spread else exact.unsupported(reading)
     if why is not None:
         raise exact.Unsuitable(why)
     try:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, Literal
 
 import numpy as np
 from torch import nn
 
+from boundarycb import wire
 from boundarycb.automatic import Example, Given, Plan, Settled, Work, plan, settle
 from boundarycb.engines import exact
 from boundarycb.engines.bands import checked_resolution
-from boundarycb.probe import Conditions, Trace, probe
+from boundarycb.probe import Conditions, Feed, Trace, feed_in, feed_out, probe
 from boundarycb.sampling.engine import Engine, EngineName, glimpse
 from boundarycb.sampling.looking import RESOLUTION, Look, look
 from boundarycb.types import Slice
@@ -64,6 +65,11 @@ class View:
         self._settled: Settled | None = None
 
     @property
+    def needs_example(self) -> bool:
+        """Whether it takes an example of the training data to know where to look."""
+        return self._settled is None and self._given.needs_example
+
+    @property
     def slice(self) -> Slice:
         """The slice; it is known once the view is settled."""
         assert self._settled is not None
@@ -88,6 +94,38 @@ class View:
             self._make_plan(model, settled)
         self._settled, self._conditions = settled, settled.conditions
 
+    def state(self) -> dict[str, Any]:
+        """Return where, how and how finely is looked, once that is settled, as plain values and tensors."""
+        assert self._settled is not None
+        return {
+            "slice": wire.encode_run(self.slice),
+            "feed": feed_out(self._settled.conditions.feed),
+            "resolution": self.resolution,
+            "plan": None if self.plan is None else asdict(self.plan),
+            "engine": self._engine.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> tuple[str, ...]:
+        """Look where, how and how finely another view did, by its state.
+
+        Returns:
+            The names of arguments that say otherwise.
+        """
+        plane = wire.decode_run(wire.unpack(state["slice"]))
+        differing = [] if self._given.allows(plane) else ["slice"]
+        if self._resolution not in ("auto", state["resolution"]):
+            differing.append("resolution")
+        self._resolution = state["resolution"]
+        self._given = replace(self._given, slice=plane)
+        if state["plan"] is not None:
+            self._follow(Plan(**state["plan"]))
+        self._engine.restore(state["engine"])
+        feed = Feed(forward=self._given.forward) if self._given.forward is not None else feed_in(state["feed"])
+        if feed is not None and self._given.inputs is None:
+            self._conditions = replace(self._conditions, feed=feed)
+            self._settled = Settled(plane, self._conditions, 0)
+        return tuple(differing)
+
     def look(self, model: nn.Module, step: int, before: Sequence[Trace]) -> Look:
         """Return what `model` does on the slice at `step`; `before` are the traces of the last look."""
         seen = look(
@@ -109,13 +147,16 @@ class View:
             reading = glimpse(forward, settled.slice)
             points = settled.slice.lift(np.resize(settled.slice.corners(), (exact.LEAST_BATCH, 2)))
             flops = forward.flops(points)
-        name, max_vertices = self._options
-        may_be_exact = name != "grid" and exact.unsupported(reading) is None
+        may_be_exact = self._options[0] != "grid" and exact.unsupported(reading) is None
         units = sum(layer.size for layer in reading.layers)
         work = Work(flops, units, settled.rows, self._traced, may_be_exact)
         every, may_wait = self._spacing
-        self.plan = plan(work, every, may_wait=may_wait)
-        self._engine = Engine(name, self.plan.max_vertices if max_vertices is None else max_vertices)
+        self._follow(plan(work, every, may_wait=may_wait))
+
+    def _follow(self, plan: Plan) -> None:
+        name, max_vertices = self._options
+        self.plan = plan
+        self._engine = Engine(name, plan.max_vertices if max_vertices is None else max_vertices)
 
 
 def checked_auto(resolution: ResolutionLike) -> ResolutionLike:

@@ -1,0 +1,73 @@
+"""What earlier samples of a run leave for the next one, in memory or read back from the history that a run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from boundarycb.probe import Trace
+from boundarycb.types import Boundaries, Capture, Layer, Moves, Sample, Snapshot, Value
+
+WINDOW = 7
+"""Captures before the current one that are kept where a metric needs them."""
+
+_KINDS = 4  # kinds of layers that a model has at different samples, of which the last are remembered
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What is known of earlier samples with the same layers."""
+
+    first: Capture
+    past: Mapping[str, Value] = field(default_factory=dict)
+    window: tuple[Capture, ...] = ()
+
+
+class Memory:
+    """Remembers of a run's samples what metrics compare the next one with; its size does not grow with the run.
+
+    Args:
+        windowed: whether the captures of the last samples are kept too.
+
+    Attributes:
+        before: the last sample's capture; None before the first one.
+        traces: the last sample's traces.
+    """
+
+    def __init__(self, *, windowed: bool) -> None:
+        self.before: Capture | None = None
+        self.traces: tuple[Trace, ...] = ()
+        self._windowed = windowed
+        self._known: dict[tuple[Layer, ...], _Known] = {}
+
+    def sample(self, step: int, capture: Capture, boundaries: Boundaries, moves: Mapping[str, Moves]) -> Sample:
+        """Return what metrics may look at.
+
+        Where the layers are others than at the last sample, there is nothing to compare with; where they are those of an earlier
+        one, what was known of them then holds on.
+        """
+        known = self._known.get(capture.layers, _Known(capture))
+        if self.before is None or self.before.layers == capture.layers:
+            return Sample(capture, boundaries, self.before, known.first, step, moves=moves, past=known.past, window=known.window)
+        return Sample(capture, boundaries, None, known.first, step, past=known.past)
+
+    def remember(self, snapshot: Snapshot, traces: tuple[Trace, ...] = ()) -> None:
+        """Keep what the next sample is compared with: of this one, and of as many kinds of layers as a model may sensibly have."""
+        now = snapshot.capture
+        known = self._known.pop(now.layers, _Known(now))
+        is_next = self.before is not None and self.before.layers == now.layers
+        window = (*(known.window if is_next else ()), now)[-WINDOW:] if self._windowed else ()
+        past: dict[str, Value] = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
+        self._known[now.layers] = _Known(known.first, past, window)
+        if len(self._known) > _KINDS:
+            del self._known[next(iter(self._known))]
+        self.before, self.traces = now, traces
+
+    def recall(self, snapshots: Iterable[Snapshot]) -> None:
+        """Remember samples of a history, one after another, as if they had just been taken."""
+        for snapshot in snapshots:
+            self.remember(snapshot)
+
+    def forget(self) -> None:
+        """Let everything go."""
+        self._known, self.before, self.traces = {}, None, ()

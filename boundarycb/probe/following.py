@@ -1,0 +1,41 @@
+"""Passes that every rank has to run: a model whose parameters are spread over ranks gathers them layer by layer, on all at once.
+
+One rank leads: it runs the model for its own sake, and tells the others beforehand what it is about to run. They follow: they
+open the same scope, run the same passes, and throw away what comes of it. So all ranks gather the same layers in the same order,
+whatever the leader decides on, and an error that the model raises on one it raises on all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from torch import nn
+
+from boundarycb.probe.conditions import Conditions
+from boundarycb.probe.feed import Feed
+from boundarycb.probe.scope import probe
+from boundarycb.probe.together import Message
+
+
+def follow(model: nn.Module, conditions: Conditions, hear: Callable[[], Message]) -> Message:
+    """Run what the leader runs until it ends; return its last message.
+
+    Args:
+        model: this rank's part of the model.
+        conditions: how it is run, but for what goes in.
+        hear: waits for the leader's next message.
+    """
+    while (message := hear()).kind != "end":
+        if message.kind == "open":
+            _follow_in_scope(model, conditions, message, hear)
+    return message
+
+
+def _follow_in_scope(model: nn.Module, conditions: Conditions, opening: Message, hear: Callable[[], Message]) -> None:
+    feed = replace(opening.feed or Feed(), forward=conditions.feed.forward)
+    with suppress(Exception), probe(model, replace(conditions, feed=feed, verify=opening.verify, lead=None)) as forward:
+        while (message := hear()).kind == "pass":
+            with suppress(Exception):  # the leader has the same one, and says what becomes of it
+                forward.again(message.what, message.args)
