@@ -77,7 +77,7 @@ def made(which: str) -> tuple[Any, DataLoader[Any], dict[str, Any], torch.Tensor
 
 def run(which: str, *, watched: bool) -> dict[str, Any]:
     """Train for a few steps and return what it cost."""
-    setattr(importlib.import_module("boundarycb.hooks"), "Recorder", Timed)  # noqa: B010 - it is the class that is replaced
+    setattr(importlib.import_module("boundarycb.trainer.hooks"), "Recorder", Timed)  # noqa: B010 - it is the class that is replaced
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     model, loader, arguments, batch = made(which)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 try:
     from lightning.pytorch import Callback
+    from lightning.pytorch.utilities import rank_zero_info
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
         'The callback needs Lightning: pip install "boundarycb[lightning]"; a plain loop needs boundarycb.watch only.'
     ) from error
 
-from boundarycb.hooks import BoundaryHooks
+from boundarycb.trainer import BoundaryHooks
 
 
 class BoundaryCallback(BoundaryHooks, Callback):  # noqa: D101 - the docstring is the mixin's, for help() and the Lightning CLI
     __doc__ = BoundaryHooks.__doc__
+    _tell = staticmethod(rank_zero_info)

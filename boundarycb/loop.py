@@ -11,11 +11,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from torch import nn
+from torch import distributed, nn
 from torch.optim import Optimizer
 
 from boundarycb.automatic import Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
-from boundarycb.probe import MAX_ALL_UNITS, BackgroundLike, ForwardLike, LayersLike, OutputLike, UnitsLike
+from boundarycb.probe import (
+    MAX_ALL_UNITS,
+    BackgroundLike,
+    ForwardLike,
+    LayersLike,
+    OutputLike,
+    UnitsLike,
+    refuse_talking,
+    spread_of,
+)
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
@@ -113,14 +122,17 @@ def watch(
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
     checked_name(name)
     root = _root(directory, writer)
-    board = TensorBoard(root if writer is None else writer, name=name)
+    whole, context = _unwrapped(model, context)
+    ranks = _ranks()
+    samples = ranks == 1 or _samples_here(whole, mode)
+    board = [TensorBoard(root if writer is None else writer, name=name)] if samples else []
     recorder = Recorder(
         root / name,
         slice,
         every_n_steps=every_n_steps,
         schedule=schedule,
         metrics=metrics,
-        sinks=[board, GifFile(), *sinks],
+        sinks=[*board, GifFile(), *sinks] if samples else [],
         engine=engine,
         resolution=resolution,
         max_vertices=max_vertices,
@@ -141,7 +153,11 @@ def watch(
         background=background,
         class_names=class_names,
     )
-    return Watch(model, _optimizers(optimizer), recorder)
+    if not samples:
+        recorder.rest()
+    elif ranks > 1:
+        recorder.stand_alone()
+    return Watch(whole, _optimizers(optimizer), recorder, samples=samples)
 
 
 class Watch:
@@ -151,10 +167,12 @@ class Watch:
         model: the network.
         optimizers: whose steps count.
         recorder: what samples.
+        samples: whether it does; on other ranks than the first it does not.
     """
 
-    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder) -> None:
+    def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder, *, samples: bool = True) -> None:
         self._model = model
+        self._samples = samples
         self._optimizers = optimizers
         self._recorder = recorder
         self._counts = [0] * len(optimizers)
@@ -164,6 +182,8 @@ class Watch:
         self._removals: list[Callable[[], None]] = [self._listener.stop]
 
     def __enter__(self) -> Recorder:
+        if not self._samples:
+            return self._recorder
         # A hook makes a compiled model compile anew, so it is there only where something can be heard.
         if self._awaits_call or may_take_more(self._model):
             self._listener.listen()
@@ -180,7 +200,7 @@ class Watch:
         try:
             if kind is None and self._step:
                 self._recorder.finish(self._model, self._step, self._rates)
-            if kind is None and not self._recorder.steps and not self._recorder.waiting:
+            if kind is None and self._samples and not self._recorder.steps and not self._recorder.waiting:
                 warn(self._why_nothing())
         finally:
             self._recorder.close()
@@ -192,10 +212,12 @@ class Watch:
 
     @property
     def _step(self) -> int:
-        return max(self._counts, default=0)
+        return self._recorder.start + max(self._counts, default=0)
 
     def _before_step(self) -> None:
-        if self._step or self._recorder.steps:
+        if any(self._counts):
+            return
+        if self._recorder.steps:
             return
         # An optimiser with a closure (LBFGS) calls the model for the first time inside its step: then that call is awaited.
         self._stepping = True
@@ -212,7 +234,7 @@ class Watch:
     def _record_first(self) -> None:
         self._listener.stop()
         if not self._recorder.steps:
-            self._recorder.record(self._model, 0, self._rates())
+            self._recorder.record(self._model, self._step, self._rates())
 
     def _after_step(self, number: int) -> None:
         self._stepping = False
@@ -248,6 +270,44 @@ def _innermost(optimizer: Optimizer) -> Optimizer:
         if isinstance(inner, Optimizer) and not hasattr(optimizer, "_optimizer_step_pre_hooks"):
             return _innermost(inner)
     return optimizer
+
+
+def _unwrapped(
+    model: nn.Module, context: Callable[[], AbstractContextManager[Any]]
+) -> tuple[nn.Module, Callable[[], AbstractContextManager[Any]]]:
+    """Return the module within those that spread its batches or its precision, and the context that it runs in.
+
+    Their own forward pass would meet other ranks (DistributedDataParallel), run in other threads (DataParallel), or both.
+    """
+    kinds = {cls.__name__ for cls in type(model).__mro__}
+    if kinds & {"DistributedDataParallel", "DataParallel"}:
+        inner: Any = model.module
+        return _unwrapped(inner, context)
+    if "_FabricModule" in kinds:  # of Lightning Fabric
+        precision: Any = getattr(getattr(model, "_strategy", None), "precision", None)
+        inside = precision.forward_context if precision is not None and context is nullcontext else context
+        inner = model.module
+        return _unwrapped(inner, inside)
+    return model, context
+
+
+def _ranks() -> int:
+    """Return how many processes train together."""
+    return distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
+
+
+def _samples_here(model: nn.Module, mode: Mode) -> bool:
+    """Return whether this one of several ranks samples `model`: the first does, if one alone can."""
+    first = distributed.get_rank() == 0
+    spread = spread_of(model)
+    if spread is not None:
+        if first:
+            why = spread or "fully_shard spreads its parameters over ranks, which BoundaryCallback looks at, and `watch` does not"
+            warn(f"No boundaries are sampled, since {why}.")
+        return False
+    if mode == "as_is":
+        refuse_talking(model)
+    return first
 
 
 def _root(directory: str | os.PathLike[str] | None, writer: Any) -> Path:

@@ -30,12 +30,15 @@ from boundarycb.memory import WINDOW, Memory
 from boundarycb.metrics.finals import Finals
 from boundarycb.probe import (
     MAX_ALL_UNITS,
+    Alone,
     BackgroundLike,
     Conditions,
     ForwardLike,
     LayersLike,
+    Message,
     OutputLike,
     UnitsLike,
+    follow,
     home_of,
     load_traces,
     save_traces,
@@ -48,9 +51,11 @@ from boundarycb.schedule import EVERY, ScheduleLike, resolve
 from boundarycb.sinks.gif import make_movie
 from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Slice, Snapshot, warn
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _STATE = 1  # version of what `state_dict` gives
+
+_TOLD = (".bcb", ".gif", ".html", ".md")  # files that a run leaves for its user
 
 _KEPT_TRACES = 3  # files of traces beside a history, for checkpoints to come back to
 
@@ -101,6 +106,7 @@ class Recorder:
         TypeError: an argument is of another kind.
 
     Attributes:
+        start: the step at which it began: 0, or that of the run that is gone on with.
         step: optimiser steps taken, as far as it was told.
         steps: the steps that were sampled, growing.
         seconds: wall time spent sampling and closing so far.
@@ -138,9 +144,10 @@ class Recorder:
         class_names: Sequence[str] = (),
     ) -> None:
         self.directory = Path(directory)
-        self.step = 0
+        self.start = self.step = 0
         self.steps: list[int] = []
         self.seconds = 0.0
+        self._born = time.perf_counter()
         self._due = resolve(every_n_steps, schedule)
         self._due_by_default = every_n_steps is None and schedule is None
         self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
@@ -176,8 +183,9 @@ class Recorder:
         self._finals = Finals(self._view.resolution**2)
         self._logged: dict[str, Any] = {}
         self._said: set[str] = set()
-        self._stopped = False
+        self._stopped = self._schedule_failed = False
         self._waiting = False  # for a lazy model's first input
+        self._alone = False
         self._closed = False
 
     @property
@@ -204,6 +212,18 @@ class Recorder:
         """Whether it takes an example of the training data to know where to look."""
         return self._view.needs_example
 
+    @property
+    def summary(self) -> str:
+        """The run in a sentence: samples, the time that they took, and where they are."""
+        if not self.steps:
+            return f"{self.directory.name}: no samples."
+        share = self.seconds / max(time.perf_counter() - self._born, 1e-9)
+        files = ", ".join(path.name for path in sorted(self.directory.glob("*")) if path.suffix in _TOLD)
+        return (
+            f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,} took "
+            f"{self.seconds:.1f} s, {share:.1%} of the time: {files} in {self.directory}"
+        )
+
     def meet(self, example: Example) -> None:
         """Take an example of the training data, from which the first sample finds out where and how to look."""
         self._example = example
@@ -214,8 +234,42 @@ class Recorder:
         Raises:
             ValueError: it cannot be found out; the message says what to give.
         """
-        self._view.settle(model, self._example)
+        with self._by_itself():
+            self._view.settle(model, self._example)
         self._example = None
+
+    # ------------------------------------------------------------------------------------------------------- other ranks
+
+    def lead(self, tell: Callable[[Message], Any]) -> None:
+        """Tell other ranks of every pass before it is run, since each of them has to run it too."""
+        self._view.lead(tell)
+
+    def follow(self, model: nn.Module, hear: Callable[[], Message]) -> Message:
+        """Run what the leading rank runs, without looking at it; return its last message."""
+        return follow(model, self._view.conditions, hear, self._given.forward)
+
+    def stand_alone(self) -> None:
+        """Refuse, at the first sample, a model that would wait for other ranks, who do not listen."""
+        self._alone = True
+
+    def _by_itself(self) -> AbstractContextManager[Any]:
+        return Alone() if self._alone and not self.steps else nullcontext()
+
+    def rest(self) -> None:
+        """Take no sample, whatever is asked: another rank does."""
+        self._stopped = True
+
+    @property
+    def spacing(self) -> int | None:
+        """Steps between two samples, where that was found to be cheap enough and what the user said is another; else None."""
+        plan = self._view.plan
+        return plan.every if plan is not None and plan.every > EVERY and self._due_by_default else None
+
+    def expect(self, step: int, every: int | None) -> None:
+        """Count from `step` on, and sample as seldom as the leading rank does, by its :attr:`spacing`."""
+        self.step = step
+        if every is not None:
+            self._due = resolve(every)
 
     # --------------------------------------------------------------------------------------------- stopping and going on
 
@@ -253,13 +307,13 @@ class Recorder:
         """
         if self.steps or self._closed:
             raise RuntimeError("`load_state_dict` must come before the first sample.")
-        if not state:
+        if not state or self._stopped:
             return
         if state.get("version") != _STATE:
             raise ValueError(f"The state of version {state.get('version')!r} cannot be read; this boundarycb reads {_STATE}.")
         for name in self._view.restore(state["view"]):
             warn(f"`{name}` is that of the run that is gone on with, so that its samples can be compared; yours is left out.")
-        self.step = state["step"]
+        self.start = self.step = state["step"]
         earlier = self._earlier(Path(state["directory"]), state["last"])
         if earlier is not None:
             self._go_on(earlier, state["last"])
@@ -282,8 +336,7 @@ class Recorder:
         for metrics in islice(earlier.metrics(), len(self.steps)):
             self._finals.add(metrics)
         self._traces_at = earlier.path.parent / _traces_name(last)
-        if self._view.plan is not None and self._view.plan.every > EVERY and self._due_by_default:
-            self._due = resolve(self._view.plan.every)
+        self.expect(self.step, self.spacing)
 
     def _keep_traces(self, directory: Path) -> None:
         path = directory / _traces_name(self.steps[-1])
@@ -318,18 +371,22 @@ class Recorder:
 
         This runs at every step and costs microseconds: `scalars` may be a function, called only when a sample is taken.
         """
+        if self.is_due(step) and not self._stopped and not self._closed:
+            self.record(model, step, scalars)
+
+    def is_due(self, step: int) -> bool:
+        """Say that training has reached `step`; return whether the schedule asks for a sample."""
         previous, self.step = self.step, max(step, self.step)
-        if self._stopped or self._closed or step <= previous:
-            return
+        if step <= previous or self._schedule_failed:
+            return False
         try:
-            due = bool(self._due(previous, step))
+            return bool(self._due(previous, step)) or self._waiting
         except Exception as error:
             if not self.steps:
                 raise
+            self._schedule_failed = True
             self._stop(f"step {step}: `schedule`", error)
-            return
-        if due or self._waiting:
-            self.record(model, step, scalars)
+            return False
 
     def finish(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
         """Take the last sample, unless `step` was sampled already."""
@@ -368,8 +425,12 @@ class Recorder:
         finally:
             self.seconds += time.perf_counter() - start
 
-    def close(self) -> None:
-        """End the run: make the movie, close history and sinks. Never raises; closing twice does nothing."""
+    def close(self, tell: Callable[[str], None] = logger.info) -> None:
+        """End the run: make the movie, close history and sinks. Never raises; closing twice does nothing.
+
+        Args:
+            tell: takes the summary of the run, a sentence; by default it is logged.
+        """
         if self._closed:
             return
         self._closed = True
@@ -380,10 +441,10 @@ class Recorder:
         movie = None if history is None else self._guarded("the movie", partial(make_movie, history))
         for sink in self._sinks:
             self._guarded(type(sink).__name__, partial(sink.close, history, movie))
-        if self.steps:
-            log.info("%d samples, steps %d to %d, are in %s.", len(self.steps), self.steps[0], self.steps[-1], self.directory)
         self._memory.forget()
         self.seconds += time.perf_counter() - start
+        if self.steps:
+            self._guarded("the summary", lambda: tell(self.summary))
 
     # ------------------------------------------------------------------------------------------------------ one sample
 
@@ -392,7 +453,8 @@ class Recorder:
         if not self.steps:
             self._follow_plan()
         self._recall_traces(model)
-        seen = self._view.look(model, step, self._memory.traces)
+        with self._by_itself():
+            seen = self._view.look(model, step, self._memory.traces)
         self._check(model, seen)
         seen = replace(seen, capture=_named(seen.capture, self._given.class_names))
         sample = self._sample(step, seen)
@@ -417,7 +479,7 @@ class Recorder:
         """Return whether `model` has lazy modules whose shapes its first input decides: that shall be one of the user's."""
         before, self._waiting = self._waiting, not self.steps and waits_for_input(model)
         if self._waiting and not before:
-            log.info("The first sample waits until the lazy modules of %s have seen an input.", type(model).__name__)
+            logger.info("The first sample waits until the lazy modules of %s have seen an input.", type(model).__name__)
         return self._waiting
 
     def _check(self, model: nn.Module, seen: Look) -> None:
@@ -447,19 +509,19 @@ class Recorder:
 
     def _follow_plan(self) -> None:
         """Sample as seldom as was found to be cheap enough, and say what it costs."""
-        plan, asked = self._view.plan, EVERY
+        plan = self._view.plan
         self._finals = Finals(self._view.resolution**2)
         if plan is None:
             return
         cost = f"a sample's forward passes cost about {plan.share:.1%} of the training between two samples"
         grid = f"on a {plan.resolution} x {plan.resolution} grid"
-        if plan.every > asked and self._due_by_default:
-            self._due = resolve(plan.every)
+        if self.spacing is not None:
+            self._due = resolve(self.spacing)
             warn(f"Samples are taken every {plan.every:,} steps {grid}: {cost}. `every_n_steps` and `resolution` set it otherwise.")
         elif plan.share > SHARE:
             warn(f"{cost.capitalize()}, {grid}. `every_n_steps` sets how often they are taken.")
         else:
-            log.info("%s, %s.", cost.capitalize(), grid)
+            logger.info("%s, %s.", cost.capitalize(), grid)
 
     def _numbers(self, scalars: Mapping[str, Any]) -> dict[str, float]:
         """Return what the loop logged as numbers; what is none is left out and said once."""

@@ -17,11 +17,11 @@ LAYERS = [
     {"automatic"},
     {"sampling", "sinks", "report", "measuring", "memory"},
     {"recorder"},
-    {"loop", "hooks"},
+    {"loop", "trainer"},
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-TORCH = {"keep", "probe", "automatic", "sampling", "recorder", "loop", "hooks"}
+TORCH = {"keep", "probe", "automatic", "sampling", "recorder", "loop", "trainer"}
 LIGHTNING = {"lightning", "pytorch_lightning", "both_lightnings"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
 

@@ -14,28 +14,29 @@ from dataclasses import replace
 from torch import nn
 
 from boundarycb.probe.conditions import Conditions
-from boundarycb.probe.feed import Feed
+from boundarycb.probe.feed import Feed, ForwardLike
 from boundarycb.probe.scope import probe
 from boundarycb.probe.together import Message
 
 
-def follow(model: nn.Module, conditions: Conditions, hear: Callable[[], Message]) -> Message:
+def follow(model: nn.Module, conditions: Conditions, hear: Callable[[], Message], forward: ForwardLike | None = None) -> Message:
     """Run what the leader runs until it ends; return its last message.
 
     Args:
         model: this rank's part of the model.
         conditions: how it is run, but for what goes in.
         hear: waits for the leader's next message.
+        forward: the user's own way to run the model, where the leader runs it so.
     """
     while (message := hear()).kind != "end":
         if message.kind == "open":
-            _follow_in_scope(model, conditions, message, hear)
+            feed = replace(message.feed or Feed(), forward=forward if message.own else None)
+            _follow_in_scope(model, replace(conditions, feed=feed, verify=message.verify, lead=None), hear)
     return message
 
 
-def _follow_in_scope(model: nn.Module, conditions: Conditions, opening: Message, hear: Callable[[], Message]) -> None:
-    feed = replace(opening.feed or Feed(), forward=conditions.feed.forward)
-    with suppress(Exception), probe(model, replace(conditions, feed=feed, verify=opening.verify, lead=None)) as forward:
+def _follow_in_scope(model: nn.Module, conditions: Conditions, hear: Callable[[], Message]) -> None:
+    with suppress(Exception), probe(model, conditions) as prober:
         while (message := hear()).kind == "pass":
             with suppress(Exception):  # the leader has the same one, and says what becomes of it
-                forward.again(message.what, message.args)
+                prober.again(message.what, message.args)

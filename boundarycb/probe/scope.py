@@ -76,7 +76,8 @@ def _led(conditions: Conditions) -> Iterator[None]:
     if conditions.lead is None:
         yield
         return
-    conditions.lead(Message("open", feed=replace(conditions.feed, forward=None), verify=conditions.verify))
+    feed, own = replace(conditions.feed, forward=None), conditions.feed.forward is not None
+    conditions.lead(Message("open", feed=feed, own=own, verify=conditions.verify))
     try:
         yield
     finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from boundarycb import wire
 from boundarycb.automatic import Example, Given, Plan, Settled, Work, plan, settle
 from boundarycb.engines import exact
 from boundarycb.engines.bands import checked_resolution
-from boundarycb.probe import Conditions, Feed, Trace, feed_in, feed_out, probe
+from boundarycb.probe import Conditions, Feed, Message, Trace, feed_in, feed_out, probe
 from boundarycb.sampling.engine import Engine, EngineName, glimpse
 from boundarycb.sampling.looking import RESOLUTION, Look, look
 from boundarycb.types import Slice
@@ -81,6 +81,15 @@ class View:
         if self.plan is not None:
             return self.plan.resolution
         return RESOLUTION if self._resolution == "auto" else self._resolution
+
+    @property
+    def conditions(self) -> Conditions:
+        """How the model is run."""
+        return self._conditions
+
+    def lead(self, tell: Callable[[Message], Any]) -> None:
+        """Tell other ranks of every pass beforehand."""
+        self._conditions = replace(self._conditions, lead=tell)
 
     def settle(self, model: nn.Module, example: Example | None = None) -> None:
         """Find out where and how to look at `model`, once; errors as of :func:`boundarycb.automatic.settle`."""

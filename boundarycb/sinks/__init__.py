@@ -1,12 +1,35 @@
 """Where samples go. A sink is any object with ``write(snapshot, images)`` and ``close(history, movie)``.
 
 * :class:`TensorBoard` - pictures and numbers into an event file;
-* :class:`GifFile` - the movie as a file.
+* :class:`WandB`, :class:`MLflow`, :class:`Comet`, :class:`LitLogger`, :class:`Trackio`, :class:`Aim` - into trackers' runs;
+* :class:`GifFile` - the movie as a file;
+* :class:`Files` - pictures as files;
+* :class:`Numbers` - numbers into whatever takes them by name.
 
-None of them imports torch or Lightning.
+None of them imports torch or Lightning, and a tracker's package only when something is sent to it.
 """
 
+from boundarycb.sinks.aim import Aim
+from boundarycb.sinks.comet import Comet
+from boundarycb.sinks.files import Files
 from boundarycb.sinks.gif import GifFile, make_movie
+from boundarycb.sinks.litlogger import LitLogger
+from boundarycb.sinks.mlflow import MLflow
+from boundarycb.sinks.numbers import Numbers
 from boundarycb.sinks.tensorboard import TensorBoard
+from boundarycb.sinks.trackio import Trackio
+from boundarycb.sinks.wandb import WandB
 
-__all__ = ["GifFile", "TensorBoard", "make_movie"]
+__all__ = [
+    "Aim",
+    "Comet",
+    "Files",
+    "GifFile",
+    "LitLogger",
+    "MLflow",
+    "Numbers",
+    "TensorBoard",
+    "Trackio",
+    "WandB",
+    "make_movie",
+]

@@ -1,6 +1,6 @@
 """What the two Lightning callbacks share: the Trainer's hooks, in terms of a Recorder.
 
-This file imports neither Lightning: a Trainer is used by the names of its attributes, so one mixin serves
+Nothing here imports either Lightning: a Trainer is used by the names of its attributes, so one mixin serves
 ``lightning.pytorch`` and ``pytorch_lightning``.
 """
 
@@ -8,31 +8,30 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from boundarycb.automatic import Asked, Example, Listener, ModelCall, SliceLike, Source, VaryLike
+from boundarycb.automatic import Example, SliceLike, Source, VaryLike
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
     ForwardLike,
     LayersLike,
-    NothingToDraw,
+    Message,
     OutputLike,
     UnitsLike,
-    WrongChoice,
-    module_at,
-    waits_for_input,
+    refuse_talking,
 )
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
-from boundarycb.sinks import GifFile, TensorBoard
+from boundarycb.sinks import GifFile
+from boundarycb.trainer.first import FirstLook, part_at, whole_part
+from boundarycb.trainer.loggers import directory_of, sinks_of
+from boundarycb.trainer.ranks import Ranks, Replicas, Shards, ranks_of
 from boundarycb.types import Metric, Mode, Sink, warn
 
 log = logging.getLogger(__name__)
@@ -144,16 +143,21 @@ class BoundaryHooks:
             "class_names": class_names,
         }
         Recorder("", **self._options)  # errors belong here, where the user wrote the argument
-        self._module = module  # the path of the part that is looked at, once it is known
-        self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
-        self._outputs: Any = None  # of the last training step
-        self._place = module
-        self._began = False
-        self._listener: Listener | None = None  # where the training step is to tell what the model is called with
-        self._doubt: str | None = None  # why a batch does not
-        self._global_step = 0  # the Trainer's count, which grows by two a batch with two optimisers
+        self._module = module
+        self._restored: Mapping[str, Any] = {}  # what a checkpoint says
         self.recorder: Recorder | None = None
         """What samples during a fit; afterwards it still tells the steps, the directory and the seconds spent."""
+        self._reset()
+
+    def _reset(self) -> None:
+        """Forget the last fit."""
+        self.recorder = None
+        self._ranks: Ranks | None = None  # None: nothing is sampled
+        self._look: FirstLook | None = None
+        self._began = self._listens = False
+        self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
+        self._global_step = 0  # the Trainer's count, which grows by two a batch with two optimisers
+        self._outputs: Any = None  # of the last training step
 
     # ------------------------------------------------------------------------------------------------- Lightning's hooks
 
@@ -163,183 +167,162 @@ class BoundaryHooks:
         return f"BoundaryCallback[{self._name}]"
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: how many steps were taken."""
-        return {"step": self._step}
+        """Return what a checkpoint keeps: how many steps were taken, and where the samples are."""
+        if not self._began:
+            return dict(self._restored)
+        path = None if self._look is None else self._look.path
+        state = self.recorder.state_dict() if self.recorder is not None else {}
+        return {"step": self._step, "module": path, "recorder": state}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take what a checkpoint says: the fit to come goes on with its run."""
+        self._restored = state_dict
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled or copied: the settings, not a run's open files, nor what Lightning hangs on a callback."""
-        return {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")} | {
-            "recorder": None,
-            "_outputs": None,
-            "_listener": None,
-            "_doubt": None,
-        }
+        twin = object.__new__(type(self))
+        twin.__dict__ = {name: value for name, value in self.__dict__.items() if name not in ("log", "log_dict")}
+        twin._reset()
+        return twin.__dict__
 
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Take the number of steps from a checkpoint."""
-        self._step = int(state_dict["step"])
+    def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
+        """Forget what an earlier fit's checkpoint said; that of this one is loaded after this hook."""
+        if stage == "fit":
+            self._restored = {}
 
-    def on_train_start(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
+    def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Get ready for a fit."""
-        self.recorder, self._outputs, self._place, self._began = None, None, self._module, False
-        self._listener, self._doubt = None, None
-        # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
-        # a checkpoint that was written without the callback.
-        self._step = getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", self._step)
-        self._global_step = trainer.global_step
-        # Other ranks hold the same weights; a fast_dev_run and a barebones Trainer write nothing.
-        if not trainer.is_global_zero or trainer.fast_dev_run or getattr(trainer, "barebones", False):
+        self._reset()
+        if trainer.fast_dev_run:
+            return  # which writes nothing
+        if getattr(trainer, "barebones", False):
+            self._tell(f"{self._name}: a barebones Trainer is measured without callbacks, so nothing is sampled.")
             return
-        self.recorder = self._make_recorder(trainer)
+        ranks = ranks_of(trainer, pl_module, certain=not callable(self._options["schedule"]))
+        if isinstance(ranks, str):
+            if trainer.is_global_zero:
+                warn(f"No boundaries are sampled, since {ranks}.")
+            return
+        if self._options["mode"] == "as_is" and trainer.world_size > 1:
+            refuse_talking(pl_module)
+        self._ranks, self._global_step = ranks, trainer.global_step
+        if ranks.leads or isinstance(ranks, Shards):
+            self.recorder = self._make_recorder(trainer)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Take the first sample, before any step of this fit: the first batch tells where and how to look."""
-        if self.recorder is not None and not self._began:
-            self._began = True
-            source = Source.of(trainer.train_dataloader)
-            self._begin(pl_module, Example(batch, source=source, batches=trainer.accumulate_grad_batches), trainer.optimizers)
+        if self._ranks is None or self._began:
+            return
+        self._began = True
+        # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
+        # a checkpoint that was written without the callback.
+        self._step = self._restored.get("step", getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", 0))
+        begin = partial(self._begin, trainer, pl_module, batch)
+        self._listens, every = self._ranks.first(begin, partial(self._follow, pl_module))
+        if self.recorder is not None and not self._ranks.leads:
+            self.recorder.expect(self._step, every)
 
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:  # noqa: ARG002
         """End the run before its first step where nothing was found that could be looked at."""
-        self._end_listening()
+        self._end_listening(pl_module)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Count the step, if one was made, and take a sample if the schedule asks for one."""
-        self._end_listening()
+        self._end_listening(pl_module)
         if trainer.global_step <= self._global_step:
             return
         self._global_step = trainer.global_step
         self._step += 1
-        if self.recorder is not None:
-            self._outputs = outputs
-            self.recorder.advance(self._looked_at(pl_module), self._step, partial(self._scalars, trainer))
+        recorder, ranks, self._outputs = self.recorder, self._ranks, outputs
+        if recorder is None or ranks is None or not ranks.agree(partial(recorder.is_due, self._step)):
+            return
+        ranks.later(partial(self._sample, trainer, pl_module), partial(self._follow, pl_module))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Take the last sample and close, while the model is still on its device and the logger is open."""
-        if self.recorder is not None:
-            self.recorder.finish(self._looked_at(pl_module), self._step, partial(self._scalars, trainer))
-            self.recorder.close()
+        if self.recorder is None or self._ranks is None:
+            return
+        if self._began:
+            self._ranks.later(partial(self._sample, trainer, pl_module), partial(self._follow, pl_module))
+        self._close()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ARG002
         """Close: what was sampled becomes the movie, also after an error or Ctrl-C."""
-        if self._listener is not None:  # whose hooks must not stay on the user's modules
-            self._listener.stop()
-            self._listener = None
-        if self.recorder is not None:
-            self.recorder.close()
+        if self._look is not None:  # whose hooks must not stay on the user's modules
+            self._look.stop()
+        self._close()
 
-    # --------------------------------------------------------------------------------------------------------- set-up
+    # ---------------------------------------------------------------------------------------------------------- a fit
+
+    @staticmethod
+    def _tell(words: str) -> None:
+        """Tell the user something, as their Lightning does."""
+        log.info(words)
+
+    @property
+    def _path(self) -> str | None:
+        """The path of the part to look at, where the user or a checkpoint named it."""
+        path: str | None = self._module if self._module is not None else self._restored.get("module")
+        return path
+
+    def _where(self) -> Path:
+        assert self.recorder is not None
+        return self.recorder.directory
+
+    def _make_recorder(self, trainer: Any) -> Recorder:
+        leads = self._ranks is not None and self._ranks.leads
+        root = Path(self._directory if self._directory is not None else directory_of(trainer))
+        found, words = sinks_of(trainer.loggers, self._name, self._where) if leads else ([], "")
+        if words:
+            self._tell(words.format(directory=root / self._name))
+        sinks: list[Sink] = [*found, GifFile(), *self._sinks] if leads else []
+        context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
+        recorder = Recorder(root / self._name, sinks=sinks, context=context, **self._options)
+        if isinstance(self._ranks, Shards):
+            recorder.lead(trainer.strategy.broadcast)
+        if isinstance(self._ranks, Replicas):
+            recorder.stand_alone()
+        return recorder
+
+    def _begin(self, trainer: Any, pl_module: Any, batch: Any) -> tuple[bool, int | None]:
+        """Take the first sample, or go on with a run; return whether the training step is listened to, and the plan's spacing."""
+        assert self.recorder is not None
+        self.recorder.load_state_dict(self._restored.get("recorder", {}))
+        self._look = FirstLook(self.recorder, pl_module, self._path, self._step, learning_rates(trainer.optimizers))
+        example = Example(batch, source=Source.of(trainer.train_dataloader), batches=trainer.accumulate_grad_batches)
+        listens = self._look.begin(example, may_listen=not isinstance(self._ranks, Shards))
+        return listens, self.recorder.spacing
+
+    def _end_listening(self, pl_module: Any) -> None:
+        if self._listens and self._ranks is not None:
+            self._listens = False
+            self._ranks.first(self._end_look, partial(self._follow, pl_module))
+
+    def _end_look(self) -> None:
+        if self._look is not None:
+            self._look.end()
+
+    def _sample(self, trainer: Any, pl_module: Any) -> None:
+        """Take a sample, unless this step has one."""
+        assert self.recorder is not None
+        assert self._look is not None
+        model = part_at(pl_module, self._look.path)
+        self.recorder.finish(model, self._step, partial(self._scalars, trainer))
+
+    def _follow(self, pl_module: Any, hear: Callable[[], Message]) -> Message:
+        """Run what the leading rank runs."""
+        assert self.recorder is not None
+        path = self._path
+        with suppress(ValueError):  # which the leading rank has too, and raises on all
+            path = whole_part(pl_module, path)
+        return self.recorder.follow(part_at(pl_module, path), hear)
+
+    def _close(self) -> None:
+        if self.recorder is not None:
+            self.recorder.close(self._tell)
 
     def _scalars(self, trainer: Any) -> dict[str, Any]:
         return {**_loss(self._outputs, trainer.accumulate_grad_batches), **learning_rates(trainer.optimizers)}
-
-    def _make_recorder(self, trainer: Any) -> Recorder:
-        root = Path(self._directory if self._directory is not None else _logger_directory(trainer))
-        writers = [logger.experiment for logger in trainer.loggers if _is_a(logger, "TensorBoardLogger")]
-        if not writers:
-            log.info("No TensorBoard logger: boundaries go to %s only.", root / self._name)
-        boards = [TensorBoard(writer, name=self._name) for writer in writers]
-        sinks: list[Sink] = [*boards, GifFile(), *self._sinks]
-        context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
-        return Recorder(root / self._name, sinks=sinks, context=context, **self._options)
-
-    def _looked_at(self, pl_module: Any) -> nn.Module:
-        """Return the module that is looked at."""
-        return module_at(pl_module, self._place) if self._place else pl_module
-
-    def _begin(self, pl_module: Any, example: Example, optimizers: Any) -> None:
-        """Take the first sample of what a training batch is for; where that cannot be guessed, of what the training step calls.
-
-        Raises:
-            ValueError: it cannot be found out; the message says what to give.
-        """
-        assert self.recorder is not None
-        self.recorder.meet(example)
-        module = module_at(pl_module, self._module) if self._module else pl_module
-        if waits_for_input(module):
-            self.recorder.record(module, self._step)  # which waits too
-            return
-        if self._module or has_forward(pl_module):
-            try:
-                self.recorder.settle(module)
-            except (NothingToDraw, WrongChoice):
-                raise
-            except ValueError as error:
-                self._doubt = str(error)
-            else:
-                self.recorder.record(module, self._step, learning_rates(optimizers))
-                return
-        parts = {self._module: module} if self._module else parts_of(pl_module)
-        self._listener = Listener(parts, partial(self._hear, pl_module, example, optimizers))
-        self._listener.listen()
-
-    def _hear(self, pl_module: Any, example: Example, optimizers: Any, path: str, call: ModelCall) -> None:
-        """Take the first sample of a module that the training step calls, as it calls it; of one that will not do, listen on."""
-        assert self.recorder is not None
-        assert self._listener is not None
-        module = module_at(pl_module, path) if path else pl_module
-        self.recorder.meet(replace(example, call=call))
-        try:
-            self.recorder.settle(module)
-        except ValueError as error:
-            if not path and isinstance(error, Asked):  # that it calls is known, and what it lacks
-                raise
-            self._doubt = self._doubt if self._doubt and path else str(error)
-            return
-        self._listener.stop()
-        self._listener, self._doubt, self._place = None, None, path
-        others = [name for name in parts_of(pl_module) if name and not name.startswith(path)]
-        if path and others and not self._module:
-            warn(
-                f"Boundaries are those of {path}, which the training step calls; `module` names another part, such as {others[0]}."
-            )
-        self.recorder.record(module, self._step, learning_rates(optimizers))
-
-    def _end_listening(self) -> None:
-        """Raise where the training step called nothing that could be looked at."""
-        if self._listener is None:
-            return
-        self._listener.stop()
-        self._listener = None
-        raise ValueError(
-            self._doubt
-            or "The training step calls no part of the module that could be looked at: name one with `module`, or give `forward`, "
-            "a function (module, inputs) -> output."
-        )
-
-
-def parts_of(pl_module: Any) -> dict[str, nn.Module]:
-    """Return the modules that a training step may call, by path: the LightningModule, and what it holds that is trained."""
-    parts: dict[str, nn.Module] = {"": pl_module}
-    waiting = list(pl_module.named_children())
-    while waiting:
-        path, module = waiting.pop(0)
-        if isinstance(module, (nn.ModuleList, nn.ModuleDict)):  # which are never called
-            waiting[:0] = [(f"{path}.{name}", child) for name, child in module.named_children()]
-        elif any(parameter.requires_grad for parameter in module.parameters()):
-            parts[path] = module
-    return parts
-
-
-def has_forward(module: nn.Module) -> bool:
-    """Return whether a user's class defines ``forward``: torch and Lightning have one that only raises."""
-    home = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
-    return not home.__module__.startswith(("torch.nn.modules.module", "lightning.pytorch.", "pytorch_lightning."))
-
-
-def _logger_directory(trainer: Any) -> str:
-    """Return the first logger's directory. ``trainer.log_dir`` would talk to the other ranks, which do not listen."""
-    for logger in trainer.loggers:
-        for attribute in ("log_dir", "save_dir"):
-            directory = getattr(logger, attribute, None)
-            if isinstance(directory, (str, os.PathLike)):
-                return str(directory)
-    return str(trainer.default_root_dir)
-
-
-def _is_a(thing: Any, class_name: str) -> bool:
-    """Return whether `thing` is of a class of this name: the two Lightning packages have one each."""
-    return any(cls.__name__ == class_name for cls in type(thing).__mro__)
 
 
 def _loss(outputs: Any, accumulated: int) -> dict[str, Any]:

@@ -1,0 +1,74 @@
+"""A Trainer's loggers: where the files go, and the sinks that they take pictures and numbers with.
+
+Loggers are told by the names of their classes, since each Lightning package has classes of its own, and some come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from boundarycb.sinks import Aim, Comet, Files, LitLogger, MLflow, Numbers, TensorBoard, Trackio, WandB
+from boundarycb.types import Sink
+
+MakeSink = Callable[[Any, str], Sink]
+"""Makes, of a logger and the leading word of tags, what sends pictures to it."""
+
+
+_WITH_PICTURES: dict[str, MakeSink] = {
+    "TensorBoardLogger": lambda logger, name: TensorBoard(logger.experiment, name=name),
+    "WandbLogger": lambda logger, name: WandB(logger.experiment, name=name, numbers=False, step_key="trainer/global_step"),
+    "MLFlowLogger": lambda logger, name: MLflow(logger.experiment, logger.run_id, name=name, numbers=False),
+    "CometLogger": lambda logger, name: Comet(logger.experiment, name=name, numbers=False),
+    "LitLogger": lambda logger, name: LitLogger(logger.experiment, name=name, numbers=False),
+    "TrackioLogger": lambda logger, name: Trackio(logger.experiment, name=name, numbers=False),
+    "AimLogger": lambda logger, name: Aim(logger.experiment, name=name, numbers=False),
+}
+"""By class name. TensorBoard's sink writes numbers too, with what they mean; those of all others go through ``log_metrics``."""
+
+_DUMMIES = ("DummyLogger",)
+
+
+def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path]) -> tuple[list[Sink], str]:
+    """Return the sinks for a Trainer's loggers, and what the user should know of them, if anything.
+
+    Args:
+        loggers: of the Trainer.
+        name: the leading word of every tag.
+        directory: tells where files go.
+    """
+    found: list[Sink] = []
+    without: list[str] = []
+    shown = False
+    for logger in loggers:
+        if _kind(logger, _DUMMIES):
+            continue
+        kind = _kind(logger, _WITH_PICTURES)
+        if kind is not None:
+            found.append(_WITH_PICTURES[kind](logger, name))
+            shown = True
+        else:
+            without.append(type(logger).__name__)
+        if kind != "TensorBoardLogger":
+            found.append(Numbers(logger.log_metrics, name=name))
+    if shown:
+        return found, ""
+    takes = f"{' and '.join(without)} takes numbers" if without else "There is no logger"
+    return [*found, Files(lambda: directory() / "pictures")], f"{takes}: pictures go to {{directory}}."
+
+
+def directory_of(trainer: Any) -> str:
+    """Return the first logger's directory. ``trainer.log_dir`` would talk to the other ranks, which do not listen."""
+    for logger in trainer.loggers:
+        for attribute in ("log_dir", "save_dir"):
+            directory = getattr(logger, attribute, None)
+            if isinstance(directory, (str, os.PathLike)):
+                return str(directory)
+    return str(trainer.default_root_dir)
+
+
+def _kind(logger: Any, names: Any) -> str | None:
+    """Return which of `names` a logger's class, or one that it comes from, is called."""
+    return next((cls.__name__ for cls in type(logger).__mro__ if cls.__name__ in names), None)
