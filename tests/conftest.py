@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightnings import PACKAGES
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +31,12 @@ def _no_surplus_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptu
     if not request.node.get_closest_marker("logs_warnings"):
         surplus = [record.message for record in caplog.get_records("call") if record.name == "boundarycb.types"]
         assert surplus == []
+
+
+@pytest.fixture(params=PACKAGES)
+def pl(request: pytest.FixtureRequest) -> Any:
+    """Either Lightning package."""
+    return importlib.import_module(request.param)
 
 
 @pytest.fixture(scope="session")

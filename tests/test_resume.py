@@ -1,0 +1,305 @@
+"""A run that goes on from a checkpoint: one history, as if it had never stopped."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightnings import SMALL, SQUARE, callback_of, data, module_of, trainer_of
+from models import mlp
+from test_wire import same
+from torch import nn
+from torch.utils.data import DataLoader
+
+from boundarycb import BoundaryWarning, Recorder, load, metrics, slices, watch
+from boundarycb.history import History
+
+
+def equal(one: History, other: History) -> None:
+    """Assert that two histories are the same, but for the time of day."""
+    assert one.steps == other.steps
+    for part in ("origin", "axes", "bounds", "anchors"):
+        assert np.array_equal(getattr(one.slice, part), getattr(other.slice, part))
+    for mine, theirs in zip(one, other, strict=True):
+        same(replace(mine, time=0.0), replace(theirs, time=0.0))
+
+
+def bytes_below(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+@contextmanager
+def warned() -> Iterator[list[str]]:
+    """Collect our warnings; Lightning's own, of directories and the like, are no matter here."""
+    words: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield words
+    words += [str(one.message) for one in caught if issubclass(one.category, BoundaryWarning)]
+
+
+class Resumable(DataLoader[Any]):
+    """Batches in the order of the data, also after a resume in the middle of an epoch."""
+
+    given = start = 0
+
+    def __iter__(self) -> Any:
+        self.given, self.start = self.start, 0
+        for batch in list(super().__iter__())[self.given :]:
+            self.given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"given": self.given}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.start = state["given"] % len(self)
+
+
+class Fits:
+    """Fits of the same module for 24 steps, four an epoch, with a checkpoint after each; Lightning does not keep random numbers."""
+
+    def __init__(self, pl: Any, root: Path, make: Callable[[], nn.Module] | None = None, **options: Any) -> None:
+        self.pl, self.root, self.options = pl, root, options
+        self.make = make or (lambda: mlp(2, 8, 8, 2))
+
+    def fit(self, where: str, *, until: int | None = None, ckpt_path: Path | None = None, **options: Any) -> Any:
+        """Fit to the end, or until an error after step `until`."""
+
+        def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+            if self.global_step == until:
+                raise ZeroDivisionError
+            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        callback = callback_of(self.pl, **{"every_n_steps": 5, **self.options, **options})
+        saves = self.pl.callbacks.ModelCheckpoint(
+            dirpath=self.root / where / "saved", save_top_k=-1, every_n_train_steps=1, filename="{step}"
+        )
+        settings = {"max_epochs": 6, "enable_checkpointing": True}
+        trainer = trainer_of(self.pl, self.root / where, callback, saves, **settings)
+        module = module_of(self.pl, self.make(), training_step=training_step)
+        with pytest.raises(ZeroDivisionError) if until is not None else nullcontext():
+            trainer.fit(module, Resumable(data(), batch_size=16), ckpt_path=ckpt_path)
+        return callback
+
+    def checkpoint(self, where: str, step: int) -> Path:
+        return self.root / where / "saved" / f"step={step}.ckpt"
+
+    def history(self, where: str, folder: str = "boundaries") -> History:
+        (run,) = (self.root / where / "lightning_logs").iterdir()
+        return load(run / folder)
+
+
+@pytest.mark.parametrize("step", [4, 6, 12, 15])
+def test_a_resumed_run_has_the_history_of_one_that_never_stopped(pl: Any, tmp_path: Path, step: int) -> None:
+    """After an epoch's end or in the middle of one, at a sample or between two; what came after the checkpoint is left out."""
+    fits = Fits(pl, tmp_path)
+    fits.fit("whole")
+    fits.fit("cut", until=step + 6)
+    before = bytes_below(tmp_path / "cut")
+    callback = fits.fit("resumed", ckpt_path=fits.checkpoint("cut", step))
+    assert callback.recorder.steps == [0, 5, 10, 15, 20, 24]
+    equal(fits.history("resumed"), fits.history("whole"))
+    assert fits.history("resumed").path.with_name("boundaries.gif").exists()
+    assert bytes_below(tmp_path / "cut") == before
+
+
+def test_what_engine_and_metrics_remember_goes_on_too(pl: Any, tmp_path: Path) -> None:
+    """A budget that the exact engine exceeds, so that it waits for a while; a metric that looks at several samples."""
+    chosen = [*metrics.default(), metrics.indecisive_units]
+    fits = Fits(pl, tmp_path, lambda: mlp(2, 12, 12, 2), every_n_steps=2, max_vertices=30, metrics=chosen)
+    with warned() as words:
+        fits.fit("whole")
+        fits.fit("cut", until=19)
+        fits.fit("resumed", ckpt_path=fits.checkpoint("cut", 17))
+    assert sum("lines are traced on a grid, since" in word for word in words) == 3  # a new process says it again
+    equal(fits.history("resumed"), fits.history("whole"))
+    assert any(name.startswith("indecisive") for name in fits.history("resumed")[-1].metrics)
+
+
+class TwoInputs(nn.Module):
+    """Noise levels come with the points; those of the first batch are held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(3, 8, 2)
+
+    def forward(self, both: dict[str, torch.Tensor]) -> Any:
+        return self.net(torch.cat([both["x"], both["level"][:, None]], dim=1))
+
+
+def test_what_is_held_stays_what_it_was(pl: Any, tmp_path: Path) -> None:
+    points, labels = data().tensors
+
+    def fit(where: str, levels: torch.Tensor, *, until: int = 99, ckpt_path: Path | None = None) -> Any:
+        def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+            if self.global_step == until:
+                raise ZeroDivisionError
+            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def forward(self: Any, both: Any) -> Any:
+            return self.net(both)
+
+        module = module_of(pl, TwoInputs(), training_step=training_step, forward=forward)
+        items = [({"x": x, "level": level}, y) for x, level, y in zip(points, levels, labels, strict=True)]
+        saves = pl.callbacks.ModelCheckpoint(dirpath=tmp_path / where, save_top_k=-1, every_n_train_steps=1, filename="{step}")
+        callback = callback_of(pl, every_n_steps=3)
+        trainer = trainer_of(pl, tmp_path / where, callback, saves, enable_checkpointing=True)
+        trainer.fit(module, DataLoader(items, batch_size=16), ckpt_path=ckpt_path)
+        return callback
+
+    with pytest.raises(ZeroDivisionError):
+        fit("cut", torch.zeros(64), until=5)
+    saved = torch.load(tmp_path / "cut" / "step=4.ckpt", weights_only=True)["callbacks"]["BoundaryCallback[boundaries]"]
+    assert saved["recorder"]["view"]["feed"]["args"][0]["level"].tolist() == [0.0]
+    callback = fit("resumed", torch.full((64,), 100.0), ckpt_path=tmp_path / "cut" / "step=4.ckpt")
+    (held,) = callback.recorder.state_dict()["view"]["feed"]["args"]
+    assert held["level"].tolist() == [0.0]
+    assert load(tmp_path / "resumed").steps == (0, 3, 6, 9, 12)
+
+
+def test_an_old_checkpoint_costs_the_parts_of_one_samples_drift(pl: Any, tmp_path: Path) -> None:
+    """Weights are kept of the last three samples before checkpoints; lines, masks and their chance levels need none."""
+    fits = Fits(pl, tmp_path)
+    fits.fit("whole")
+    folder = fits.history("whole").path.parent
+    assert sorted(path.name for path in folder.glob("traces-*.pt")) == ["traces-10.pt", "traces-15.pt", "traces-20.pt"]
+    with warned() as words:
+        fits.fit("resumed", ckpt_path=fits.checkpoint("whole", 8))
+    (word,) = words
+    assert word.startswith("drift since step 5 is not split into its parts: its weights are not kept.")
+    whole, resumed = fits.history("whole"), fits.history("resumed")
+    assert resumed.steps == whole.steps
+    for mine, theirs in zip(resumed, whole, strict=True):
+        assert np.array_equal(mine.boundaries.points, theirs.boundaries.points)
+        assert np.array_equal(mine.capture.on, theirs.capture.on)
+        different = {name for name, value in theirs.metrics.items() if mine.metrics.get(name) != value and value == value}
+        assert all(mine.step == 10 and name.startswith(("drift/", "cause/")) and "flipped" not in name for name in different)
+
+
+def test_without_the_old_directory_the_slice_is_still_the_runs(pl: Any, tmp_path: Path) -> None:
+    fits = Fits(pl, tmp_path)
+    fits.fit("cut", until=9)
+    plane = fits.history("cut").slice
+    shutil.rmtree(tmp_path / "cut" / "lightning_logs")
+    with warned() as words:
+        fits.fit("resumed", ckpt_path=fits.checkpoint("cut", 8))
+    (word,) = words
+    assert word.startswith("The samples before step 8 are gone, so this history begins there.")
+    assert fits.history("resumed").steps == (8, 10, 15, 20, 24)
+    assert fits.history("resumed").slice.bounds == plane.bounds
+
+
+def test_a_checkpoint_holds_plain_values_and_no_frames(pl: Any, tmp_path: Path) -> None:
+    fits = Fits(pl, tmp_path)
+    fits.fit("whole")
+    saved = torch.load(fits.checkpoint("whole", 24), weights_only=True)["callbacks"]["BoundaryCallback[boundaries]"]
+    assert saved["step"] == saved["recorder"]["step"] == 24
+    assert saved["recorder"]["last"] == 20  # the last sample is taken when training has ended
+    assert saved["recorder"]["directory"] == str(fits.history("whole").path.parent)
+    torch.save(saved, tmp_path / "alone.pt")
+    assert (tmp_path / "alone.pt").stat().st_size < 8_000
+
+
+def test_other_arguments_give_way_to_the_run_that_goes_on(pl: Any, tmp_path: Path) -> None:
+    fits = Fits(pl, tmp_path, slice=SQUARE)
+    fits.fit("cut", until=9)
+    with warned() as words:
+        fits.fit("resumed", ckpt_path=fits.checkpoint("cut", 8), slice=slices.box((-2, 2), (-2, 2)), resolution=20)
+    assert [word.split(" is that of the run")[0] for word in words] == ["`slice`", "`resolution`"]
+    history = fits.history("resumed")
+    assert history.slice.bounds == SQUARE.bounds
+    assert {snapshot.capture.resolution for snapshot in history} == {16}
+
+
+def test_a_finished_run_goes_on_and_a_resumed_one_again(pl: Any, tmp_path: Path) -> None:
+    fits = Fits(pl, tmp_path, directory=tmp_path / "fixed")
+    fits.fit("a", until=7)
+    fits.fit("b", ckpt_path=fits.checkpoint("a", 6), until=13)
+    fits.fit("c", ckpt_path=fits.checkpoint("b", 12))
+    assert load(tmp_path / "fixed" / "boundaries").steps == (0, 5)
+    assert load(tmp_path / "fixed" / "boundaries-1").steps == (0, 5, 10)
+    assert load(tmp_path / "fixed" / "boundaries-2").steps == (0, 5, 10, 15, 20, 24)
+    fits.fit("d")
+    equal(load(tmp_path / "fixed" / "boundaries-3"), load(tmp_path / "fixed" / "boundaries-2"))
+
+
+def test_checkpoints_move_between_the_packages(tmp_path: Path) -> None:
+    import lightning.pytorch
+    import pytorch_lightning
+
+    one, other = Fits(lightning.pytorch, tmp_path), Fits(pytorch_lightning, tmp_path)
+    one.fit("cut", until=9)
+    other.fit("resumed", ckpt_path=one.checkpoint("cut", 8))
+    one.fit("whole")
+    equal(other.history("resumed"), one.history("whole"))
+
+
+# -------------------------------------------------------------------------------------------------------- a plain loop
+
+
+def train(directory: Path, stop: int, checkpoint: Path | None = None, **options: Any) -> Any:
+    """Train for `stop` steps in all, from a checkpoint if there is one; return what a user would save."""
+    model = mlp(2, 8, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    with watch(model, optimizer, directory=directory, every_n_steps=5, **{**SMALL, **options}) as recorder:
+        done = 0
+        if checkpoint is not None:
+            saved = torch.load(checkpoint, weights_only=True)
+            model.load_state_dict(saved["model"])
+            optimizer.load_state_dict(saved["optimizer"])
+            recorder.load_state_dict(saved["boundaries"])
+            done = saved["step"]
+        for step in range(done, stop):
+            loss = nn.functional.cross_entropy(model(data().tensors[0] + step / 100), data().tensors[1])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        torch.save(
+            {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": stop, "boundaries": recorder.state_dict()},
+            directory / "x.pt",
+        )
+    return recorder
+
+
+@pytest.mark.parametrize("options", [{}, {"slice": SQUARE, "engine": "grid"}])
+def test_a_plain_loop_goes_on(tmp_path: Path, options: dict[str, Any]) -> None:
+    for name in ("whole", "cut", "resumed"):
+        (tmp_path / name).mkdir()
+    train(tmp_path / "whole", 18, **options)
+    train(tmp_path / "cut", 12, **options)
+    recorder = train(tmp_path / "resumed", 18, tmp_path / "cut" / "x.pt", **options)
+    assert recorder.steps == [0, 5, 10, 15, 18]
+    equal(load(tmp_path / "resumed"), load(tmp_path / "whole"))
+    assert load(tmp_path / "cut").steps == (0, 5, 10, 12)
+
+
+def test_states_come_first_and_are_of_a_version_that_is_known(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    recorder = train(tmp_path / "a", 3)
+    with pytest.raises(RuntimeError, match="`load_state_dict` must come before the first sample"):
+        recorder.load_state_dict({})
+    fresh = Recorder(tmp_path / "b")
+    fresh.load_state_dict({})
+    assert fresh.state_dict() == {}
+    with pytest.raises(ValueError, match="The state of version 99 cannot be read; this boundarycb reads 1"):
+        fresh.load_state_dict({"version": 99})
+
+
+def test_a_cut_history_gives_what_there_is_of_it(tmp_path: Path) -> None:
+    """The disk was full, say: the last frames before the checkpoint are not there."""
+    (tmp_path / "a").mkdir()
+    train(tmp_path / "a", 12)
+    file = load(tmp_path / "a").path
+    file.write_bytes(file.read_bytes()[: load(file).end_of(2)])
+    (tmp_path / "b").mkdir()
+    recorder = train(tmp_path / "b", 18, tmp_path / "a" / "x.pt")
+    assert recorder.steps == [0, 5, 15, 18]
