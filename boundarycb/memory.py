@@ -69,5 +69,5 @@ class Memory:
             self.remember(snapshot)
 
     def forget(self) -> None:
-        """Let everything go."""
-        self._known, self.before, self.traces = {}, None, ()
+        """Let everything go but the traces, which a checkpoint that is written after the run still needs."""
+        self._known, self.before = {}, None

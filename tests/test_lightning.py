@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightnings import PACKAGES, SMALL, SQUARE, callback_of, data, fit, module_of, trainer_of
+from lightnings import PACKAGES, SQUARE, callback_of, data, fit, module_of, trainer_of
 from models import Ginn, mlp
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from boundarycb import load, slices
+
 
 def test_no_arguments_are_needed(pl: Any, tmp_path: Path) -> None:
     callback = importlib.import_module(PACKAGES[pl.__name__]).BoundaryCallback()

@@ -149,7 +149,7 @@ def test_what_is_held_stays_what_it_was(pl: Any, tmp_path: Path) -> None:
             return self.net(both)
 
         module = module_of(pl, TwoInputs(), training_step=training_step, forward=forward)
-        items = [({"x": x, "level": level}, y) for x, level, y in zip(points, levels, labels, strict=True)]
+        items: Any = [({"x": x, "level": level}, y) for x, level, y in zip(points, levels, labels, strict=True)]
         saves = pl.callbacks.ModelCheckpoint(dirpath=tmp_path / where, save_top_k=-1, every_n_train_steps=1, filename="{step}")
         callback = callback_of(pl, every_n_steps=3)
         trainer = trainer_of(pl, tmp_path / where, callback, saves, enable_checkpointing=True)

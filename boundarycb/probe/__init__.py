@@ -11,7 +11,7 @@ from boundarycb.probe.output import BackgroundLike, OutputLike
 from boundarycb.probe.prober import NothingToDraw, Prober, home_of
 from boundarycb.probe.saved import load_traces, save_traces
 from boundarycb.probe.scope import probe, waits_for_input
-from boundarycb.probe.together import Alone, Message, is_shard, refuse_talking, spread_of
+from boundarycb.probe.together import Alone, Message, Talks, is_shard, refuse_talking, spread_of
 from boundarycb.probe.trace import Trace, joined
 from boundarycb.probe.watched import EVERY_UNIT, MAX_ALL_UNITS, MAX_UNITS, LayersLike, UnitsLike, WrongChoice
 
@@ -31,6 +31,7 @@ __all__ = [
     "NothingToDraw",
     "OutputLike",
     "Prober",
+    "Talks",
     "Trace",
     "UnitsLike",
     "WrongChoice",

@@ -213,7 +213,8 @@ class CallWatch(TorchFunctionMode):
         place = input_of_affine(func, args)
         if place is not None and isinstance(args[place], torch.Tensor) and not args[place].is_inference():
             source = args[place]
-            return Mark(Affine(self._running[-1], (Step.of(func, args, kwargs, place),)), source, source._version, len(self.calls))
+            affine = Affine(self._running[-1], (self._step(func, args, kwargs, place),))
+            return Mark(affine, source, source._version, len(self.calls))
         if uses_batch_statistics(func, args, kwargs):
             self._note("a batch-norm takes its statistics from the points, so values depend on which of them run together")
         for place, value in enumerate(args[:2]):
@@ -221,8 +222,12 @@ class CallWatch(TorchFunctionMode):
             if mark is not None and keeps_affine(func, args, kwargs, place):
                 # The name holds in any case: it must not depend on how many points run together.
                 holds = mark.holds and not names_batch(func, args, self._n)
-                return replace(mark, affine=mark.affine.then(Step.of(func, args, kwargs, place)), holds=holds)
+                return replace(mark, affine=mark.affine.then(self._step(func, args, kwargs, place)), holds=holds)
         return None
+
+    def _step(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int) -> Step:
+        """Return a call that maps its argument at `place`, as a step that can be made again."""
+        return Step.of(func, args, kwargs, place)
 
     def _optional_activation(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str | None:
         """Return what `func` is where the user says that it is an activation; else note what bends the network besides those."""

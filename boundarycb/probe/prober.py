@@ -78,6 +78,11 @@ class Session:
         return n not in axes
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether the model's parameters are spread over ranks, and gathered for the time that their layer runs."""
+        return bool(self._shards)
+
+    @property
     def is_pure(self) -> bool:
         """Whether a forward pass is known to change nothing."""
         return bool(self._is_pure)
@@ -286,7 +291,11 @@ class Prober:
         session = self._session
         with session.passing() as kept:
             optional, watched = self._conditions.activations, self._watched
-            _, watch = self._run(inputs, lambda batch: TraceWatch(len(inputs), session.running, optional, watched, names, batch))
+            fleeting = session.is_sharded
+            _, watch = self._run(
+                inputs,
+                lambda batch: TraceWatch(len(inputs), session.running, optional, watched, names, batch, fleeting=fleeting),
+            )
             # Weights that the pass wrote to are put back after it: then they are not what they were in it.
             return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
 

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from boundarycb.nested import is_plain
+from boundarycb.probe import calls
 from boundarycb.probe.affine import Affine, Step
 from boundarycb.probe.trace import Replay, Trace
 from boundarycb.types import Layer
@@ -22,7 +23,7 @@ from boundarycb.types import Layer
 MOST_BYTES = 64 * 2**20
 """Of a file of traces: more is not written."""
 
-_HOMES = {"torch.nn.functional": F, "torch.Tensor": torch.Tensor, "torch": torch}
+_HOMES = {"torch.nn.functional": F, "torch.Tensor": torch.Tensor, "torch": torch, "boundarycb": calls}
 _PLAIN = (int, float, str, type(None), torch.Size, torch.Tensor, torch.dtype, torch.device)
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from boundarycb.probe.feed import Feed
+from boundarycb.probe.watched import WrongChoice
 
 Pass = Literal["read", "trace", "examples", "flops"]
 """What a prober can be asked for that takes a pass."""
@@ -73,6 +74,10 @@ def _is_spread(parameter: nn.Parameter) -> bool:
     return any(cls.__name__ == "DTensor" for cls in type(parameter).__mro__)
 
 
+class Talks(WrongChoice):
+    """The forward pass would wait for other ranks."""
+
+
 class Alone(TorchDispatchMode):
     """Raises where the model talks to other ranks, who do not listen: it would wait for them for ever.
 
@@ -85,7 +90,7 @@ class Alone(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operator that needs no others."""
         if "c10d" in func.namespace:
-            raise ValueError(
+            raise Talks(
                 f"The forward pass talks to other ranks ({func}), and one rank alone is sampled: give `forward`, a function "
                 "(module, inputs) -> output that does not, or name with `module` a part that does not."
             )

@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from boundarycb.probe.affine import Affine, moves_numbers, pools_numbers
+from boundarycb.probe.affine import Affine, Step, moves_numbers, pools_numbers
+from boundarycb.probe.budget import ALL_BYTES, LAYER_BYTES
 from boundarycb.probe.calls import Call, CallWatch, Known, Mark, per_point, units_of_rows
 from boundarycb.probe.watched import Watched
 from boundarycb.types import Layer
@@ -145,6 +146,8 @@ class TraceWatch(CallWatch):
         watched: says which units are kept.
         names: layers whose map and input are kept.
         inputs: the model's input, whose scale is 1.
+        fleeting: whether weights are gone when their layer has run, as those that ranks gather are; then they are copied at once,
+            as long as all of them together take no more memory than those of a trace may.
     """
 
     def __init__(
@@ -155,12 +158,23 @@ class TraceWatch(CallWatch):
         watched: Watched,
         names: Collection[str],
         inputs: torch.Tensor,
+        *,
+        fleeting: bool = False,
     ) -> None:
         super().__init__(n, running, optional, watched)
+        self._copies_left = ALL_BYTES if fleeting else None
         self.traces: list[Trace] = []
         self._replayed = names
         self._scales: Known[_Scale] = Known()
         self._scales.put(inputs, _Scale(torch.ones_like(inputs[:1]).expand(inputs.shape), whole=True, of_input=True))
+
+    def _step(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int) -> Step:
+        step = super()._step(func, args, kwargs, place)
+        size = sum(tensor.nbytes for tensor in step.tensors())
+        if self._copies_left is None or size > min(LAYER_BYTES, self._copies_left):
+            return step
+        self._copies_left -= size
+        return step.copied()
 
     def _follow(
         self,

@@ -9,7 +9,7 @@ from functools import partial
 from torch import nn
 
 from boundarycb.automatic import Asked, Example, Listener, ModelCall
-from boundarycb.probe import NothingToDraw, WrongChoice, is_shard, module_at, waits_for_input
+from boundarycb.probe import NothingToDraw, Talks, WrongChoice, is_shard, module_at, waits_for_input
 from boundarycb.recorder import Recorder
 from boundarycb.types import warn
 
@@ -58,6 +58,8 @@ class FirstLook:
         if self._named or not may_listen or has_forward(self._model):
             try:
                 self._recorder.settle(part)
+            except Talks as error:
+                self._doubt = error
             except (NothingToDraw, WrongChoice):
                 raise
             except ValueError as error:
