@@ -72,8 +72,8 @@ def watch(
     Args:
         model: the network; training it is not changed by a bit.
         optimizer: its optimiser, or a list of them; a step is counted when the one that has made the most steps makes another.
-        slice: where to look: one of boundarycb.slices; three samples, or their places in the first batch; by default what the first
-            batch suggests: the box around 2-D inputs, else the plane through three of them.
+        slice: where to look: one of boundarycb.slices; the two ranges of a box; three samples, or their places in the first batch;
+            by default what the first batch suggests: the box around 2-D inputs, else the plane through three of them.
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         directory: the run's directory; by default the writer's, else ``runs/<date>_<host>`` as torch's SummaryWriter has it.

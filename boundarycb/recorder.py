@@ -70,8 +70,9 @@ class Recorder:
     Args:
         directory: where ``history.bcb`` goes; made when the first sample is taken. Where it holds a history already, a number is
             added to its name: nothing is overwritten.
-        slice: where to look, or a function that tells it when the first sample is taken; three samples, or the places of three in
-            the example; by default what the example suggests: the box around 2-D inputs, else the plane through three of them.
+        slice: where to look, or a function that tells it when the first sample is taken; the two ranges of a box; three samples, or
+            the places of three in the example; by default what the example suggests: the box around 2-D inputs, else the plane
+            through three of them.
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.

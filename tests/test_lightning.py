@@ -19,7 +19,7 @@ from models import Ginn, mlp
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from boundarycb import load, slices
+from boundarycb import BoundaryWarning, load, slices
 
 
 def test_no_arguments_are_needed(pl: Any, tmp_path: Path) -> None:
@@ -164,20 +164,112 @@ def test_runs_that_write_nothing_stay_so(pl: Any, tmp_path: Path, options: dict[
     assert not list(tmp_path.rglob("*.bcb"))
 
 
-def test_other_ranks_sample_nothing(pl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pl.Trainer, "is_global_zero", property(lambda self: False))
-    callback = callback_of(pl)
-    fit(pl, tmp_path, callback)
-    assert callback.recorder is None
-    assert not list(tmp_path.rglob("*.bcb"))
-
-
-def test_without_a_logger_files_go_to_the_root_directory(pl: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", logger="boundarycb"):
-        for _ in range(2):
-            fit(pl, tmp_path, callback_of(pl), logger=False, max_epochs=1)
+def test_without_a_logger_files_go_to_the_root_directory(pl: Any, tmp_path: Path) -> None:
+    for _ in range(2):
+        fit(pl, tmp_path, callback_of(pl), logger=False, max_epochs=1)
     assert load(tmp_path / "boundaries").steps == load(tmp_path / "boundaries-1").steps == (0, 4)
-    assert f"No TensorBoard logger: boundaries go to {tmp_path / 'boundaries'} only." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"limit_train_batches": 0}, None),
+        ({"overfit_batches": 2, "max_epochs": 4}, (0, 5, 8)),
+        ({"max_steps": 7}, (0, 5, 7)),
+        ({"max_steps": 5}, (0, 5)),
+        ({"val_check_interval": 1, "num_sanity_val_steps": 3}, (0, 5, 10, 12)),
+        ({"accumulate_grad_batches": 2, "max_epochs": 5}, (0, 5, 10)),
+        ({"limit_train_batches": 3}, (0, 5, 9)),
+    ],
+)
+def test_steps(pl: Any, tmp_path: Path, options: dict[str, Any], steps: tuple[int, ...] | None) -> None:
+    """Validation in between, and the sanity check before, call the module too, and are no matter."""
+    seen: list[int] = []
+
+    def validation_step(self: Any, batch: Any, batch_idx: int) -> None:
+        self(batch[0])
+        seen.append(0 if callback.recorder is None else len(callback.recorder.steps))
+
+    callback = callback_of(pl, every_n_steps=5)
+    trainer = trainer_of(pl, tmp_path, callback, **{"max_epochs": 3, **options})
+    loader = DataLoader(data(), batch_size=16)
+    trainer.fit(module_of(pl, validation_step=validation_step), loader, loader)
+    if steps is None:
+        assert callback.recorder is None
+        assert not list(tmp_path.rglob("*.bcb"))
+        return
+    assert load(tmp_path).steps == steps
+    assert set(load(tmp_path)[-1].scalars) == {"loss", "lr"}
+    assert seen == sorted(seen)
+    assert seen[0] == 0  # of the sanity check
+
+
+def test_a_barebones_trainer_is_told_of(pl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words: list[str] = []
+    callback = callback_of(pl)
+    monkeypatch.setattr(type(callback), "_tell", staticmethod(words.append))
+    off = dict.fromkeys(("enable_progress_bar", "enable_model_summary", "enable_checkpointing", "log_every_n_steps", "logger"))
+    fit(pl, tmp_path, callback, barebones=True, **off)
+    assert words == ["boundaries: a barebones Trainer is measured without callbacks, so nothing is sampled."]
+
+
+def test_a_single_callback_needs_no_list(pl: Any, tmp_path: Path) -> None:
+    callback = callback_of(pl)
+    trainer = trainer_of(pl, tmp_path, max_epochs=1, callbacks=callback)
+    trainer.fit(module_of(pl), DataLoader(data(), batch_size=16))
+    assert load(tmp_path).steps == (0, 4)
+
+
+def test_two_callbacks_of_one_name_are_refused(pl: Any, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="more than one stateful callback of type `BoundaryCallback`.*must be unique"):
+        trainer_of(pl, tmp_path, callback_of(pl), callback_of(pl))
+
+
+def test_what_goes_wrong_in_our_sinks_replaces_no_error_of_the_users(pl: Any, tmp_path: Path) -> None:
+    """And later callbacks hear of theirs."""
+    heard: list[BaseException] = []
+
+    class Fails:
+        def write(self, snapshot: Any, images: Any) -> None:
+            """Take it."""
+
+        def close(self, history: Any, movie: Any) -> None:
+            raise OSError("no space left on device")
+
+    class Later(pl.Callback):  # type: ignore[misc]
+        def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
+            heard.append(exception)
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 7:
+            raise ZeroDivisionError("the user's own")
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    trainer = trainer_of(pl, tmp_path, callback_of(pl, every_n_steps=3, sinks=[Fails()]), Later())
+    with (
+        pytest.raises(ZeroDivisionError, match="the user's own"),
+        pytest.warns(BoundaryWarning, match="Fails could not be finished.*no space left"),
+    ):
+        trainer.fit(module_of(pl, training_step=training_step), DataLoader(data(), batch_size=16))
+    assert len(heard) == 1
+    assert load(tmp_path).path.with_name("boundaries.gif").exists()
+
+
+@pytest.mark.parametrize("entry", ["validate", "test", "predict"])
+def test_errors_of_other_runs_are_no_matter(pl: Any, tmp_path: Path, entry: str) -> None:
+    def step(self: Any, batch: Any, batch_idx: int) -> Any:
+        raise ZeroDivisionError("the user's own")
+
+    steps: dict[str, Any] = {f"{'validation' if entry == 'validate' else entry}_step": step}
+    callback, module = callback_of(pl), module_of(pl, **steps)
+    trainer = trainer_of(pl, tmp_path, callback, max_epochs=1)
+    loader = DataLoader(data(), batch_size=16)
+    for fitted in (False, True):
+        if fitted:
+            trainer.fit(module, loader)
+        with pytest.raises(ZeroDivisionError, match="the user's own"):
+            getattr(trainer, entry)(module, loader)
+    assert load(tmp_path).steps == (0, 4)
 
 
 def test_fit_twice_gives_two_whole_histories(pl: Any, tmp_path: Path) -> None:
@@ -225,16 +317,6 @@ def test_two_callbacks_with_two_names_live_side_by_side(pl: Any, tmp_path: Path)
     (run,) = (tmp_path / "lightning_logs").iterdir()
     assert load(run / "near").slice.bounds == ((-0.1, 0.1), (-0.1, 0.1))
     assert load(run / "wide").slice.bounds == ((-9, 9), (-9, 9))
-
-
-def test_a_checkpoint_keeps_the_count_of_steps_and_nothing_more(pl: Any, tmp_path: Path) -> None:
-    first = callback_of(pl)
-    trainer = fit(pl, tmp_path, first, max_epochs=1)
-    trainer.save_checkpoint(tmp_path / "x.ckpt")
-    assert torch.load(tmp_path / "x.ckpt", weights_only=True)["callbacks"] == {"BoundaryCallback[boundaries]": {"step": 4}}
-    again = trainer_of(pl, tmp_path / "resumed", callback_of(pl), max_epochs=2)
-    again.fit(module_of(pl), DataLoader(data(), batch_size=16), ckpt_path=tmp_path / "x.ckpt")
-    assert load(tmp_path / "resumed").steps == (4, 8)
 
 
 def test_steps_are_the_trainers_also_after_a_resume_without_the_callback(pl: Any, tmp_path: Path) -> None:
@@ -322,7 +404,7 @@ def test_mistakes_end_the_run_before_training_in_one_sentence(pl: Any, tmp_path:
         with pytest.raises(ValueError, match=f"`{next(iter(wrong))}` must be"):
             callback_of(pl, **wrong)
     with pytest.raises(TypeError, match="`slice` must be made by boundarycb.slices"):
-        callback_of(pl, slice=[[-1, 1], [-1, 1]])
+        callback_of(pl, slice=[[-1, 1], [-1, 1], [-1, 1], [-1, 1]])
     with pytest.raises(ValueError, match="not both"):
         callback_of(pl, every_n_steps=5, schedule="log")
     with pytest.raises(ValueError, match="called no activation function in its forward pass"):

@@ -283,7 +283,7 @@ def test_samples_taken_by_hand_count_for_the_schedule(tmp_path: Path) -> None:
 
 def test_wrong_arguments_are_named_at_once(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="`slice` must be made by boundarycb.slices, .* got tuple"):
-        Recorder(tmp_path, ((-1, 1), (-1, 1)))
+        Recorder(tmp_path, ((-1, 1, 0), (-1, 1, 0)))
     with pytest.raises(TypeError, match="`slice` must be made by boundarycb.slices, .* got int"):
         Recorder(tmp_path, lambda: 5).record(mlp(2, 4, 2), 0)  # type: ignore[arg-type, return-value]
     for options in ({"max_units": 0}, {"resolution": 1}, {"image_size": 1}, {"every_n_steps": 0}):

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from boundarycb import slices
 from boundarycb.automatic.varying import VaryLike
 from boundarycb.probe import ForwardLike
 from boundarycb.types import Slice
 
 SliceLike = Slice | Sequence[Any] | Callable[[], Slice] | None
-"""A slice, or a function that makes it; three samples, or the places of three; None for what the data suggest."""
+"""A slice, or a function that makes it; two ranges, of a box; three samples, or the places of three; None for what data suggest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,8 @@ class Given:
         if self.forward is not None and self.vary is not None:
             raise ValueError("Give `forward` or `vary`, not both: your function says what varies.")
         object.__setattr__(self, "class_names", _checked_names(self.class_names))
+        if _are_ranges(self.slice):  # as a configuration file can say them
+            object.__setattr__(self, "slice", slices.box(*self.slice))  # type: ignore[misc]
         _checked_slice(self.slice)
 
     @property
@@ -76,6 +79,16 @@ def _checked_names(given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
+def _are_ranges(given: Any) -> bool:
+    """Return whether `given` is two pairs of numbers."""
+    return (
+        isinstance(given, (tuple, list))
+        and len(given) == 2
+        and all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in given)
+        and all(isinstance(number, (int, float)) for pair in given for number in pair)
+    )
+
+
 def _checked_slice(given: Any) -> None:
     """Raise TypeError where `given` is no slice, nor three samples."""
     if given is None or isinstance(given, Slice) or callable(given):
@@ -85,6 +98,6 @@ def _checked_slice(given: Any) -> None:
     if hasattr(given, "shape") and len(given.shape) > 1 and given.shape[0] == 3:
         return
     raise TypeError(
-        "`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), or be three samples or the places of "
-        f"three, got {type(given).__name__}."
+        "`slice` must be made by boundarycb.slices, such as slices.box((-1, 1), (-1, 1)), or be the two ranges of a box, three "
+        f"samples or the places of three, got {type(given).__name__}."
     )

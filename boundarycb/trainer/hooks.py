@@ -46,8 +46,9 @@ class BoundaryHooks:
     Args:
         every_n_steps: Sample every so many optimiser steps; 100 by default.
         schedule: Instead of `every_n_steps`: "log", "ginn", a list of steps, or a callable (previous, step) -> bool.
-        slice: Where to look: one of boundarycb.slices; three samples, or their places in the data set; by default what the data
-            suggest: the box around 2-D inputs, else the plane through three samples, of different classes as far as there are any.
+        slice: Where to look: one of boundarycb.slices; two ranges such as [[-1, 1], [-1, 1]], of a box; three samples, or their
+            places in the data set; by default what the data suggest: the box around 2-D inputs, else the plane through three
+            samples, of different classes as far as there are any.
         directory: Where `name` goes; by default the logger's directory, else the Trainer's default_root_dir.
         name: The leading word of all tags, and the folder's name; two callbacks need two names.
         metrics: Callables from a Sample to values by name; by default boundarycb.metrics.default().
@@ -275,7 +276,7 @@ class BoundaryHooks:
         found, words = sinks_of(trainer.loggers, self._name, self._where) if leads else ([], "")
         if words:
             self._tell(words.format(directory=root / self._name))
-        sinks: list[Sink] = [*found, GifFile(), *self._sinks] if leads else []
+        sinks: list[Sink] = [GifFile(), *found, *self._sinks] if leads else []  # trackers send the file
         context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
         recorder = Recorder(root / self._name, sinks=sinks, context=context, **self._options)
         if isinstance(self._ranks, Shards):
