@@ -78,8 +78,8 @@ def report(name: str, first: dict[str, Any], seconds: list[float], every: int) -
     others = [value for step, value in enumerate(seconds) if step and step % every]
     wait, step = statistics.median(late), statistics.median(others)
     print(
-        f"{name}: a step {1e3 * step:.2f} ms, after a sample {1e3 * wait:.1f} ms: the other rank waits {1e3 * (wait - step):.1f} ms a "
-        f"sample; rank 0 spends {1e3 * first['sampling'] / first['samples']:.1f} ms on one, the movie's end included"
+        f"{name}: a step {1e3 * step:.2f} ms, after a sample {1e3 * wait:.1f} ms: the other rank waits "
+        f"{1e3 * (wait - step):.1f} ms; rank 0 spends {1e3 * first['sampling'] / first['samples']:.1f} ms on one, the movie's end included"
     )
 
 
