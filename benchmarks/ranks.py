@@ -79,7 +79,7 @@ def report(name: str, first: dict[str, Any], seconds: list[float], every: int) -
     wait, step = statistics.median(late), statistics.median(others)
     print(
         f"{name}: a step {1e3 * step:.2f} ms, after a sample {1e3 * wait:.1f} ms: the other rank waits "
-        f"{1e3 * (wait - step):.1f} ms; rank 0 spends {1e3 * first['sampling'] / first['samples']:.1f} ms on each, the movie included"
+        f"{1e3 * (wait - step):.1f} ms; rank 0 spends {1e3 * first['sampling'] / first['samples']:.1f} ms on each with the movie"
     )
 
 
