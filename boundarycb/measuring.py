@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from boundarycb.failing import name_of
 from boundarycb.types import Metric, Sample
 
 Kinds = dict[str, dict[str, Any]]
@@ -29,12 +30,6 @@ def checked_metrics(metrics: Any) -> list[Metric]:
 def is_needed(part: str, metrics: Iterable[Metric]) -> bool:
     """Return whether one of `metrics` needs `part`; see :func:`boundarycb.types.needs`."""
     return any(part in getattr(_inner(metric), "needs", ()) for metric in metrics)
-
-
-def name_of(part: Any) -> str:
-    """Return what a user calls a metric or a sink."""
-    name: str = getattr(_inner(part), "__name__", type(part).__name__)
-    return name
 
 
 def no_values() -> Kinds:

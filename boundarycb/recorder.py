@@ -24,10 +24,12 @@ from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
 from boundarycb.automatic import SHARE, Example, Given, Plan, SliceLike, VaryLike
-from boundarycb.history import FILE, History, HistoryWriter, load
-from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, name_of, no_values
+from boundarycb.failing import attempt, attempt_part, in_words
+from boundarycb.history import FILE, History, load
+from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, no_values
 from boundarycb.memory import WINDOW, Memory
 from boundarycb.metrics.finals import Finals
+from boundarycb.outputs import Outputs, traces_file
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     Alone,
@@ -41,23 +43,16 @@ from boundarycb.probe import (
     follow,
     home_of,
     load_traces,
-    save_traces,
     waits_for_input,
 )
-from boundarycb.render import Drawn
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
 from boundarycb.schedule import EVERY, ScheduleLike, resolve
-from boundarycb.sinks.gif import make_movie
-from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Slice, Snapshot, warn
+from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Snapshot, warn
 
 logger = logging.getLogger(__name__)
 
 _STATE = 1  # version of what `state_dict` gives
-
-_TOLD = (".bcb", ".gif", ".html", ".md")  # files that a run leaves for its user
-
-_KEPT_TRACES = 3  # files of traces beside a history, for checkpoints to come back to
 
 Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
@@ -111,8 +106,6 @@ class Recorder:
         step: optimiser steps taken, as far as it was told.
         steps: the steps that were sampled, growing.
         seconds: wall time spent sampling and closing so far.
-        directory: where the history lies.
-        finals: the run in a few numbers.
     """
 
     def __init__(
@@ -144,7 +137,6 @@ class Recorder:
         background: BackgroundLike = "auto",
         class_names: Sequence[str] = (),
     ) -> None:
-        self.directory = Path(directory)
         self.start = self.step = 0
         self.steps: list[int] = []
         self.seconds = 0.0
@@ -152,8 +144,7 @@ class Recorder:
         self._due = resolve(every_n_steps, schedule)
         self._due_by_default = every_n_steps is None and schedule is None
         self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
-        self._sinks: list[Sink] = list(sinks)
-        self._image_size = checked_size(image_size)
+        self._outputs = Outputs(Path(directory), sinks, checked_size(image_size))
         self._given = Given(slice, inputs, vary, forward, class_names)
         self._view = View(
             self._given,
@@ -178,7 +169,6 @@ class Recorder:
             may_wait=self._due_by_default,
         )
         self._example: Example | None = None
-        self._history: HistoryWriter | None = None
         self._memory = Memory(windowed=is_needed("window", self._metrics))
         self._traces_at: Path | None = None  # the file of those before a resume, until they are read
         self._finals = Finals(self._view.resolution**2)
@@ -188,6 +178,11 @@ class Recorder:
         self._waiting = False  # for a lazy model's first input
         self._alone = False
         self._closed = False
+
+    @property
+    def directory(self) -> Path:
+        """Where the history lies, or will: a number is added where there is one already."""
+        return self._outputs.directory
 
     @property
     def waiting(self) -> bool:
@@ -219,7 +214,7 @@ class Recorder:
         if not self.steps:
             return f"{self.directory.name}: no samples."
         share = self.seconds / max(time.perf_counter() - self._born, 1e-9)
-        files = ", ".join(path.name for path in sorted(self.directory.glob("*")) if path.suffix in _TOLD)
+        files = ", ".join(self._outputs.files())
         return (
             f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,} took "
             f"{self.seconds:.1f} s, {share:.1%} of the time: {files} in {self.directory}"
@@ -282,14 +277,12 @@ class Recorder:
         """
         if not self.steps:
             return {}
-        directory = self.directory.absolute()
-        if self._history is not None and self._memory.traces:
-            self._guarded("the file of traces", partial(self._keep_traces, directory))
+        self._outputs.keep_traces(self.steps[-1], self._memory.traces)
         return {
             "version": _STATE,
             "step": self.step,
             "last": self.steps[-1],
-            "directory": os.fspath(directory),
+            "directory": os.fspath(self.directory.absolute()),
             "view": self._view.state(),
         }
 
@@ -323,27 +316,20 @@ class Recorder:
         try:
             earlier = load(directory / FILE)
         except (OSError, ValueError) as error:
-            warn(f"The samples before step {self.step:,} are gone, so this history begins there. {_words(error)}")
+            warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
             return None
         return earlier if any(step <= last for step in earlier.steps) else None
 
     def _go_on(self, earlier: History, last: int) -> None:
         """Begin with the samples of an earlier history up to step `last`."""
-        self._history = new_history(self.directory, earlier.slice, earlier=earlier, until=last)
-        self.directory = self._history.path.parent
+        self._outputs.go_on(earlier, last)
         self.steps = [step for step in earlier.steps if step <= last]
         self._memory.recall(earlier.ends(WINDOW, last))
         self._finals = Finals(self._view.resolution**2)
         for metrics in islice(earlier.metrics(), len(self.steps)):
             self._finals.add(metrics)
-        self._traces_at = earlier.path.parent / _traces_name(last)
+        self._traces_at = traces_file(earlier.path.parent, last)
         self.expect(self.step, self.spacing)
-
-    def _keep_traces(self, directory: Path) -> None:
-        path = directory / _traces_name(self.steps[-1])
-        if not path.exists() and save_traces(self._memory.traces, path):
-            for old in sorted(directory.glob(_traces_name("*")), key=lambda path: path.stat().st_mtime)[:-_KEPT_TRACES]:
-                old.unlink(missing_ok=True)
 
     def _recall_traces(self, model: nn.Module) -> None:
         """Read, once, what the first sample after a resume is compared with."""
@@ -353,7 +339,9 @@ class Recorder:
         try:
             self._memory.traces = load_traces(path, home_of(model)[1])
         except Exception as error:  # noqa: BLE001 - whatever it is, one sample goes without
-            self._say(f"drift since step {self.steps[-1]:,} is not split into its parts: its weights are not kept. {_words(error)}")
+            self._say(
+                f"drift since step {self.steps[-1]:,} is not split into its parts: its weights are not kept. {in_words(error)}"
+            )
 
     # ------------------------------------------------------------------------------------------------ what users call
 
@@ -438,14 +426,11 @@ class Recorder:
         if self._waiting:
             warn("No sample was taken, since the model has lazy modules that have not seen an input.")
         start = time.perf_counter()
-        history = self._guarded("the history", self._read_back)
-        movie = None if history is None else self._guarded("the movie", partial(make_movie, history))
-        for sink in self._sinks:
-            self._guarded(type(sink).__name__, partial(sink.close, history, movie))
+        self._outputs.close(written=bool(self.steps))
         self._memory.forget()
         self.seconds += time.perf_counter() - start
         if self.steps:
-            self._guarded("the summary", lambda: tell(self.summary))
+            attempt(lambda: tell(self.summary), "the summary could not be told.")
 
     # ------------------------------------------------------------------------------------------------------ one sample
 
@@ -469,7 +454,7 @@ class Recorder:
             scalars=self._numbers(scalars),
             **self._measured(sample),
         )
-        self._keep(snapshot)
+        self._outputs.write(snapshot, first=not self.steps)
         self.steps.append(step)
         self.step = max(step, self.step)
         self._finals.add(snapshot.metrics)
@@ -540,50 +525,11 @@ class Recorder:
         """Return the metrics' values, sorted by kind."""
         measured = no_values()
         for metric in list(self._metrics):
-            measured_now = partial(measure, metric, sample, list(measured.values()))
-            given = self._part(self._metrics, metric, measured_now, strict=not self.steps)
+            now = partial(measure, metric, sample, list(measured.values()))
+            given = attempt_part(self._metrics, metric, now) if self.steps else now()
             for kind, values in (given or {}).items():
                 measured[kind].update(values)
         return measured
-
-    def _keep(self, snapshot: Snapshot) -> None:
-        if self._history is None and not self.steps:
-            self._history = new_history(self.directory, snapshot.slice)
-            self.directory = self._history.path.parent
-        if self._history is not None:
-            try:
-                self._history.append(snapshot)
-            except OSError as error:
-                if not self.steps:
-                    raise
-                self._history = None
-                warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {_words(error)}")
-        images = Drawn(snapshot, self._image_size)
-        for sink in list(self._sinks):
-            self._part(self._sinks, sink, partial(sink.write, snapshot, images))
-
-    def _part(self, parts: list[Any], part: Any, act: Callable[[], Any], *, strict: bool = False) -> Any:
-        """Return what `act` gives; where it fails, drop `part` from `parts` and say so, or raise where `strict`."""
-        try:
-            return act()
-        except Exception as error:
-            if strict:
-                raise
-            parts.remove(part)
-            warn(f"{name_of(part)} failed and is dropped; training and other outputs go on. {_words(error)}")
-            return None
-
-    # ---------------------------------------------------------------------------------------------------------- the end
-
-    def _read_back(self) -> History | None:
-        return load(self.directory / FILE) if self.steps else None
-
-    def _guarded(self, what: str, act: Callable[[], Any]) -> Any:
-        try:
-            return act()
-        except Exception as error:  # noqa: BLE001 - at the end of a run the user's result matters more than ours
-            warn(f"{what} could not be finished. {_words(error)}")
-            return None
 
     # ------------------------------------------------------------------------------------------------------------ words
 
@@ -599,15 +545,7 @@ class Recorder:
 
     def _stop(self, what: str, error: Exception) -> None:
         self._stopped = True
-        warn(f"{what} failed; no further sample is taken, training goes on. {_words(error)}")
-
-
-def _traces_name(step: int | str) -> str:
-    return f"traces-{step}.pt"
-
-
-def _words(error: BaseException) -> str:
-    return f"({type(error).__name__}: {' '.join(str(error).split())})"
+        warn(f"{what} failed; no further sample is taken, training goes on. {in_words(error)}")
 
 
 def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
@@ -638,21 +576,3 @@ def checked_name(name: str) -> str:
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
         raise ValueError(f"`name` must be made of letters, digits, `_`, `-` and `.`, got {name!r}.")
     return name
-
-
-def new_history(directory: Path, slice: Slice, *, earlier: History | None = None, until: int | None = None) -> HistoryWriter:
-    """Return a new history in `directory`, or in the first of ``<directory>-1``, ``-2``, … that holds none.
-
-    Args:
-        directory: the directory.
-        slice: the slice of all snapshots.
-        earlier: a history whose snapshots up to step `until` it begins with.
-        until: that step.
-    """
-    number = 0
-    while True:
-        place = directory.with_name(f"{directory.name}-{number}") if number else directory
-        try:
-            return HistoryWriter(place, slice, earlier=earlier, until=until)
-        except FileExistsError:
-            number += 1

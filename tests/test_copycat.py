@@ -229,7 +229,7 @@ def test_a_planted_duplicate_is_found_with_its_birth_step_and_nothing_else(tmp_p
         def close(self, history: Any, movie: Any) -> None:
             pass
 
-    recorder._sinks.append(Keeps())
+    recorder._outputs._sinks.append(Keeps())
     other = copy.deepcopy(model)
     with torch.no_grad():
         for name in ("weight", "bias"):

@@ -1,0 +1,110 @@
+"""What a run leaves: its history, what sinks make of the samples, and at the end the movie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from boundarycb.failing import attempt, attempt_part, in_words
+from boundarycb.history import FILE, History, HistoryWriter, load
+from boundarycb.probe import Trace, save_traces
+from boundarycb.render import Drawn
+from boundarycb.sinks.gif import make_movie
+from boundarycb.types import Sink, Slice, Snapshot, warn
+
+_KEPT_TRACES = 3  # files of traces beside a history, for checkpoints to come back to
+
+_TOLD = (".bcb", ".gif", ".html", ".md")  # files that a run leaves for its user
+
+
+class Outputs:
+    """Where samples go. What fails after the first one is dropped, a sink that fails at any time; training goes on.
+
+    Args:
+        directory: where the history goes; made with the first sample.
+        sinks: where samples go besides.
+        image_size: longer side of the pictures' plot in pixels.
+
+    Attributes:
+        directory: where the history lies; another one than was asked for, where that held a history already.
+    """
+
+    def __init__(self, directory: Path, sinks: Iterable[Sink], image_size: int) -> None:
+        self.directory = directory
+        self._sinks: list[Sink] = list(sinks)
+        self._image_size = image_size
+        self._history: HistoryWriter | None = None
+
+    def go_on(self, earlier: History, last: int) -> None:
+        """Begin with the snapshots of an earlier history up to step `last`, copied.
+
+        Raises:
+            OSError: the directory cannot be written to.
+        """
+        self._begin(earlier.slice, earlier, last)
+
+    def write(self, snapshot: Snapshot, *, first: bool) -> None:
+        """Write one snapshot, the `first` or a later one.
+
+        Raises:
+            OSError: the directory of the first one cannot be written to.
+        """
+        if first and self._history is None:
+            self._begin(snapshot.slice)
+        if self._history is not None:
+            try:
+                self._history.append(snapshot)
+            except OSError as error:
+                if first:
+                    raise
+                self._history = None
+                warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {in_words(error)}")
+        images = Drawn(snapshot, self._image_size)
+        for sink in list(self._sinks):
+            attempt_part(self._sinks, sink, partial(sink.write, snapshot, images))
+
+    def close(self, *, written: bool) -> None:
+        """Make the movie, if anything was `written`, and close sinks."""
+        history = attempt(partial(load, self.directory / FILE), "the history could not be finished.") if written else None
+        movie = None if history is None else attempt(partial(make_movie, history), "the movie could not be finished.")
+        for sink in self._sinks:
+            attempt(partial(sink.close, history, movie), f"{type(sink).__name__} could not be finished.")
+
+    def files(self) -> list[str]:
+        """Return the names of the files that there are for the user."""
+        return [path.name for path in sorted(self.directory.glob("*")) if path.suffix in _TOLD]
+
+    # ------------------------------------------------------------------------------------- what the next sample is compared with
+
+    def keep_traces(self, step: int, traces: Sequence[Trace]) -> None:
+        """Write the traces of the sample at `step` beside the history, for a run that goes on from here; three are kept."""
+        path = traces_file(self.directory, step)
+        if traces and self._history is not None and not path.exists():
+            attempt(partial(self._save, traces, path), "the file of traces could not be written.")
+
+    def _save(self, traces: Sequence[Trace], path: Path) -> None:
+        if save_traces(traces, path):
+            known = self.directory.glob(traces_file(self.directory, "*").name)
+            for old in sorted(known, key=lambda path: path.stat().st_mtime)[:-_KEPT_TRACES]:
+                old.unlink(missing_ok=True)
+
+    def _begin(self, slice: Slice, earlier: History | None = None, last: int | None = None) -> None:
+        self._history = _new_history(self.directory, slice, earlier, last)
+        self.directory = self._history.path.parent
+
+
+def traces_file(directory: Path, step: int | str) -> Path:
+    """Return the file of the traces of the sample at `step`."""
+    return directory / f"traces-{step}.pt"
+
+
+def _new_history(directory: Path, slice: Slice, earlier: History | None, last: int | None) -> HistoryWriter:
+    """Return a new history in `directory`, or in the first of ``<directory>-1``, ``-2``, … that holds none."""
+    number = 0
+    while True:
+        place = directory.with_name(f"{directory.name}-{number}") if number else directory
+        try:
+            return HistoryWriter(place, slice, earlier=earlier, until=last)
+        except FileExistsError:
+            number += 1
