@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -37,12 +38,15 @@ class Outputs:
         self._history: HistoryWriter | None = None
 
     def go_on(self, earlier: History, last: int) -> None:
-        """Begin with the snapshots of an earlier history up to step `last`, copied.
+        """Begin with the snapshots of an earlier history up to step `last`, copied, and the traces of the last one.
 
         Raises:
             OSError: the directory cannot be written to.
         """
         self._begin(earlier.slice, earlier, last)
+        traces = traces_file(earlier.path.parent, last)
+        if traces.exists():
+            attempt(partial(shutil.copyfile, traces, traces_file(self.directory, last)), f"{traces} could not be copied.")
 
     def write(self, snapshot: Snapshot, *, first: bool) -> None:
         """Write one snapshot, the `first` or a later one.

@@ -328,7 +328,7 @@ class Recorder:
         self._finals = Finals(self._view.resolution**2)
         for metrics in islice(earlier.metrics(), len(self.steps)):
             self._finals.add(metrics)
-        self._traces_at = traces_file(earlier.path.parent, last)
+        self._traces_at = traces_file(self.directory, last)
         self.expect(self.step, self.spacing)
 
     def _recall_traces(self, model: nn.Module) -> None:

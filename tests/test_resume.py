@@ -220,13 +220,14 @@ def test_other_arguments_give_way_to_the_run_that_goes_on(pl: Any, tmp_path: Pat
     assert {snapshot.capture.resolution for snapshot in history} == {16}
 
 
-def test_a_finished_run_goes_on_and_a_resumed_one_again(pl: Any, tmp_path: Path) -> None:
+def test_a_run_that_went_on_goes_on_again_in_the_same_directory(pl: Any, tmp_path: Path) -> None:
+    """Also where it took no sample of its own before it was stopped again."""
     fits = Fits(pl, tmp_path, directory=tmp_path / "fixed")
     fits.fit("a", until=7)
-    fits.fit("b", ckpt_path=fits.checkpoint("a", 6), until=13)
-    fits.fit("c", ckpt_path=fits.checkpoint("b", 12))
+    fits.fit("b", ckpt_path=fits.checkpoint("a", 6), until=9)
+    fits.fit("c", ckpt_path=fits.checkpoint("b", 8))
     assert load(tmp_path / "fixed" / "boundaries").steps == (0, 5)
-    assert load(tmp_path / "fixed" / "boundaries-1").steps == (0, 5, 10)
+    assert load(tmp_path / "fixed" / "boundaries-1").steps == (0, 5)
     assert load(tmp_path / "fixed" / "boundaries-2").steps == (0, 5, 10, 15, 20, 24)
     fits.fit("d")
     equal(load(tmp_path / "fixed" / "boundaries-3"), load(tmp_path / "fixed" / "boundaries-2"))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from boundarycb.failing import attempt
 from boundarycb.sinks import Aim, Comet, Files, LitLogger, MLflow, Numbers, TensorBoard, Trackio, WandB
 from boundarycb.types import Sink
 
@@ -47,15 +49,16 @@ def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path]) -
             continue
         kind = _kind(logger, _WITH_PICTURES)
         if kind is not None:
-            found.append(_WITH_PICTURES[kind](logger, name))
-            shown = True
+            made = attempt(partial(_WITH_PICTURES[kind], logger, name), f"{kind} takes no pictures.")
+            found += [] if made is None else [made]
+            shown |= made is not None
         else:
             without.append(type(logger).__name__)
         if kind != "TensorBoardLogger":
             found.append(Numbers(logger.log_metrics, name=name))
     if shown:
         return found, ""
-    takes = f"{' and '.join(without)} takes numbers" if without else "There is no logger"
+    takes = "There is no logger" if not without else f"{' and '.join(without)} take{'s' if len(without) == 1 else ''} numbers"
     return [*found, Files(lambda: directory() / "pictures")], f"{takes}: pictures go to {{directory}}."
 
 
