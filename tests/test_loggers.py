@@ -122,9 +122,12 @@ def test_one_that_nobody_knows(pl: Any, tmp_path: Path, told: list[str]) -> None
 
 
 def wandb_rows(directory: Path) -> Iterator[dict[str, Any]]:
-    """Yield the history rows of an offline run: records in the blocks of a LevelDB log."""
+    """End W&B's service, which writes in the background; yield the rows of an offline run, records of a LevelDB log."""
+    import wandb
     from wandb.proto import wandb_internal_pb2
 
+    wandb.finish()
+    wandb.teardown()
     (path,) = directory.rglob("run-*.wandb")
     data = path.read_bytes()
     place, record = 7, b""
@@ -157,7 +160,6 @@ def _offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("_offline")
 def test_wandb(pl: Any, tmp_path: Path) -> None:
     """Our rows carry the Trainer's step, and stand beside those of its own scalars, of which none is lost."""
-    import wandb
 
     def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
         loss = self.net(batch[0]).square().mean()
@@ -167,7 +169,6 @@ def test_wandb(pl: Any, tmp_path: Path) -> None:
     logger = loggers_of(pl).WandbLogger(offline=True, save_dir=str(tmp_path), project="test")
     callback = callback_of(pl, every_n_steps=5, slice=SQUARE, directory=tmp_path / "files")
     fit(pl, tmp_path, callback, module_of(pl, training_step=training_step), logger=logger)
-    wandb.finish()
     rows = list(wandb_rows(tmp_path))
     pictures = [row for row in rows if "boundaries/overlay.path" in row]
     assert [row["trainer/global_step"] for row in pictures] == list(STEPS)
@@ -261,9 +262,6 @@ def test_several_at_once(pl: Any, tmp_path: Path, told: list[str]) -> None:
     callback = watched(pl, tmp_path, board, table, tracker)
     assert [event.step for event in EventAccumulator(board.log_dir).Reload().Images("boundaries/overlay")] == list(STEPS)
     assert "boundaries/on/share/net.0" in (Path(table.log_dir) / "metrics.csv").read_text()
-    import wandb
-
-    wandb.finish()
     assert sum("boundaries/overlay.path" in row for row in wandb_rows(tmp_path / "wb")) == 4
     assert not (callback.recorder.directory / "pictures").exists()
     assert len(told) == 1  # the summary
