@@ -25,7 +25,7 @@ def attempt_part(parts: list[Any], part: Any, act: Callable[[], T]) -> T | None:
     try:
         return act()
     except Exception as error:  # noqa: BLE001 - as above
-        parts.remove(part)
+        parts[:] = [other for other in parts if other is not part]
         warn(f"{name_of(part)} failed and is dropped; training and other outputs go on. {in_words(error)}")
         return None
 

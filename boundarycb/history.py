@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import uuid
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,6 +36,10 @@ class HistoryWriter:
         earlier: a history that this one goes on, on the same slice; it is copied, as far as `until`, and left as it is.
         until: the step of its last snapshot that is copied; all are by default.
 
+    Attributes:
+        path: the file.
+        run: what tells the run from all others; one that goes on keeps it.
+
     Raises:
         FileExistsError: `directory` holds a history.
         OSError: it cannot be written to, or the earlier one not be read.
@@ -44,6 +49,7 @@ class HistoryWriter:
         self, directory: str | os.PathLike[str], slice: Slice, *, earlier: History | None = None, until: int | None = None
     ) -> None:
         self.path = Path(directory) / FILE
+        self.run = uuid.uuid4().hex if earlier is None else earlier.run
         self._last_step: int | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,12 +60,19 @@ class HistoryWriter:
             raise FileExistsError(f"`directory` {self.path.parent} holds a history already; name another one.") from None
         except OSError as error:
             raise _unwritable(self.path.parent, error) from error
+        try:
+            self._begin(slice, earlier, until)
+        except OSError:
+            self.path.unlink()
+            raise
+
+    def _begin(self, slice: Slice, earlier: History | None, until: int | None) -> None:
         if earlier is None:
-            self._write(wire.encode_run(slice))
-        else:
-            kept = [step for step in earlier.steps if until is None or step <= until]
-            self._copy(earlier.path, earlier.end_of(len(kept)))
-            self._last_step = kept[-1] if kept else None
+            self._write(wire.encode_run(slice, self.run))
+            return
+        kept = [step for step in earlier.steps if until is None or step <= until]
+        self._copy(earlier.path, earlier.end_of(len(kept)))
+        self._last_step = kept[-1] if kept else None
 
     def append(self, snapshot: Snapshot) -> None:
         """Write one snapshot through to the operating system.
@@ -108,6 +121,7 @@ class History:
     Attributes:
         path: the file.
         slice: the slice of all snapshots.
+        run: what tells the run from all others; empty in the first files.
         steps: the step of each snapshot.
         layers: names of the layers of units, as the last snapshot has them.
 
@@ -127,6 +141,7 @@ class History:
             if run is None:
                 raise ValueError(f"{self.path} is empty or was cut off before its first record.")
             self.slice = wire.decode_run(run)
+            self.run = wire.run_of(run)
             self._first_start = file.tell()
             layers: list[dict[str, object]] = []
             self._changes_layers = False

@@ -177,6 +177,7 @@ class Watch:
         self._recorder = recorder
         self._counts = [0] * len(optimizers)
         self._stepping = False
+        self._tried = False  # whether the model takes the slice of a run that is gone on with
         self._listener = Listener({"": model}, self._hear)
         self._awaits_call = recorder.needs_example
         self._removals: list[Callable[[], None]] = [self._listener.stop]
@@ -218,6 +219,9 @@ class Watch:
         if any(self._counts):
             return
         if self._recorder.steps:
+            if not self._tried and not self._awaits_call:
+                self._tried = True
+                self._recorder.try_out(self._model)
             return
         # An optimiser with a closure (LBFGS) calls the model for the first time inside its step: then that call is awaited.
         self._stepping = True
@@ -280,6 +284,10 @@ def _unwrapped(
     Their own forward pass would meet other ranks (DistributedDataParallel), run in other threads (DataParallel), or both.
     """
     kinds = {cls.__name__ for cls in type(model).__mro__}
+    if "OptimizedModule" in kinds:  # what was compiled may be such a one
+        compiled: Any = model._orig_mod
+        found = _unwrapped(compiled, context)
+        return (model, context) if found[0] is compiled else found
     if kinds & {"DistributedDataParallel", "DataParallel"}:
         inner: Any = model.module
         return _unwrapped(inner, context)

@@ -90,14 +90,18 @@ def at(value: Any, path: Path) -> Any:
 
 
 def is_plain(value: Any, kinds: tuple[type, ...]) -> bool:
-    """Return whether `value` is of one of `kinds`, or is made of such by tuples, lists and dicts alone.
+    """Return whether `value` is of one of `kinds`, and of no class derived of them, or is made of such by tuples, lists and dicts.
 
-    >>> is_plain({"x": (1, [2])}, (int,)), is_plain({1}, (int,))
-    (True, False)
+    Keys must be text or whole numbers.
+
+    >>> is_plain({"x": (1, [2])}, (int,)), is_plain({1}, (int,)), is_plain(True, (int,)), is_plain({1.5: 1}, (int,))
+    (True, False, False, False)
     """
+    if type(value) is dict and not all(type(key) in (str, int) for key in value):
+        return False
     if type(value) in (tuple, list, dict):
         return all(is_plain(part, kinds) for _, part in parts_of(value) or [])
-    return isinstance(value, kinds)
+    return type(value) in kinds
 
 
 def spelled(path: Path) -> str:

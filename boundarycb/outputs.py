@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from boundarycb.failing import attempt, attempt_part, in_words
 from boundarycb.history import FILE, History, HistoryWriter, load
-from boundarycb.probe import Trace, save_traces
+from boundarycb.probe import Trace, save_plain, save_traces
 from boundarycb.render import Drawn
 from boundarycb.sinks.gif import make_movie
 from boundarycb.types import Sink, Slice, Snapshot, warn
@@ -29,10 +30,13 @@ class Outputs:
 
     Attributes:
         directory: where the history lies; another one than was asked for, where that held a history already.
+        run: what tells the run from all others; empty before the first sample.
     """
 
     def __init__(self, directory: Path, sinks: Iterable[Sink], image_size: int) -> None:
-        self.directory = directory
+        self.directory = directory.absolute()  # the user's program may go to another one
+        self.run = ""
+        self._keeps_traces = True
         self._sinks: list[Sink] = list(sinks)
         self._image_size = image_size
         self._history: HistoryWriter | None = None
@@ -84,18 +88,34 @@ class Outputs:
     def keep_traces(self, step: int, traces: Sequence[Trace]) -> None:
         """Write the traces of the sample at `step` beside the history, for a run that goes on from here; three are kept."""
         path = traces_file(self.directory, step)
-        if traces and self._history is not None and not path.exists():
-            attempt(partial(self._save, traces, path), "the file of traces could not be written.")
+        if traces and self._history is not None and self._keeps_traces and not path.exists():
+            what = "what the next sample is compared with could not be written for a run that goes on from here."
+            self._keeps_traces = bool(attempt(partial(self._save, traces, path), what))
 
-    def _save(self, traces: Sequence[Trace], path: Path) -> None:
-        if save_traces(traces, path):
+    def keep_place(self, place: Mapping[str, Any]) -> bool:
+        """Write where is looked beside the history, for a run that goes on from here; return whether it is there."""
+        path = place_file(self.directory)
+        if path.exists() or self._history is None:
+            return path.exists()
+        save = partial(save_plain, {**place, "run": self.run}, path)
+        return bool(attempt(save, "the slice could not be written for a run that goes on from here."))
+
+    def _save(self, traces: Sequence[Trace], path: Path) -> bool:
+        saved = save_traces(traces, path)
+        if saved:
             known = self.directory.glob(traces_file(self.directory, "*").name)
             for old in sorted(known, key=lambda path: path.stat().st_mtime)[:-_KEPT_TRACES]:
                 old.unlink(missing_ok=True)
+        return saved
 
     def _begin(self, slice: Slice, earlier: History | None = None, last: int | None = None) -> None:
         self._history = _new_history(self.directory, slice, earlier, last)
-        self.directory = self._history.path.parent
+        self.directory, self.run = self._history.path.parent, self._history.run
+
+
+def place_file(directory: Path) -> Path:
+    """Return the file of where is looked, where that is too large for a checkpoint."""
+    return directory / "place.pt"
 
 
 def traces_file(directory: Path, step: int | str) -> Path:

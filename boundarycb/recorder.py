@@ -29,7 +29,7 @@ from boundarycb.history import FILE, History, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, no_values
 from boundarycb.memory import WINDOW, Memory
 from boundarycb.metrics.finals import Finals
-from boundarycb.outputs import Outputs, traces_file
+from boundarycb.outputs import Outputs, place_file, traces_file
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     Alone,
@@ -40,8 +40,10 @@ from boundarycb.probe import (
     Message,
     OutputLike,
     UnitsLike,
+    bytes_of,
     follow,
     home_of,
+    load_plain,
     load_traces,
     waits_for_input,
 )
@@ -53,6 +55,10 @@ from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Snapshot, warn
 logger = logging.getLogger(__name__)
 
 _STATE = 1  # version of what `state_dict` gives
+
+_PLACE = ("slice", "feed")  # parts of the view's state that may be large
+
+_MOST_BYTES = 2**16  # of those in a checkpoint
 
 Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
 
@@ -245,11 +251,11 @@ class Recorder:
         return follow(model, self._view.conditions, hear, self._given.forward)
 
     def stand_alone(self) -> None:
-        """Refuse, at the first sample, a model that would wait for other ranks, who do not listen."""
+        """Refuse a model that would wait for other ranks, who do not listen."""
         self._alone = True
 
     def _by_itself(self) -> AbstractContextManager[Any]:
-        return Alone() if self._alone and not self.steps else nullcontext()
+        return Alone() if self._alone else nullcontext()
 
     def rest(self) -> None:
         """Take no sample, whatever is asked: another rank does."""
@@ -272,8 +278,8 @@ class Recorder:
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs so that a later run can go on with this one's history; empty before the first sample.
 
-        Plain values and tensors, some kilobytes: frames stay where they are, and what the next sample is compared with is written
-        beside them, for the last three samples that were asked for.
+        Plain values and tensors, 70 kilobytes at most: frames stay where they are; a slice of many numbers, and what the next
+        sample is compared with, are written beside them, the latter for the last three samples that were asked for.
         """
         if not self.steps:
             return {}
@@ -282,9 +288,17 @@ class Recorder:
             "version": _STATE,
             "step": self.step,
             "last": self.steps[-1],
-            "directory": os.fspath(self.directory.absolute()),
-            "view": self._view.state(),
+            "directory": os.fspath(self.directory),
+            "run": self._outputs.run,
+            "view": self._view_state(),
         }
+
+    def _view_state(self) -> dict[str, Any]:
+        """Return the view's state; slice and held inputs of many numbers are beside the history, and not in each checkpoint."""
+        state = self._view.state()
+        place = {name: state[name] for name in _PLACE}
+        large = bytes_of(place) > _MOST_BYTES and self._outputs.keep_place(place)
+        return state | dict.fromkeys(_PLACE) if large else state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with the run of :meth:`state_dict`, of another process as a rule: the same slice, grid, units and chance levels.
@@ -305,16 +319,25 @@ class Recorder:
             return
         if state.get("version") != _STATE:
             raise ValueError(f"The state of version {state.get('version')!r} cannot be read; this boundarycb reads {_STATE}.")
-        for name in self._view.restore(state["view"]):
-            warn(f"`{name}` is that of the run that is gone on with, so that its samples can be compared; yours is left out.")
         self.start = self.step = state["step"]
-        earlier = self._earlier(Path(state["directory"]), state["last"])
+        view = state["view"]
+        if view["slice"] is None:
+            what = f"The samples before step {self.step:,} are gone, and where they looked, so this history begins there."
+            place = attempt(partial(_place_of, Path(state["directory"]), state["run"]), what)
+            if place is None:
+                return
+            view = {**view, **place}
+        for name in self._view.restore(view):
+            warn(f"`{name}` is that of the run that is gone on with, so that its samples can be compared; yours is left out.")
+        earlier = self._earlier(Path(state["directory"]), state["run"], state["last"])
         if earlier is not None:
             self._go_on(earlier, state["last"])
 
-    def _earlier(self, directory: Path, last: int) -> History | None:
+    def _earlier(self, directory: Path, run: str, last: int) -> History | None:
         try:
             earlier = load(directory / FILE)
+            if run not in ("", earlier.run):
+                raise ValueError(f"{directory} holds another run now")
         except (OSError, ValueError) as error:
             warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
             return None
@@ -374,7 +397,7 @@ class Recorder:
             if not self.steps:
                 raise
             self._schedule_failed = True
-            self._stop(f"step {step}: `schedule`", error)
+            self.give_up(f"step {step}: `schedule`", error)
             return False
 
     def finish(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
@@ -410,9 +433,27 @@ class Recorder:
         except Exception as error:
             if not self.steps:
                 raise
-            self._stop(f"step {step}: sampling", error)
+            self.give_up(f"step {step}: sampling", error)
         finally:
             self.seconds += time.perf_counter() - start
+
+    def give_up(self, what: str, error: Exception) -> None:
+        """Take no further sample, since `what` failed, and say so once."""
+        if self._stopped:
+            return
+        self._stopped = True
+        warn(f"{what} failed; no further sample is taken, training goes on. {in_words(error)}")
+
+    def try_out(self, model: nn.Module) -> None:
+        """Run `model` on a few points of the slice of a run that is gone on with.
+
+        Raises:
+            ValueError: the model cannot take them.
+            Exception: what its forward pass raises.
+        """
+        self.settle(model)
+        with self._by_itself():
+            self._view.try_out(model)
 
     def close(self, tell: Callable[[str], None] = logger.info) -> None:
         """End the run: make the movie, close history and sinks. Never raises; closing twice does nothing.
@@ -543,9 +584,17 @@ class Recorder:
             self._said.add(what)
             warn(words or what)
 
-    def _stop(self, what: str, error: Exception) -> None:
-        self._stopped = True
-        warn(f"{what} failed; no further sample is taken, training goes on. {in_words(error)}")
+
+def _place_of(directory: Path, run: str) -> dict[str, Any]:
+    """Return where a run looked, as it lies beside its history.
+
+    Raises:
+        Exception: it does not.
+    """
+    place: dict[str, Any] = load_plain(place_file(directory))
+    if place.pop("run") != run:
+        raise ValueError(f"{directory} holds another run now")
+    return place
 
 
 def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:

@@ -189,9 +189,9 @@ def _rows_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------------------------------- run
 
 
-def encode_run(slice: Slice) -> bytes:
-    """Return the first record of a history: what holds for all of its frames."""
-    header = {"kind": "run", "bounds": slice.bounds, "names": slice.names, "anchor_names": slice.anchor_names}
+def encode_run(slice: Slice, run: str = "") -> bytes:
+    """Return the first record of a history: what holds for all of its frames, and what tells the run from all others."""
+    header = {"kind": "run", "run": run, "bounds": slice.bounds, "names": slice.names, "anchor_names": slice.anchor_names}
     sections: dict[str, Array] = {"origin": slice.origin, "axes": slice.axes, "anchors": slice.anchors}
     if slice.limits is not None:
         sections["limits"] = slice.limits
@@ -218,6 +218,12 @@ def decode_run(record: Record) -> Slice:
         marks,
         part.get("limits"),
     )
+
+
+def run_of(record: Record) -> str:
+    """Return what tells the run of a history's first record from all others; empty in the first files."""
+    name: str = record.header.get("run", "")
+    return name
 
 
 # ----------------------------------------------------------------------------------------------------------------- frames

@@ -255,7 +255,7 @@ def test_a_slice_of_the_users_is_taken_whatever_the_batches_are() -> None:
         ({"vary": "x", "forward": print}, ValueError, "Give `forward` or `vary`, not both"),
         ({"class_names": "abc"}, TypeError, "`class_names` must be a list of words"),
         ({"class_names": [1, 2]}, TypeError, "`class_names` must be a list of words"),
-        ({"slice": ((-1, 1), (-1, 1))}, TypeError, "`slice` must be made by boundarycb.slices.*got tuple"),
+        ({"slice": ((-1, 1), (-1, 1, 1))}, TypeError, "`slice` must be made by boundarycb.slices.*got tuple"),
         ({"slice": 5}, TypeError, "`slice` must be made by boundarycb.slices.*got int"),
     ],
 )

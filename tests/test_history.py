@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from snapshots import SQUARE, plain
+from snapshots import SQUARE, fan, plain, snapshot
 from test_wire import same
 
 from boundarycb import BoundaryWarning, load
@@ -89,6 +90,45 @@ def test_nothing_is_overwritten_and_steps_grow(tmp_path: Path) -> None:
     assert load(tmp_path / "next").steps == (5,)
 
 
+def test_a_history_may_begin_with_another_ones_snapshots(tmp_path: Path) -> None:
+    earlier = load(written(tmp_path / "a", [0, 10, 50]))
+    before = earlier.path.read_bytes()
+    writer = HistoryWriter(tmp_path / "b", SQUARE, earlier=earlier, until=30)
+    with pytest.raises(ValueError, match="`step` must grow from sample to sample: got 10 after 10"):
+        writer.append(plain(10))
+    writer.append(plain(40))
+    history = load(tmp_path / "b")
+    assert history.steps == (0, 10, 40)
+    for mine, theirs in zip(history, [*earlier[:2], plain(40)], strict=True):
+        same(mine, theirs)
+    assert history.run == earlier.run != load(written(tmp_path / "c", [0])).run
+    assert earlier.path.read_bytes() == before
+    assert load(HistoryWriter(tmp_path / "d", SQUARE, earlier=earlier, until=-1).path.parent).steps == ()
+
+
+def test_a_copy_that_fails_leaves_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    earlier = load(written(tmp_path / "a", [0, 10]))
+
+    def full(self: HistoryWriter, record: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(HistoryWriter, "_write", full)
+    with pytest.raises(OSError, match="No space"):
+        HistoryWriter(tmp_path / "b", SQUARE, earlier=earlier)
+    assert not (tmp_path / "b" / FILE).exists()
+
+
+def test_the_ends_of_a_history_are_all_of_it_where_layers_changed(tmp_path: Path) -> None:
+    steps = list(range(0, 100, 10))
+    assert [one.step for one in load(written(tmp_path / "a", steps)).ends(3, until=75)] == [0, 50, 60, 70]
+    assert [one.step for one in load(tmp_path / "a").ends(30, until=25)] == [0, 10, 20]
+    writer = HistoryWriter(tmp_path / "b", SQUARE)
+    for step in steps:
+        other = replace(plain(step), capture=snapshot([fan(2, 0)]).capture, boundaries=snapshot([fan(2, 0)]).boundaries)
+        writer.append(other if step == 40 else plain(step))
+    assert [one.step for one in load(tmp_path / "b").ends(3, until=75)] == steps[:8]
+
+
 def test_a_directory_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="`directory` .*file/x cannot be written to .*; name another one"):
@@ -101,7 +141,7 @@ def test_a_full_disk_costs_the_frame_that_did_not_fit(tmp_path: Path) -> None:
         import resource, sys
         sys.path[:0] = [{str(Path(__file__).parent)!r}]
         from boundarycb.history import HistoryWriter
-        from snapshots import SQUARE, plain
+        from snapshots import SQUARE, fan, plain, snapshot
         writer = HistoryWriter({str(tmp_path)!r}, SQUARE)
         writer.append(plain(0))
         size = writer.path.stat().st_size

@@ -255,6 +255,65 @@ def test_what_goes_wrong_in_our_sinks_replaces_no_error_of_the_users(pl: Any, tm
     assert load(tmp_path).path.with_name("boundaries.gif").exists()
 
 
+def test_a_part_that_is_renamed_later_ends_sampling_and_not_training(pl: Any, tmp_path: Path) -> None:
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        if self.global_step == 3:
+            self.other = self.net
+            del self.net
+        return nn.functional.cross_entropy((self.net if self.global_step < 3 else self.other)(batch[0]), batch[1])
+
+    with pytest.warns(BoundaryWarning, match="step 4: sampling failed; no further sample is taken, training goes on"):
+        trainer = fit(pl, tmp_path, callback_of(pl, module="net", every_n_steps=4), module_of(pl, training_step=training_step))
+    assert trainer.global_step == 12
+    assert load(tmp_path).steps == (0,)
+
+
+@pytest.mark.parametrize("kind", ["error", "ctrl-c"])
+def test_no_hook_of_ours_stays_where_the_training_step_fails_first(pl: Any, tmp_path: Path, kind: str) -> None:
+    """A module without a forward is listened to from the first batch on."""
+
+    class NoForward(pl.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            raise ZeroDivisionError if kind == "error" else KeyboardInterrupt
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    module = NoForward()
+    with pytest.raises(ZeroDivisionError if kind == "error" else SystemExit):
+        fit(pl, tmp_path, callback_of(pl), module)
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+def test_a_logger_out_of_reach_costs_its_pictures_alone(pl: Any, tmp_path: Path) -> None:
+    class Far(importlib.import_module(f"{pl.__name__}.loggers").Logger):  # type: ignore[misc]
+        name = version = "far"
+
+        @property
+        def log_dir(self) -> str:
+            raise ConnectionError("no route to host")
+
+        def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+            """Take them."""
+
+        def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+            """Take them."""
+
+    with pytest.warns(BoundaryWarning, match="Far does not tell its directory. .*no route to host"):
+        fit(pl, tmp_path, callback_of(pl), logger=Far(), max_epochs=1)
+    assert load(tmp_path / "boundaries").steps == (0, 4)
+
+
+def test_synchronised_batch_norm_is_not_looked_at_as_it_is(pl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pl.Trainer, "world_size", property(lambda self: 2))
+    with pytest.raises(ValueError, match='`mode` "as_is" would let SyncBatchNorm talk to other ranks'):
+        fit(pl, tmp_path, callback_of(pl, mode="as_is"), module_of(pl, nn.Sequential(nn.SyncBatchNorm(2), nn.Linear(2, 2))))
+
+
 @pytest.mark.parametrize("entry", ["validate", "test", "predict"])
 def test_errors_of_other_runs_are_no_matter(pl: Any, tmp_path: Path, entry: str) -> None:
     def step(self: Any, batch: Any, batch_idx: int) -> Any:

@@ -403,6 +403,14 @@ def test_which_sinks_a_logger_gets(logger: str, expected: list[str], tmp_path: P
         assert [type(sink).__name__ for sink in found] == expected
 
 
+def test_names_that_are_too_long_are_left_out_and_the_others_stay(tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = []
+    with pytest.warns(BoundaryWarning, match="names of more than 24 characters are not taken: b") as caught:
+        run_of_three(sinks.Numbers(lambda values, step: rows.append(values), longest=24), tmp_path)
+    assert len(caught) == 1
+    assert all("boundaries/on/share/0" in row and max(map(len, row)) <= 24 for row in rows)
+
+
 # ------------------------------------------------------------------------------------------------------- sinks that fail
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from everything import differing, everything
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 from test_no_trace import settings_kept
 from torch import nn
@@ -125,7 +125,10 @@ def test_any_mixture_at_any_moment_trains_the_same(plan: Plan) -> None:
     tensors.FEW_BYTES = limit if "tensor behind torch's back" in plan.names else plan.few_bytes
     try:
         with settings_kept():
-            want = train(plan, probed=False)
+            try:
+                want = train(plan, probed=False)
+            except RuntimeError:  # a mixture that cannot be trained at all
+                reject()
         with settings_kept():
             got = train(plan, probed=True)
     finally:

@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from boundarycb import BoundaryWarning, load, slices
 from boundarycb.metrics import default
-from boundarycb.probe import Conditions, Message, follow, refuse_talking, spread_of
+from boundarycb.probe import Conditions, Message, follow, probe, refuse_talking, spread_of
 from boundarycb.recorder import Recorder
 from boundarycb.trainer.ranks import Replicas, Shards, Single, ranks_of
 
@@ -69,8 +69,9 @@ def test_watch_under_distributed_data_parallel(tmp_path: Path) -> None:
     for rank in (first, second):
         same_training(rank["watched"], rank["bare"])
         same_training(rank["watched shards"], rank["bare shards"])
+        same_training(rank["compiled"], rank["bare"])
     assert first["watched"]["losses"] != second["watched"]["losses"]
-    assert first["watched"]["steps"] == [[0, 3, 6, 7]]
+    assert first["watched"]["steps"] == first["compiled"]["steps"] == [[0, 3, 6, 7]]
     assert second["watched"]["steps"] == [[]]
     history = load(tmp_path / "watched")
     assert history.layers == ("0", "4")  # of the module within
@@ -111,8 +112,13 @@ def test_replicas(tmp_path: Path, package: str) -> None:
             assert "called no activation function in its forward pass" in rank[wrong]["error"]
     for rank in (first, second):
         assert "The forward pass talks to other ranks (c10d.allreduce_.default)" in rank["all talk"]["error"]
+        assert "has no module 'nope'" in rank["no such part"]["error"]
+        same_training(rank["late talk"], rank["bare late talk"])
+    assert first["late talk"]["steps"] == [[0]]
     assert first["resumed"]["steps"] == [[0, 2, 4, 6, 8, 10, 12, 14, 16]]
-    assert first["warned"] == second["warned"] == []
+    (words,) = first["warned"]
+    assert words.startswith("step 5: sampling failed; no further sample is taken, training goes on. (Talks: The forward pass talks")
+    assert second["warned"] == []
 
 
 @pytest.mark.slow
@@ -127,9 +133,13 @@ def test_shards(tmp_path: Path, package: str) -> None:
         )
         assert "give a `slice` whose points are inputs of the model" in rank["wrong"]["error"]
         assert rank["tensor parallel"]["error"] is None
+        assert "has no module 'nope'" in rank["no such part"]["error"]
+        same_training(rank["own forward"], rank["bare"])
     assert first["watched"]["steps"] == [[0, 2, 4, 6, 8, 10, 12]]
     assert second["watched"]["steps"] == [[]]
-    assert first["own schedule"]["steps"] == [[0, 5, 10, 12]]
+    assert first["own schedule"]["steps"] == [[0, 5, 10, 12]]  # which says something else on the other rank
+    assert first["own forward"]["steps"] == [[0, 12]]
+    assert "`verify` is left out, since parameters that are spread over ranks cannot be compared so deeply." in first["warned"]
     assert first["no forward"]["steps"] == [[0, 12]]
     history = load(tmp_path / "watched")
     assert history.layers == ("net.0", "net.4")
@@ -193,6 +203,35 @@ def test_how_parameters_are_spread_is_told_by_the_model() -> None:
     three[0].weight.ds_id = 0
     assert "DeepSpeed's stage 3" in (spread_of(three) or "")
     assert spread_of(mlp(2, 4, 2)) is None
+
+
+def test_what_is_spread_over_two_axes_is_refused() -> None:
+    """By ``fully_shard`` and by tensor parallelism."""
+    place = SimpleNamespace(is_shard=lambda: True)
+    own = type("DTensor", (nn.Parameter,), {"placements": property(lambda self: (place, place))})
+    model = type("FSDPModule", (nn.Linear,), {})(2, 2)
+    for name, value in dict(model.named_parameters()).items():
+        model.register_parameter(name, own(value.detach()))
+    assert "tensor parallelism" in (spread_of(model) or "")
+    own.placements = property(lambda self: (place,))  # type: ignore[attr-defined]
+    assert spread_of(model) == ""
+
+
+def test_a_rank_that_follows_samples_as_seldom_as_the_one_that_leads(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    recorder.expect(40, 250)
+    assert [step for step in range(41, 800) if recorder.is_due(step)] == [250, 500, 750]
+
+
+def test_who_leads_says_nothing_more_after_ctrl_c(tmp_path: Path) -> None:
+    """The others may not listen any more, and it would wait for them."""
+    told: list[str] = []
+    with pytest.raises(KeyboardInterrupt), probe(mlp(2, 4, 2), Conditions(lead=lambda message: told.append(message.kind))):
+        raise KeyboardInterrupt
+    assert told == ["open"]
+    with pytest.raises(ZeroDivisionError), probe(mlp(2, 4, 2), Conditions(lead=lambda message: told.append(message.kind))):
+        raise ZeroDivisionError
+    assert told == ["open", "open", "close"]
 
 
 def test_a_model_that_would_wait_for_others_is_refused() -> None:

@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,42 @@ def test_a_failing_sink_is_dropped_with_one_warning(tmp_path: Path) -> None:
     assert good.steps == [1, 2, 3]
     assert len(good.closed) == 1
     assert bad.closed == 0
+
+
+def test_of_equal_sinks_the_one_that_failed_is_dropped(tmp_path: Path) -> None:
+    @dataclass
+    class Same:
+        fails: bool = field(compare=False)
+        steps: list[int] = field(default_factory=list, compare=False)
+
+        def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
+            if self.fails:
+                raise OSError("no")
+            self.steps.append(snapshot.step)
+
+        def close(self, history: History | None, movie: Movie | None) -> None:
+            """Do nothing."""
+
+    good, bad = Same(fails=False), Same(fails=True)
+    recorder, model = make(tmp_path, sinks=[good, bad]), mlp(2, 4, 2)
+    with pytest.warns(BoundaryWarning, match="Same failed and is dropped"):
+        recorder.record(model, 0)
+    recorder.record(model, 1)
+    assert good.steps == [0, 1]
+
+
+def test_what_a_run_that_goes_on_needs_is_tried_to_be_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    recorder, model = make(tmp_path), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    monkeypatch.setattr("boundarycb.outputs.save_traces", full)
+    with pytest.warns(BoundaryWarning, match="could not be written for a run that goes on from here.*No space"):
+        recorder.state_dict()
+    for step in (1, 2, 3):
+        recorder.record(model, step)
+        assert recorder.state_dict()["last"] == step
 
 
 def test_a_sink_that_cannot_close_stops_nobody(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -304,3 +305,171 @@ def test_a_cut_history_gives_what_there_is_of_it(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     recorder = train(tmp_path / "b", 18, tmp_path / "a" / "x.pt")
     assert recorder.steps == [0, 5, 15, 18]
+
+
+# --------------------------------------------------------------------------------------------- what a review saw go wrong
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+@pytest.mark.parametrize("held", [np.float64(0.3), Colour.RED, torch.ones(8).as_subclass(type("Own", (torch.Tensor,), {}))])
+def test_a_checkpoint_stays_loadable_whatever_a_batch_holds(tmp_path: Path, held: Any) -> None:
+    """What torch does not read without trusting the file stays out of it; it is taken from the next run's first batch."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 6, 2)
+
+        def forward(self, x: torch.Tensor, held: Any) -> Any:
+            return self.net(x) + float(torch.as_tensor(held).float().mean())
+
+    def run(name: str, state: dict[str, Any] | None) -> tuple[Recorder, dict[str, Any]]:
+        model = Net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, directory=tmp_path / name, slice=SQUARE, vary=0, every_n_steps=3, **SMALL) as recorder:
+            if state is not None:
+                recorder.load_state_dict(state)
+                assert recorder.state_dict()["last"] == state["last"]  # before anything is looked at
+            for _ in range(4):
+                optimizer.zero_grad()
+                model(torch.rand(8, 2), held).sum().backward()
+                optimizer.step()
+            return recorder, recorder.state_dict()
+
+    _, state = run("a", None)
+    torch.save(state, tmp_path / "x.pt")
+    recorder, _ = run("b", torch.load(tmp_path / "x.pt", weights_only=True))
+    assert recorder.steps == [0, 3, 6, 8]
+
+
+def test_inputs_that_are_given_need_no_place_in_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    example = data().tensors[0][:4]
+    train(tmp_path / "a", 6, inputs=example)
+    model = mlp(2, 8, 2)
+    with watch(model, torch.optim.SGD(model.parameters(), lr=0.1), directory=tmp_path / "b", inputs=example, **SMALL) as recorder:
+        state = torch.load(tmp_path / "a" / "x.pt", weights_only=True)["boundaries"]
+        recorder.load_state_dict(state)
+        assert recorder.state_dict()["view"]["slice"] == state["view"]["slice"]
+
+
+def test_a_directory_that_holds_another_run_now_is_not_taken_for_this_one(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    train(tmp_path / "a", 6)
+    saved = (tmp_path / "a" / "x.pt").read_bytes()
+    shutil.rmtree(tmp_path / "a")
+    (tmp_path / "a").mkdir()
+    train(tmp_path / "a", 6, slice=slices.box((-9, 9), (-9, 9)))
+    (tmp_path / "a" / "x.pt").write_bytes(saved)
+    with pytest.warns(BoundaryWarning, match="The samples before step 6 are gone.*holds another run now"):
+        recorder = train(tmp_path / "b", 12, tmp_path / "a" / "x.pt")
+    assert recorder.steps == [6, 10, 12]
+    assert load(tmp_path / "b").slice.bounds[0][1] < 2
+
+
+def test_a_program_that_changes_its_directory_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    model = mlp(2, 4, 2)
+    recorder = Recorder("run", SQUARE, **SMALL)
+    recorder.record(model, 0)
+    monkeypatch.chdir(tmp_path / "other")
+    recorder.record(model, 1)
+    assert recorder.state_dict()["directory"] == str(tmp_path / "run")
+    recorder.close()
+    assert load(tmp_path / "run").steps == (0, 1)
+
+
+class Image(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 1, 3, stride=8), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.net(x)
+
+
+def test_large_slices_lie_beside_the_history_and_in_no_checkpoint(tmp_path: Path) -> None:
+    images = torch.rand(6, 3, 64, 64)
+
+    def run(name: str, state: dict[str, Any] | None = None) -> tuple[Recorder, dict[str, Any]]:
+        torch.manual_seed(1)
+        model = Image()
+        model(images)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, directory=tmp_path / name, every_n_steps=2, **SMALL) as recorder:
+            if state is not None:
+                recorder.load_state_dict(state)
+            for _ in range(4):
+                optimizer.zero_grad()
+                model(images if state is None else images.flip(0)).square().sum().backward()
+                optimizer.step()
+            return recorder, recorder.state_dict()
+
+    first, state = run("a")
+    torch.save(state, tmp_path / "x.pt")
+    assert (tmp_path / "x.pt").stat().st_size < 70_000
+    assert (first.directory / "place.pt").stat().st_size > 70_000
+    second, _ = run("b", torch.load(tmp_path / "x.pt", weights_only=True))
+    assert second.steps == [0, 2, 4, 6, 8]
+    assert np.array_equal(load(tmp_path / "b").slice.origin, load(tmp_path / "a").slice.origin)
+    (first.directory / "place.pt").unlink()
+    with pytest.warns(BoundaryWarning, match="The samples before step 4 are gone, and where they looked"):
+        third, _ = run("c", torch.load(tmp_path / "x.pt", weights_only=True))
+    assert third.steps == [4, 6, 8]
+
+
+def test_the_runs_few_numbers_are_those_of_the_whole_run(pl: Any, tmp_path: Path) -> None:
+    fits = Fits(pl, tmp_path)
+    whole = fits.fit("whole").recorder.finals
+    fits.fit("cut", until=9)
+    resumed = fits.fit("resumed", ckpt_path=fits.checkpoint("cut", 8))
+    assert resumed.recorder.finals == whole
+    resumed_again = trainer_of(pl, tmp_path / "fresh", resumed, max_epochs=1)  # the same callback, without a checkpoint
+    resumed_again.fit(module_of(pl), DataLoader(data(), batch_size=16))
+    assert load(tmp_path / "fresh").steps == (0, 4)
+
+
+def test_a_checkpoint_of_a_finished_fit_has_all_that_is_needed(pl: Any, tmp_path: Path) -> None:
+    callback = callback_of(pl, every_n_steps=5)
+    trainer = trainer_of(pl, tmp_path / "first", callback, max_epochs=3)
+    trainer.fit(module_of(pl, mlp(2, 8, 8, 2)), DataLoader(data(), batch_size=16))
+    trainer.save_checkpoint(tmp_path / "end.ckpt")
+    more = trainer_of(pl, tmp_path / "more", callback_of(pl, every_n_steps=5), max_epochs=6)
+    more.fit(module_of(pl, mlp(2, 8, 8, 2)), DataLoader(data(), batch_size=16), ckpt_path=tmp_path / "end.ckpt")
+    history = load(tmp_path / "more")
+    assert history.steps == (0, 5, 10, 12, 15, 20, 24)
+    assert history[4].metrics["drift/shift/net.0"] >= 0  # what moved since the sample that ended the first fit
+
+
+def test_another_model_is_told_at_the_start(pl: Any, tmp_path: Path) -> None:
+    callback = callback_of(pl, every_n_steps=5)
+    trainer = trainer_of(pl, tmp_path / "a", callback, max_epochs=1)
+    trainer.fit(module_of(pl), DataLoader(data(), batch_size=16))
+    state = callback.state_dict()
+    other = callback_of(pl, every_n_steps=5)
+    again = trainer_of(pl, tmp_path / "b", other, max_epochs=1)
+    other.setup = lambda *_, **__: other.load_state_dict(state)
+    with pytest.raises(ValueError, match="give a `slice` whose points are inputs of the model"):
+        again.fit(module_of(pl, mlp(3, 8, 2)), DataLoader(data(inputs=3), batch_size=16))
+    with pytest.raises(ValueError, match="give a `slice` whose points are inputs of the model"):
+        model = mlp(3, 8, 2)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        with watch(model, optimizer, directory=tmp_path / "c", **SMALL) as recorder:
+            recorder.load_state_dict(state["recorder"])
+            model(torch.rand(4, 3)).sum().backward()
+            optimizer.step()
+
+
+def test_another_part_of_the_module_gives_way_too(pl: Any, tmp_path: Path) -> None:
+    fits = Fits(pl, tmp_path, module="net")
+    fits.fit("cut", until=9)
+    with warned() as words:
+        callback = fits.fit("resumed", ckpt_path=fits.checkpoint("cut", 8), module="drop")
+    assert words == ["`module` is that of the run that is gone on with, net; yours is left out."]
+    assert callback.recorder.steps == [0, 5, 10, 15, 20, 24]

@@ -29,16 +29,20 @@ def data() -> TensorDataset:
 
 
 class Talks(nn.Module):
-    """Adds up what all ranks say, in the middle of its forward pass."""
+    """Adds up what all ranks say, in the middle of its forward pass, from the `start`-th pass that trains on."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: int = 0) -> None:
         super().__init__()
+        torch.manual_seed(9)
         self.one, self.two = nn.Linear(2, 8), nn.Linear(8, 2)
+        self.start, self.passes = start, 0
 
     def forward(self, x: torch.Tensor) -> Any:
+        self.passes += self.training
         x = self.one(x).relu()
         total = x.detach().mean(dim=0)
-        distributed.all_reduce(total)
+        if self.passes >= self.start:
+            distributed.all_reduce(total)
         return self.two(x - total)
 
 
@@ -146,6 +150,9 @@ class Rank:
             "heard wrong": fit("heard wrong", nn.Linear(2, 2), callback_of(self.pl), has_forward=False),
             "talks": fit("talks", net(), callback_of(self.pl), talks=True),
             "all talk": fit("all talk", Talks(), callback_of(self.pl)),
+            "bare late talk": fit("bare late talk", Talks(4)),
+            "late talk": fit("late talk", Talks(4), callback_of(self.pl, every_n_steps=5)),
+            "no such part": fit("no such part", net(), callback_of(self.pl, module="nope")),
         }
         found["watched"]["trainer"].save_checkpoint(self.directory / "x.ckpt")
         found["resumed"] = self.fit(
@@ -176,7 +183,9 @@ class Rank:
         found = {
             "bare": fit("bare", saves("a"), enable_checkpointing=True),
             "watched": fit("watched", callback_of(self.pl, every_n_steps=2), saves("b"), enable_checkpointing=True),
-            "own schedule": fit("own", callback_of(self.pl, schedule=lambda previous, step: step % 5 == 0)),
+            "own schedule": fit("own", callback_of(self.pl, schedule=lambda previous, step: step % (5 - self.rank) == 0)),
+            "own forward": fit("forward", callback_of(self.pl, forward=lambda model, x: model.net(2 * x), verify=True)),
+            "no such part": fit("no such part", callback_of(self.pl, module="nope")),
             "no forward": fit("no forward", callback_of(self.pl), module=alone),
             "inside": fit("inside", callback_of(self.pl, module="net.0")),
             "wrong": fit("wrong", callback_of(self.pl, slice=off)),
@@ -209,12 +218,18 @@ class Rank:
             model = wrap(net())
             return self.loop(name, model, torch.optim.Adam(model.parameters(), lr=0.01), watched=watched)
 
+        def compiled(model: nn.Module) -> Any:
+            return torch.compile(DistributedDataParallel(model), backend="eager")
+
         def shard(model: nn.Module) -> Any:
             return fully_shard(model, mesh=init_device_mesh("cpu", (2,)))
 
         return {
             "bare": train("bare", DistributedDataParallel, watched=False),
             "watched": train("watched", DistributedDataParallel, watched=True),
+            "compiled": train(
+                "compiled", lambda model: torch.compile(DistributedDataParallel(model), backend="eager"), watched=True
+            ),
             "bare shards": train("bare shards", shard, watched=False),
             "watched shards": train("watched shards", shard, watched=True),
         }

@@ -9,7 +9,7 @@ from boundarycb.probe.following import follow
 from boundarycb.probe.moves import compare
 from boundarycb.probe.output import BackgroundLike, OutputLike
 from boundarycb.probe.prober import NothingToDraw, Prober, home_of
-from boundarycb.probe.saved import load_traces, save_traces
+from boundarycb.probe.saved import bytes_of, load_plain, load_traces, save_plain, save_traces
 from boundarycb.probe.scope import probe, waits_for_input
 from boundarycb.probe.together import Alone, Message, Talks, is_shard, refuse_talking, spread_of
 from boundarycb.probe.trace import Trace, joined
@@ -35,6 +35,7 @@ __all__ = [
     "Trace",
     "UnitsLike",
     "WrongChoice",
+    "bytes_of",
     "compare",
     "feed_in",
     "feed_out",
@@ -42,10 +43,12 @@ __all__ = [
     "home_of",
     "is_shard",
     "joined",
+    "load_plain",
     "load_traces",
     "module_at",
     "probe",
     "refuse_talking",
+    "save_plain",
     "save_traces",
     "spread_of",
     "waits_for_input",

@@ -17,6 +17,10 @@ ForwardLike = Callable[[nn.Module, torch.Tensor], Any]
 """A user's own way to run a model on a batch of points, ``(model, inputs) -> output``."""
 
 
+PLAIN = (torch.Tensor, nn.Parameter, bool, int, float, str, type(None))
+"""What ``torch.load(weights_only=True)`` reads besides tuples, lists and dicts of such: these classes, and none derived of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Feed:
     """How points go into a model.
@@ -115,7 +119,7 @@ class Feed:
 
 def feed_out(feed: Feed) -> dict[str, Any] | None:
     """Return what a feed is, as plain values and tensors; None where something in it is neither, as a user's function is."""
-    if feed.forward is not None or not is_plain([feed.args, dict(feed.kwargs)], (torch.Tensor, int, float, str, type(None))):
+    if feed.forward is not None or not is_plain([feed.args, dict(feed.kwargs)], PLAIN):
         return None
     batched = None if feed.batched is None else [list(path) for path in feed.batched]
     return {name: getattr(feed, name) for name in ("args", "module", "rows")} | {

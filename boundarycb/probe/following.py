@@ -2,7 +2,8 @@
 
 One rank leads: it runs the model for its own sake, and tells the others beforehand what it is about to run. They follow: they
 open the same scope, run the same passes, and throw away what comes of it. So all ranks gather the same layers in the same order,
-whatever the leader decides on, and an error that the model raises on one it raises on all.
+whatever the leader decides on, and an error that the model raises on all of them ends the pass on all. (One that it raises on one
+rank alone, such as a lack of memory, leaves the others waiting, as it does in training.)
 """
 
 from __future__ import annotations

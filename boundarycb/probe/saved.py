@@ -14,9 +14,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from boundarycb.nested import is_plain
+from boundarycb.nested import changed, is_plain, leaves
 from boundarycb.probe import calls
 from boundarycb.probe.affine import Affine, Step
+from boundarycb.probe.feed import PLAIN
 from boundarycb.probe.trace import Replay, Trace
 from boundarycb.types import Layer
 
@@ -24,7 +25,7 @@ MOST_BYTES = 64 * 2**20
 """Of a file of traces: more is not written."""
 
 _HOMES = {"torch.nn.functional": F, "torch.Tensor": torch.Tensor, "torch": torch, "boundarycb": calls}
-_PLAIN = (int, float, str, type(None), torch.Size, torch.Tensor, torch.dtype, torch.device)
+_PLAIN = (*PLAIN, torch.Size, torch.dtype, torch.device)
 
 
 class NotPlain(ValueError):  # noqa: N818 - it is a finding
@@ -39,13 +40,39 @@ def save_traces(traces: Sequence[Trace], path: Path) -> bool:
     """
     if sum(_bytes(trace) for trace in traces) > MOST_BYTES:
         return False
+    return save_plain([_trace_out(trace) for trace in traces], path)
+
+
+def save_plain(value: Any, path: Path) -> bool:
+    """Write plain values and tensors to a file, whole or not at all; return that they are there.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     part = path.with_name(f"{path.name}.part")
     try:
-        torch.save([_trace_out(trace) for trace in traces], part)
+        torch.save(value, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
     return True
+
+
+def load_plain(path: Path, device: torch.device | str = "cpu") -> Any:
+    """Return what a file holds, on `device`.
+
+    Raises:
+        Exception: there is no file, or it is damaged.
+    """
+    return torch.load(path, map_location=device, weights_only=True)
+
+
+def bytes_of(value: Any) -> int:
+    """Return how many bytes the tensors and byte strings in `value` take."""
+    found = [leaf for _, leaf in leaves(value)]
+    return sum(len(leaf) for leaf in found if isinstance(leaf, bytes)) + sum(
+        leaf.numel() * leaf.element_size() for leaf in found if isinstance(leaf, torch.Tensor)
+    )
 
 
 def load_traces(path: Path, device: torch.device) -> tuple[Trace, ...]:
@@ -54,7 +81,7 @@ def load_traces(path: Path, device: torch.device) -> tuple[Trace, ...]:
     Raises:
         Exception: there is no file, or it is damaged.
     """
-    return tuple(_trace_in(said) for said in torch.load(path, map_location=device, weights_only=True))
+    return tuple(_trace_in(said) for said in load_plain(path, device))
 
 
 def _bytes(trace: Trace) -> int:
@@ -70,7 +97,7 @@ def _trace_out(trace: Trace) -> dict[str, Any]:
     except NotPlain:
         replay = None  # an odd layer goes without
     said = _named(trace) | {"layer": _named(trace.layer), "replay": replay}
-    return said | {"z": trace.z.contiguous(), "strength": trace.strength.contiguous()}
+    return said | {"z": _compact(trace.z), "strength": _compact(trace.strength)}
 
 
 def _trace_in(said: Mapping[str, Any]) -> Trace:
@@ -80,8 +107,7 @@ def _trace_in(said: Mapping[str, Any]) -> Trace:
 
 def _replay_out(replay: Replay) -> dict[str, Any]:
     steps = [_step_out(step) for step in replay.affine.steps]
-    # Only what is in them: a part of a larger tensor, or one number expanded, would be written as what it is a part of.
-    tensors = {name: getattr(replay, name).contiguous() for name in ("source", "scale", "norms")}
+    tensors = {name: _compact(getattr(replay, name)) for name in ("source", "scale", "norms")}
     return _named(replay) | {"affine": {"module": replay.affine.module, "steps": steps}} | tensors
 
 
@@ -93,12 +119,20 @@ def _replay_in(said: Mapping[str, Any]) -> Replay:
 def _step_out(step: Step) -> dict[str, Any]:
     if not is_plain([step.args, dict(step.kwargs)], _PLAIN):
         raise NotPlain(step.function)
-    return {"function": _name_of(step.function), "args": step.args, "kwargs": dict(step.kwargs), "place": step.place}
+    args, kwargs = changed((step.args, dict(step.kwargs)), lambda _, leaf: _compact(leaf))
+    return {"function": _name_of(step.function), "args": args, "kwargs": kwargs, "place": step.place}
 
 
 def _step_in(said: Mapping[str, Any]) -> Step:
     home, _, name = said["function"].rpartition(":")
     return Step(getattr(_HOMES[home], name), tuple(said["args"]), said["kwargs"], said["place"])
+
+
+def _compact(value: Any) -> Any:
+    """Return a tensor that is all of its memory: a part of a larger one would be written as that; anything else as it is."""
+    if not isinstance(value, torch.Tensor) or value.untyped_storage().nbytes() == value.numel() * value.element_size():
+        return value
+    return value.clone(memory_format=torch.contiguous_format)
 
 
 def _name_of(function: Any) -> str:

@@ -80,8 +80,10 @@ def _led(conditions: Conditions) -> Iterator[None]:
     conditions.lead(Message("open", feed=feed, own=own, verify=conditions.verify))
     try:
         yield
-    finally:
+    except Exception:
         conditions.lead(Message("close"))
+        raise
+    conditions.lead(Message("close"))  # not on Ctrl-C, when the others may not listen any more
 
 
 def _opened(model: nn.Module, conditions: Conditions) -> Iterator[Prober]:
@@ -132,7 +134,7 @@ def waits_for_input(model: nn.Module) -> bool:
 
 def _eager() -> AbstractContextManager[Any]:
     """Return a context in which compiled modules run uncompiled: nothing is hidden in a graph, and none is compiled for us."""
-    if "torch._dynamo" not in sys.modules or not hasattr(torch.compiler, "set_stance"):
+    if "torch._dynamo" not in sys.modules:
         return nullcontext()
     stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return stance

@@ -92,7 +92,7 @@ class Alone(TorchDispatchMode):
         if "c10d" in func.namespace:
             raise Talks(
                 f"The forward pass talks to other ranks ({func}), and one rank alone is sampled: give `forward`, a function "
-                "(module, inputs) -> output that does not, or name with `module` a part that does not."
+                "(model, inputs) -> output that does not, or look at a part of the model that does not."
             )
         return func(*args, **(kwargs or {}))
 

@@ -63,6 +63,7 @@ class View:
         self._traced = traced
         self._spacing = (every, may_wait)
         self._settled: Settled | None = None
+        self._restored: Mapping[str, Any] = {}
 
     @property
     def needs_example(self) -> bool:
@@ -104,8 +105,9 @@ class View:
         self._settled, self._conditions = settled, settled.conditions
 
     def state(self) -> dict[str, Any]:
-        """Return where, how and how finely is looked, once that is settled, as plain values and tensors."""
-        assert self._settled is not None
+        """Return where, how and how finely is looked, as plain values and tensors; before that is settled, what was restored."""
+        if self._settled is None:
+            return dict(self._restored)
         return {
             "slice": wire.encode_run(self.slice),
             "feed": feed_out(self._settled.conditions.feed),
@@ -120,6 +122,7 @@ class View:
         Returns:
             The names of arguments that say otherwise.
         """
+        self._restored = state
         plane = wire.decode_run(wire.unpack(state["slice"]))
         differing = [] if self._given.allows(plane) else ["slice"]
         if self._resolution not in ("auto", state["resolution"]):
@@ -134,6 +137,15 @@ class View:
             self._conditions = replace(self._conditions, feed=feed)
             self._settled = Settled(plane, self._conditions, 0)
         return tuple(differing)
+
+    def try_out(self, model: nn.Module) -> None:
+        """Run `model` on a few points of the slice.
+
+        Raises:
+            Exception: it cannot be.
+        """
+        with probe(model, replace(self._conditions, verify=False)) as forward:
+            glimpse(forward, self.slice)
 
     def look(self, model: nn.Module, step: int, before: Sequence[Trace]) -> Look:
         """Return what `model` does on the slice at `step`; `before` are the traces of the last look."""

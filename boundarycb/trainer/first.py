@@ -126,8 +126,11 @@ class FirstLook:
     def _take(self, path: str) -> None:
         """Take the first sample, unless a run is gone on with whose samples there are."""
         self.path = path
-        if not self._recorder.steps:
-            self._recorder.record(part_at(self._model, path), self._step, self._scalars)
+        part = part_at(self._model, path)
+        if self._recorder.steps:
+            self._recorder.try_out(part)
+        else:
+            self._recorder.record(part, self._step, self._scalars)
 
 
 def part_at(model: nn.Module, path: str | None) -> nn.Module:

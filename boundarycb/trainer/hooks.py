@@ -207,14 +207,14 @@ class BoundaryHooks:
         if self._options["mode"] == "as_is" and trainer.world_size > 1:
             refuse_talking(pl_module)
         self._ranks, self._global_step = ranks, trainer.global_step
-        if ranks.leads or isinstance(ranks, Shards):
-            self.recorder = self._make_recorder(trainer)
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:  # noqa: ARG002
         """Take the first sample, before any step of this fit: the first batch tells where and how to look."""
         if self._ranks is None or self._began:
             return
         self._began = True
+        if isinstance(self._ranks, Shards) and not self._ranks.leads:
+            self.recorder = self._make_recorder(trainer)  # which follows, and samples nothing itself
         # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
         # a checkpoint that was written without the callback.
         self._step = self._restored.get("step", getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", 0))
@@ -262,9 +262,9 @@ class BoundaryHooks:
 
     @property
     def _path(self) -> str | None:
-        """The path of the part to look at, where the user or a checkpoint named it."""
-        path: str | None = self._module if self._module is not None else self._restored.get("module")
-        return path
+        """The path of the part to look at, where a checkpoint or the user named it."""
+        path: str | None = self._restored.get("module")
+        return self._module if path is None else path
 
     def _where(self) -> Path:
         assert self.recorder is not None
@@ -278,7 +278,12 @@ class BoundaryHooks:
             self._tell(words.format(directory=root / self._name))
         sinks: list[Sink] = [GifFile(), *found, *self._sinks] if leads else []  # trackers send the file
         context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
-        recorder = Recorder(root / self._name, sinks=sinks, context=context, **self._options)
+        options = self._options
+        if isinstance(self._ranks, Shards) and options["verify"]:
+            options = {**options, "verify": False}
+            if leads:
+                warn("`verify` is left out, since parameters that are spread over ranks cannot be compared so deeply.")
+        recorder = Recorder(root / self._name, sinks=sinks, context=context, **options)
         if isinstance(self._ranks, Shards):
             recorder.lead(trainer.strategy.broadcast)
         if isinstance(self._ranks, Replicas):
@@ -287,8 +292,10 @@ class BoundaryHooks:
 
     def _begin(self, trainer: Any, pl_module: Any, batch: Any) -> tuple[bool, int | None]:
         """Take the first sample, or go on with a run; return whether the training step is listened to, and the plan's spacing."""
-        assert self.recorder is not None
+        self.recorder = self._make_recorder(trainer)
         self.recorder.load_state_dict(self._restored.get("recorder", {}))
+        if self._module not in (None, self._path):
+            warn(f"`module` is that of the run that is gone on with, {self._path or 'the whole'}; yours is left out.")
         self._look = FirstLook(self.recorder, pl_module, self._path, self._step, learning_rates(trainer.optimizers))
         example = Example(batch, source=Source.of(trainer.train_dataloader), batches=trainer.accumulate_grad_batches)
         listens = self._look.begin(example, may_listen=not isinstance(self._ranks, Shards))
@@ -307,16 +314,20 @@ class BoundaryHooks:
         """Take a sample, unless this step has one."""
         assert self.recorder is not None
         assert self._look is not None
-        model = part_at(pl_module, self._look.path)
-        self.recorder.finish(model, self._step, partial(self._scalars, trainer))
+        try:
+            model = part_at(pl_module, self._look.path)
+        except ValueError as error:
+            self.recorder.give_up(f"step {self._step}: sampling", error)
+        else:
+            self.recorder.finish(model, self._step, partial(self._scalars, trainer))
 
     def _follow(self, pl_module: Any, hear: Callable[[], Message]) -> Message:
         """Run what the leading rank runs."""
         assert self.recorder is not None
-        path = self._path
+        part = pl_module
         with suppress(ValueError):  # which the leading rank has too, and raises on all
-            path = whole_part(pl_module, path)
-        return self.recorder.follow(part_at(pl_module, path), hear)
+            part = part_at(pl_module, whole_part(pl_module, self._path))
+        return self.recorder.follow(part, hear)
 
     def _close(self) -> None:
         if self.recorder is not None:

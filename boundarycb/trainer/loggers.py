@@ -30,6 +30,9 @@ _WITH_PICTURES: dict[str, MakeSink] = {
 }
 """By class name. TensorBoard's sink writes numbers too, with what they mean; those of all others go through ``log_metrics``."""
 
+_LONGEST = {"MLFlowLogger": 250}
+"""Characters that a name may have."""
+
 _DUMMIES = ("DummyLogger",)
 
 
@@ -55,7 +58,7 @@ def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path]) -
         else:
             without.append(type(logger).__name__)
         if kind != "TensorBoardLogger":
-            found.append(Numbers(logger.log_metrics, name=name))
+            found.append(Numbers(logger.log_metrics, name=name, longest=_LONGEST.get(kind or "")))
     if shown:
         return found, ""
     takes = "There is no logger" if not without else f"{' and '.join(without)} take{'s' if len(without) == 1 else ''} numbers"
@@ -66,7 +69,8 @@ def directory_of(trainer: Any) -> str:
     """Return the first logger's directory. ``trainer.log_dir`` would talk to the other ranks, which do not listen."""
     for logger in trainer.loggers:
         for attribute in ("log_dir", "save_dir"):
-            directory = getattr(logger, attribute, None)
+            find = partial(getattr, logger, attribute, None)
+            directory = attempt(find, f"{type(logger).__name__} does not tell its directory.")
             if isinstance(directory, (str, os.PathLike)):
                 return str(directory)
     return str(trainer.default_root_dir)
