@@ -114,6 +114,9 @@ def test_replicas(tmp_path: Path, package: str) -> None:
         assert "The forward pass talks to other ranks (c10d.allreduce_.default)" in rank["all talk"]["error"]
         assert "has no module 'nope'" in rank["no such part"]["error"]
         same_training(rank["late talk"], rank["bare late talk"])
+        for name in ("find_unused_parameters", "static_graph"):
+            same_training(rank[f"{name} watched"], rank[f"{name} bare"])
+    assert first["static_graph watched"]["steps"] == [[0, 4, 8, 12]] * 2
     assert first["late talk"]["steps"] == [[0]]
     assert first["resumed"]["steps"] == [[0, 2, 4, 6, 8, 10, 12, 14, 16]]
     (words,) = first["warned"]
@@ -135,6 +138,8 @@ def test_shards(tmp_path: Path, package: str) -> None:
         assert rank["tensor parallel"]["error"] is None
         assert "has no module 'nope'" in rank["no such part"]["error"]
         same_training(rank["own forward"], rank["bare"])
+        same_training(rank["two"], rank["bare"])
+    assert first["two"]["steps"] == [[0, 4, 8, 12], [0, 5, 10, 12]]
     assert first["watched"]["steps"] == [[0, 2, 4, 6, 8, 10, 12]]
     assert second["watched"]["steps"] == [[]]
     assert first["own schedule"]["steps"] == [[0, 5, 10, 12]]  # which says something else on the other rank

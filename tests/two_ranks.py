@@ -154,6 +154,13 @@ class Rank:
             "late talk": fit("late talk", Talks(4), callback_of(self.pl, every_n_steps=5)),
             "no such part": fit("no such part", net(), callback_of(self.pl, module="nope")),
         }
+        ddp = importlib.import_module(f"{self.pl.__name__}.strategies").DDPStrategy
+        for name in ("find_unused_parameters", "static_graph"):
+            for watched in (False, True):
+                callbacks = [callback_of(self.pl, name=one, every_n_steps=4) for one in ("near", "far")] if watched else []
+                module = module_of(self.pl, net())
+                key = f"{name} {'watched' if watched else 'bare'}"
+                found[key] = self.fit(key, module, *callbacks, strategy=ddp(**{name: True}))
         found["watched"]["trainer"].save_checkpoint(self.directory / "x.ckpt")
         found["resumed"] = self.fit(
             "resumed",
@@ -183,6 +190,7 @@ class Rank:
         found = {
             "bare": fit("bare", saves("a"), enable_checkpointing=True),
             "watched": fit("watched", callback_of(self.pl, every_n_steps=2), saves("b"), enable_checkpointing=True),
+            "two": fit("two", *(callback_of(self.pl, name=one, every_n_steps=n) for one, n in (("near", 4), ("far", 5)))),
             "own schedule": fit("own", callback_of(self.pl, schedule=lambda previous, step: step % (5 - self.rank) == 0)),
             "own forward": fit("forward", callback_of(self.pl, forward=lambda model, x: model.net(2 * x), verify=True)),
             "no such part": fit("no such part", callback_of(self.pl, module="nope")),
