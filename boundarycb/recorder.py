@@ -529,6 +529,7 @@ class Recorder:
     def _sample(self, step: int, seen: Look) -> Sample:
         """Return what metrics may look at; say it where that is less than at the last sample."""
         sample = self._memory.sample(step, seen.capture, seen.boundaries, seen.moves)
+        sample = replace(sample, decision=seen.decision, slice=self._view.slice)
         if sample.before is None and self._memory.before is not None:
             words = "the model called other layers than at the last sample, so there is nothing to compare with"
             self._say("layers", f"step {step}: {words}.")

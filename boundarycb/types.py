@@ -626,6 +626,8 @@ class Sample:
         moves: what moved since the last sample, by layer; only for metrics that say ``@needs("trace")``.
         past: all values that the metrics gave at the last sample, by name.
         window: the captures of the last samples before this one, at most seven, oldest first; only for ``@needs("window")``.
+        decision: the border of the area that each class wins, each piece once for either side; None where there are no classes.
+        slice: the slice.
     """
 
     now: Capture
@@ -636,6 +638,8 @@ class Sample:
     moves: Mapping[str, Moves] = dataclass_field(default_factory=dict)
     past: Mapping[str, Value] = dataclass_field(default_factory=dict)
     window: tuple[Capture, ...] = ()
+    decision: Boundaries | None = None
+    slice: Slice | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

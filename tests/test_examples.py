@@ -32,7 +32,7 @@ def test_the_bottle_runs_and_reports(tmp_path: Path) -> None:
     assert history.steps[-1] == 60
     assert history.layers == ("layer1", "layer2", "layer3")
     assert re.search(r"accuracy +\d+\.\d+% of 40,000 pixels", text)
-    assert "tensorboard --samples_per_plugin images=1000 --logdir here/ginn_bottle" in text
+    assert f"tensorboard --samples_per_plugin images=1000 --logdir {tmp_path / 'here' / 'ginn_bottle'}" in text
     assert (run_directory / "boundaries" / "boundaries.gif").exists()
 
 

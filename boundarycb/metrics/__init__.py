@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from boundarycb.metrics.cause import drift_causes
 from boundarycb.metrics.copycat import copycats
+from boundarycb.metrics.decision import decision_map
 from boundarycb.metrics.distance import boundary_distance
 from boundarycb.metrics.dormant import dormant_units
 from boundarycb.metrics.drift import drift_parts
@@ -22,17 +23,20 @@ from boundarycb.metrics.indecisive import indecisive_units
 from boundarycb.metrics.line import line_motion
 from boundarycb.metrics.regions import regions_seen
 from boundarycb.metrics.share import on_share
+from boundarycb.metrics.symmetry import mirror_symmetry
 from boundarycb.types import Metric, needs
 
 __all__ = [
     "boundary_distance",
     "copycats",
+    "decision_map",
     "default",
     "dormant_units",
     "drift_causes",
     "drift_parts",
     "indecisive_units",
     "line_motion",
+    "mirror_symmetry",
     "needs",
     "on_share",
     "regions_seen",

@@ -81,6 +81,23 @@ _TEXTS = {
         "How often, so far, a unit was on somewhere on the slice after a sample at which it was nowhere. 0 or more; high: much "
         "came back."
     ),
+    "decision/length": (
+        "Length of the border between the classes that win, with the slice's side as unit. 0 or more; 1: a straight line across; "
+        "high: a long or ragged border."
+    ),
+    "decision/fragments": (
+        "Connected pieces of the map of winning classes, of five grid points or more. 1 or more; high: the map is torn."
+    ),
+    "decision/never": "Classes that win nowhere on the slice. Range 0 to C - 1. They may win elsewhere.",
+    "symmetry/left_right": (
+        "Likeness of the layer's boundaries, or of the output, to their mirror image along the slice's first axis. Range -1 to 1 "
+        "(output in classes: 0 to 1); 1: each has its mirror image. Means something above symmetry/chance, and beside the output's."
+    ),
+    "symmetry/up_down": "The same along the slice's second axis. Range -1 to 1 (output in classes: 0 to 1); 1: mirror images.",
+    "symmetry/chance": (
+        "What symmetry/left_right and up_down are to be compared with: the mean over twenty other lines of reflection. Range -1 "
+        "to 1."
+    ),
     "indecisive/jitter": (
         "Share of the slice that flips from one sample to the next, mean over the last eight samples and the layer's "
         "units. Range 0 to 1."

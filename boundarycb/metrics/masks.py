@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.types import Bits, Capture, Floats
+from boundarycb.types import Bits, Capture, Field, Floats
 
 _TABLE = np.unpackbits(np.arange(2**16, dtype="<u2").view(np.uint8).reshape(-1, 2), axis=1).sum(axis=1, dtype=np.uint8)
 
@@ -45,6 +47,13 @@ def defined(*captures: Capture) -> NDArray[np.bool_]:
     for capture in captures:
         good[capture.undefined] = False
     return good
+
+
+def classes_of(field: Field) -> NDArray[Any] | None:
+    """Return the class that wins at each grid point (H, W); None where the output is no classes."""
+    if field.kind == "value":
+        return None
+    return np.asarray(field.value > 0.5) if field.winner is None else field.winner
 
 
 def mean(values: Floats) -> float:
