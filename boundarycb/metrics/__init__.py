@@ -14,6 +14,7 @@ that looks at ``sample.window``, with ``@metrics.needs("window")``.
 from __future__ import annotations
 
 from boundarycb.metrics.cause import drift_causes
+from boundarycb.metrics.complexity import local_complexity
 from boundarycb.metrics.copycat import copycats
 from boundarycb.metrics.decision import decision_map
 from boundarycb.metrics.distance import boundary_distance
@@ -36,6 +37,7 @@ __all__ = [
     "drift_parts",
     "indecisive_units",
     "line_motion",
+    "local_complexity",
     "mirror_symmetry",
     "needs",
     "on_share",

@@ -81,6 +81,10 @@ _TEXTS = {
         "How often, so far, a unit was on somewhere on the slice after a sample at which it was nowhere. 0 or more; high: much "
         "came back."
     ),
+    "complexity/local": (
+        "How many of the layer's boundaries cross a neighbourhood of 5 % of the slice's side (or the radius that you gave), mean "
+        "over the slice. Range 0 to the layer's units; high: the network bends much near a typical point."
+    ),
     "decision/length": (
         "Length of the border between the classes that win, with the slice's side as unit. 0 or more; 1: a straight line across; "
         "high: a long or ragged border."
