@@ -112,7 +112,7 @@ def most_alike(states: NDArray[np.bool_]) -> float:
     return float(np.nanmax(found[np.triu_indices(len(found), 1)]))
 
 
-@pytest.mark.parametrize("units", [8, 16, 48])
+@pytest.mark.parametrize("units", [8, 16, pytest.param(48, marks=pytest.mark.slow)])
 def test_a_thousand_sets_of_random_lines_exceed_the_level_in_one_of_twenty(units: int) -> None:
     rng = np.random.default_rng(units)
     highest = np.array([most_alike(random_lines(rng, units, 128)) for _ in range(1000)])

@@ -59,6 +59,7 @@ def test_the_transformer_runs_in_embedding_space(tmp_path: Path) -> None:
     assert history[0].notes == ("6 layers: 384 of 9,216 units watched",)
 
 
+@pytest.mark.slow
 def test_the_resnet_runs_and_all_its_activations_are_seen(tmp_path: Path) -> None:
     run("resnet.py", "--steps", "1", "--size", "32", "--batch", "4", "--every", "1", cwd=tmp_path)
     history = load(tmp_path)

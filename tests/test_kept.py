@@ -1188,6 +1188,7 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's own account of memory")
+@pytest.mark.slow
 def test_a_thousand_probes_leave_nothing_behind() -> None:
     import tracemalloc
 

@@ -489,6 +489,7 @@ def run_python(code: str) -> str:
     return ran.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_callback_is_of_the_package_that_the_program_uses() -> None:
     choose = """
         import {0}
@@ -505,6 +506,7 @@ def test_the_callback_is_of_the_package_that_the_program_uses() -> None:
     assert both == f"boundarycb.both_lightnings {' '.join(theirs.values())}"
 
 
+@pytest.mark.slow
 def test_both_packages_in_one_program_share_a_callback(tmp_path: Path) -> None:
     code = f"""
         import sys, logging
