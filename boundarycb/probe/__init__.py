@@ -11,7 +11,7 @@ from boundarycb.probe.output import BackgroundLike, OutputLike
 from boundarycb.probe.prober import NothingToDraw, Prober, home_of
 from boundarycb.probe.saved import bytes_of, load_plain, load_traces, save_plain, save_traces
 from boundarycb.probe.scope import probe, waits_for_input
-from boundarycb.probe.together import Alone, Message, Talks, is_shard, refuse_talking, spread_of
+from boundarycb.probe.together import STAGE_3, Alone, Message, Talks, is_shard, refuse_talking, spread_of
 from boundarycb.probe.trace import Trace, joined
 from boundarycb.probe.watched import EVERY_UNIT, MAX_ALL_UNITS, MAX_UNITS, LayersLike, UnitsLike, WrongChoice
 
@@ -20,6 +20,7 @@ __all__ = [
     "LEAST_POINTS",
     "MAX_ALL_UNITS",
     "MAX_UNITS",
+    "STAGE_3",
     "Alone",
     "BackgroundLike",
     "Budget",

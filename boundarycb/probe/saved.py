@@ -5,7 +5,6 @@ A resumed run compares its first sample with the last one before the checkpoint,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -38,7 +37,7 @@ def save_traces(traces: Sequence[Trace], path: Path) -> bool:
     Raises:
         OSError: the file cannot be written.
     """
-    if sum(_bytes(trace) for trace in traces) > MOST_BYTES:
+    if bytes_of([_tensors(trace) for trace in traces]) > MOST_BYTES:
         return False
     return save_plain([_trace_out(trace) for trace in traces], path)
 
@@ -84,11 +83,11 @@ def load_traces(path: Path, device: torch.device) -> tuple[Trace, ...]:
     return tuple(_trace_in(said) for said in load_plain(path, device))
 
 
-def _bytes(trace: Trace) -> int:
-    tensors = [trace.z]
-    if trace.replay is not None:
-        tensors += [trace.replay.source, trace.replay.scale, *(one for step in trace.replay.affine.steps for one in step.tensors())]
-    return sum(math.prod(tensor.shape) * tensor.element_size() for tensor in tensors)
+def _tensors(trace: Trace) -> list[torch.Tensor]:
+    if trace.replay is None:
+        return [trace.z]
+    weights = (one for step in trace.replay.affine.steps for one in step.tensors())
+    return [trace.z, trace.replay.source, trace.replay.scale, *weights]
 
 
 def _trace_out(trace: Trace) -> dict[str, Any]:

@@ -16,6 +16,10 @@ Pass = Literal["read", "trace", "examples", "flops"]
 """What a prober can be asked for that takes a pass."""
 
 
+STAGE_3 = "DeepSpeed's stage 3 spreads parameters in a way that cannot be looked at; its stages 1 and 2 can be"
+"""Why nothing is sampled under it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Message:
     """What the leader tells the others.
@@ -47,10 +51,9 @@ def is_shard(module: nn.Module) -> bool:
 
 
 def reshard(modules: Iterable[nn.Module]) -> None:
-    """Spread the parameters that a pass gathered again: of the root module they stay gathered, to be there for a backward pass."""
+    """Spread what a pass gathered of these shards again: of the root it stays gathered, to be there for a backward pass."""
     for module in modules:
-        if is_shard(module):
-            module.reshard()  # type: ignore[operator]
+        module.reshard()  # type: ignore[operator]
 
 
 def spread_of(model: nn.Module) -> str | None:
@@ -59,7 +62,7 @@ def spread_of(model: nn.Module) -> str | None:
     if "FullyShardedDataParallel" in kinds:
         return "FullyShardedDataParallel spreads parameters in a way that cannot be looked at; fully_shard's can be"
     if any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
-        return "DeepSpeed's stage 3 spreads parameters in a way that cannot be looked at; its stages 1 and 2 can be"
+        return STAGE_3
     spread: list[Any] = [parameter for parameter in model.parameters() if _is_spread(parameter)]
     if not spread:
         return None

@@ -19,6 +19,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from boundarycb.metrics.descriptions import describe
 from boundarycb.sinks.eventfile import OwnFile, SharedFile
 from boundarycb.sinks.layout import joined_with_earlier, layout_for
+from boundarycb.sinks.outlet import NOW_AND_THEN
 from boundarycb.sinks.summaries import Summaries, table
 from boundarycb.types import History, Movie, Picture, Snapshot, warn
 
@@ -48,7 +49,6 @@ _TEXTS = {
         "and the step since when the pair is at or above it."
     ),
 }
-_NOW_AND_THEN = ("panels", "similarity")
 _HISTOGRAMS = tuple(f"drift/{part}_per_unit/" for part in ("flipped", "shift", "rotate", "upstream"))
 _CLOSEST = {
     "layer": "layer",
@@ -127,7 +127,7 @@ class TensorBoard:
         """Return what is written at every so-many-th sample only, of the one that waits for it."""
         assert self._waiting is not None
         (snapshot, images), self._waiting = self._waiting, None
-        values = [self._image(tag, images[tag]) for tag in _NOW_AND_THEN if tag in images]
+        values = [self._image(tag, images[tag]) for tag in NOW_AND_THEN if tag in images]
         rows = snapshot.tables.get("copycat/closest")
         if rows:
             shapes = {layer.name: layer.shape for layer in snapshot.layers}

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from torch import nn
 
-from boundarycb.probe import Message, spread_of
+from boundarycb.probe import STAGE_3, Message, spread_of
 
 T = TypeVar("T")
 
@@ -145,7 +145,6 @@ def _said(message: Message) -> Any:
 
 # ------------------------------------------------------------------------------------------------------ which there are
 
-_STAGE_3 = "DeepSpeed's stage 3 spreads parameters in a way that cannot be looked at; its stages 1 and 2 can be"
 _REPLICAS = ("DDPStrategy", "SingleDeviceStrategy", "SingleDeviceXLAStrategy")
 """Strategies, by class name, under which every rank has the whole model."""
 
@@ -161,7 +160,7 @@ def ranks_of(trainer: Any, model: nn.Module, *, certain: bool) -> Ranks | str:
     strategy, leads = trainer.strategy, trainer.is_global_zero
     kinds = [cls.__name__ for cls in type(strategy).__mro__]
     if "DeepSpeedStrategy" in kinds and strategy.zero_stage_3:
-        return _STAGE_3
+        return STAGE_3
     spread = spread_of(model)
     if spread is not None:
         return spread or Shards(strategy.broadcast, leads=leads, certain=certain)
