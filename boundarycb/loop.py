@@ -14,7 +14,7 @@ from typing import Any
 from torch import distributed, nn
 from torch.optim import Optimizer
 
-from boundarycb.automatic import Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
+from boundarycb.automatic import DataLike, Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -63,6 +63,7 @@ def watch(
     output: OutputLike = None,
     background: BackgroundLike = "auto",
     class_names: Sequence[str] = (),
+    data: DataLike = None,
 ) -> Watch:
     """Return a context manager that samples `model` while the loop inside it trains; it yields a Recorder.
 
@@ -104,6 +105,8 @@ def watch(
         output: which tensor of the model's output is shown, by name or place, or a function of the output.
         background: how it is shown: ``classes``, ``mean``, ``norm`` or one of its numbers, by its place; ``auto`` goes by shape.
         class_names: what classes are called.
+        data: samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
+            sample; by default those that the model is called with first, where that is heard: not where `slice` tells all.
 
     Raises:
         ValueError, TypeError: an argument will not do; here, or at the first sample where it takes the model to tell.
@@ -152,6 +155,7 @@ def watch(
         output=output,
         background=background,
         class_names=class_names,
+        data=data,
     )
     if not samples:
         recorder.rest()

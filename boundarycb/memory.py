@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from boundarycb.probe import Trace
 from boundarycb.types import Boundaries, Capture, Layer, Moves, Sample, Snapshot, Value
 
@@ -20,7 +22,7 @@ class _Known:
 
     first: Capture
     past: Mapping[str, Value] = field(default_factory=dict)
-    window: tuple[Capture, ...] = ()
+    window: tuple[Snapshot, ...] = ()
 
 
 class Memory:
@@ -48,7 +50,18 @@ class Memory:
         """
         known = self._known.get(capture.layers, _Known(capture))
         if self.before is None or self.before.layers == capture.layers:
-            return Sample(capture, boundaries, self.before, known.first, step, moves=moves, past=known.past, window=known.window)
+            return Sample(
+                capture,
+                boundaries,
+                self.before,
+                known.first,
+                step,
+                moves=moves,
+                past=known.past,
+                window=tuple(one.capture for one in known.window),
+                window_steps=tuple(one.step for one in known.window),
+                window_scalars=tuple(one.scalars for one in known.window),
+            )
         return Sample(capture, boundaries, None, known.first, step, past=known.past)
 
     def remember(self, snapshot: Snapshot, traces: tuple[Trace, ...] = ()) -> None:
@@ -56,7 +69,7 @@ class Memory:
         now = snapshot.capture
         known = self._known.pop(now.layers, _Known(now))
         is_next = self.before is not None and self.before.layers == now.layers
-        window = (*(known.window if is_next else ()), now)[-WINDOW:] if self._windowed else ()
+        window = (*(known.window if is_next else ()), _bare(snapshot))[-WINDOW:] if self._windowed else ()
         past: dict[str, Value] = {**snapshot.metrics, **snapshot.per_unit, **snapshot.tables}
         self._known[now.layers] = _Known(known.first, past, window)
         if len(self._known) > _KINDS:
@@ -71,3 +84,9 @@ class Memory:
     def forget(self) -> None:
         """Let everything go but the traces, which a checkpoint that is written after the run still needs."""
         self._known, self.before = {}, None
+
+
+def _bare(snapshot: Snapshot) -> Snapshot:
+    """Return `snapshot` without what a window does not need."""
+    empty = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), snapshot.layers)
+    return Snapshot(snapshot.step, snapshot.time, snapshot.slice, snapshot.capture, empty, scalars=snapshot.scalars)

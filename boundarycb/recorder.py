@@ -23,7 +23,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
-from boundarycb.automatic import SHARE, Example, Given, Plan, SliceLike, VaryLike
+from boundarycb.automatic import SHARE, DataLike, Example, Given, Plan, SliceLike, VaryLike
 from boundarycb.failing import attempt, attempt_part, in_words
 from boundarycb.history import FILE, History, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, no_values
@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 _STATE = 1  # version of what `state_dict` gives
 
-_PLACE = ("slice", "feed")  # parts of the view's state that may be large
+_PLACE = ("slice", "feed", "data")  # parts of the view's state that may be large
 
 _MOST_BYTES = 2**16  # of those in a checkpoint
 
@@ -102,6 +102,8 @@ class Recorder:
         output: which tensor of the model's output is shown, by name or place, or a function of the output.
         background: how it is shown: ``classes``, ``mean``, ``norm`` or one of its numbers, by its place; ``auto`` goes by shape.
         class_names: what classes are called.
+        data: samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
+            sample; by default those of the first training batch.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -142,6 +144,7 @@ class Recorder:
         output: OutputLike = None,
         background: BackgroundLike = "auto",
         class_names: Sequence[str] = (),
+        data: DataLike = None,
     ) -> None:
         self.start = self.step = 0
         self.steps: list[int] = []
@@ -151,7 +154,7 @@ class Recorder:
         self._due_by_default = every_n_steps is None and schedule is None
         self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
         self._outputs = Outputs(Path(directory), sinks, checked_size(image_size))
-        self._given = Given(slice, inputs, vary, forward, class_names)
+        self._given = Given(slice, inputs, vary, forward, class_names, data)
         self._view = View(
             self._given,
             Conditions(
@@ -171,6 +174,7 @@ class Recorder:
             max_vertices=max_vertices,
             resolution=resolution,
             traced=is_needed("trace", self._metrics),
+            answered="margins" if is_needed("margins", self._metrics) else is_needed("data", self._metrics),
             every=every_n_steps or EVERY,
             may_wait=self._due_by_default,
         )
@@ -484,7 +488,8 @@ class Recorder:
             seen = self._view.look(model, step, self._memory.traces)
         self._check(model, seen)
         seen = replace(seen, capture=_named(seen.capture, self._given.class_names))
-        sample = self._sample(step, seen)
+        numbers = self._numbers(scalars)
+        sample = self._sample(step, seen, numbers)
         snapshot = Snapshot(
             step=step,
             time=time.time(),
@@ -492,7 +497,7 @@ class Recorder:
             capture=seen.capture,
             boundaries=seen.boundaries,
             decision=seen.decision,
-            scalars=self._numbers(scalars),
+            scalars=numbers,
             **self._measured(sample),
         )
         self._outputs.write(snapshot, first=not self.steps)
@@ -526,10 +531,17 @@ class Recorder:
             self._stopped = True
             warn(f"{words}, so this training is not what it would be without it; no further sample is taken.")
 
-    def _sample(self, step: int, seen: Look) -> Sample:
+    def _sample(self, step: int, seen: Look, scalars: Mapping[str, float]) -> Sample:
         """Return what metrics may look at; say it where that is less than at the last sample."""
         sample = self._memory.sample(step, seen.capture, seen.boundaries, seen.moves)
-        sample = replace(sample, decision=seen.decision, slice=self._view.slice)
+        sample = replace(
+            sample,
+            decision=seen.decision,
+            slice=self._view.slice,
+            scalars=scalars,
+            regions=seen.regions,
+            answers=seen.answers,
+        )
         if sample.before is None and self._memory.before is not None:
             words = "the model called other layers than at the last sample, so there is nothing to compare with"
             self._say("layers", f"step {step}: {words}.")

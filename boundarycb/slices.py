@@ -7,7 +7,8 @@
 * :func:`axes` - two numbers of an input vary, the rest is held.
 
 Whatever the plane, a picture on it is the exact restriction of the network to that plane, and says nothing off it.
-:func:`marked` adds samples to a slice, and tells how far each lies off; :func:`limited` adds where inputs stay within limits.
+:func:`marked` adds samples to a slice, and tells how far each lies off; :func:`limited` adds where inputs stay within limits;
+:func:`aimed` adds what the output should be.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from boundarycb.types import Array, Bounds, Floats, Marks, Slice, checked_anchor_names, warn
+from boundarycb.corners import find_corners
+from boundarycb.types import Array, Bounds, Floats, Marks, Slice, Target, checked_anchor_names, warn
 
 _MARGIN = 0.1  # of the anchors' or the data's extent, on each side
 _COLLINEAR = 1e-9  # relative height of the anchors' triangle under which the plane is not defined
 _MARKED = 200  # samples that a picture can show
+_TARGET = 256  # points a side at which a target is asked
 
 
 def box(u: tuple[float, float], v: tuple[float, float], *, shape: tuple[int, ...] = (2,)) -> Slice:
@@ -287,6 +290,43 @@ def limited(slice: Slice, low: Any, high: Any) -> Slice:
             break
         polygon = _clipped(polygon, values[worst])
     return replace(slice, limits=polygon)
+
+
+def aimed(slice: Slice, target: Any, *, corners: Any = None) -> Slice:
+    """Return `slice` with what the output should be on it, for metrics that compare boundaries with the target's edges.
+
+    Args:
+        slice: the slice.
+        target: classes (h, w), whole numbers of 0 or more, -1 where there is none, at the centres of a grid of pixels over the
+            slice, the row of smallest ``v`` first (of a picture, ``image[::-1]``); or a function from inputs (n, *input_shape) to
+            classes (n,), which is asked at 256 by 256 points.
+        corners: slice coordinates (K, 2) of the corners of the classes' areas; by default they are found: where a disc around an
+            edge has much more or less than a half in one class.
+
+    >>> plane = aimed(box((0, 1), (0, 1)), lambda inputs: (inputs[:, 0] > 0.5) & (inputs[:, 1] > 0.5))
+    >>> plane.target.labels.shape, plane.target.corners.round(1).tolist()
+    ((256, 256), [[0.5, 0.5]])
+    """
+    if callable(target):
+        us, vs = (nodes[1:-1] for nodes in slice.nodes(_TARGET))
+        points = np.stack(np.meshgrid(us, vs), axis=-1).reshape(-1, 2)
+        labels = to_array(target(slice.lift(points))).reshape(_TARGET, _TARGET)
+    else:
+        labels = to_array(target)
+    if labels.ndim != 2 or min(labels.shape) < 2 or labels.dtype.kind not in "iub":
+        raise ValueError(
+            f"`target` must be classes (h, w), whole numbers, or a function that gives them, got {labels.dtype} {labels.shape}."
+        )
+    labels = labels.astype(np.int64)
+    if corners is None:
+        found = find_corners(labels)
+        (u0, u1), (v0, v1) = slice.bounds
+        places = np.array([u0, v0]) + found * np.array([u1 - u0, v1 - v0])
+    else:
+        places = to_array(corners).astype(np.float64)
+        if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
+            raise ValueError(f"`corners` must be finite slice coordinates (K, 2), got shape {places.shape}.")
+    return replace(slice, target=Target(labels, places))
 
 
 def _clipped(polygon: Floats, values: Floats) -> Floats:

@@ -32,7 +32,7 @@ from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,24 @@ class Marks:
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
 
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What the output should be on a slice; see :func:`boundarycb.slices.aimed`.
+
+    Args:
+        labels: int64 (h, w), the class at each pixel centre of a grid of its own, the row of smallest ``v`` first; -1 where there
+            is none.
+        corners: float64 (K, 2), slice coordinates of the corners of the areas that classes have.
+    """
+
+    labels: NDArray[np.int64]
+    corners: Floats
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "corners"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Slice:
     """A 2-D affine piece of input space: all inputs ``origin + u * axes[0] + v * axes[1]`` with (u, v) in `bounds`.
@@ -107,6 +125,7 @@ class Slice:
         anchor_names: what the first anchors are, for captions; may be shorter than `anchors`.
         marks: samples to show, on the plane or off it.
         limits: float64 (K, 2), the corners of the part on which inputs are valid ones; None where nothing is known of that.
+        target: what the output should be; None where nothing is known of that.
     """
 
     origin: Floats
@@ -117,6 +136,7 @@ class Slice:
     anchor_names: tuple[str, ...] = ()
     marks: Marks | None = None
     limits: Floats | None = None
+    target: Target | None = None
 
     def __post_init__(self) -> None:
         origin = frozen(np.array(self.origin, dtype=np.float64))
@@ -361,6 +381,8 @@ class Field:
         classes: number of outputs, C.
         what: what `value` is where it is a number of the output's, such as ``mean of the output``.
         names: of the classes, for captions; empty, or C of them.
+        second: float16 (H, W), the probability of the runner-up; only for ``classes``.
+        above: uint16 (H, W), how many outputs are above 0.5, where each is a sigmoid of its own; None where they share a sum of 1.
     """
 
     kind: Literal["value", "probability", "classes"]
@@ -369,11 +391,13 @@ class Field:
     classes: int = 1
     what: str = "output"
     names: tuple[str, ...] = ()
+    second: Floats | None = None
+    above: NDArray[np.uint16] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", frozen(self.value))
-        if self.winner is not None:
-            object.__setattr__(self, "winner", frozen(self.winner))
+        for name in ("value", "winner", "second", "above"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, frozen(getattr(self, name)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -393,6 +417,8 @@ class Capture:
         mode: ``eval``, or ``as_is`` where every module was left in the mode that it had.
         patterns: how many activation patterns of all units, watched or not, there are at the grid points; None where that was not
             counted. There may be more between them.
+        flat: float64 (U,), share of the slice on which a unit's pre-activation is less than 1 % of its root mean square; None where
+            that was not asked for, and in what is read back from a history.
     """
 
     layers: tuple[Layer, ...]
@@ -405,6 +431,7 @@ class Capture:
     planes: Floats | None = None
     mode: Mode = "eval"
     patterns: int | None = None
+    flat: Floats | None = None
 
     def __post_init__(self) -> None:
         units = sum(len(layer.kept) for layer in self.layers)
@@ -605,12 +632,40 @@ class Moves:
         geometry: int64 (8, units); the offset is the distance of the hyperplane from the old inputs' mean, the rest its normal.
         cause: int64 (8, units); the offset is the bias parameter, the rest the weights.
         gauge: ``canonical`` where inputs are measured in units of the weights that made them, ``own`` where as they are.
+        change: float64 (units,), by how much the unit's own map changed in that gauge: root mean square of what the new map makes
+            of the old input less what the old one makes of it, as a share of the latter's.
     """
 
     points: int
     geometry: NDArray[np.int64]
     cause: NDArray[np.int64]
     gauge: Literal["canonical", "own"] = "canonical"
+    change: Floats | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the network makes of n samples of the data, the same ones in all of a run.
+
+    Args:
+        on: packed bits, uint8 (U, ceil(n / 8)), most significant bit first: pre-activation > 0 for each sample.
+        values: float32 (n, U), activations of the kept units.
+        winners: int64 (n,), the class that wins; None where the output is no classes.
+        labels: int64 (n,), what it should be, -1 where there is none; None where nothing is known of that.
+        margins: float64 (m,), distances in input space from samples towards others to where the winning class changes first; None
+            where that was not asked for.
+    """
+
+    on: Bits
+    values: Floats
+    winners: NDArray[np.int64] | None = None
+    labels: NDArray[np.int64] | None = None
+    margins: Floats | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of samples, n."""
+        return len(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -628,6 +683,12 @@ class Sample:
         window: the captures of the last samples before this one, at most seven, oldest first; only for ``@needs("window")``.
         decision: the border of the area that each class wins, each piece once for either side; None where there are no classes.
         slice: the slice.
+        window_steps: the steps of the captures in `window`.
+        window_scalars: what the training loop said at them.
+        scalars: what the training loop said at this step: loss, learning rate, …
+        regions: how many linear regions the units of all layers up to each one make on the slice, by the layer's name; empty where
+            the lines are not exact, or were not cut through.
+        answers: what the network makes of samples of the data; only for ``@needs("data")``, and where there are any.
     """
 
     now: Capture
@@ -640,6 +701,11 @@ class Sample:
     window: tuple[Capture, ...] = ()
     decision: Boundaries | None = None
     slice: Slice | None = None
+    window_steps: tuple[int, ...] = ()
+    window_scalars: tuple[Mapping[str, float], ...] = ()
+    scalars: Mapping[str, float] = dataclass_field(default_factory=dict)
+    regions: Mapping[str, int] = dataclass_field(default_factory=dict)
+    answers: Answers | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -737,6 +803,19 @@ class Movie:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A run in words and pictures.
+
+    Args:
+        text: in Markdown; where a picture belongs it says ``![…](report/<name>.png)``.
+        pictures: by name.
+    """
+
+    text: str
+    pictures: Mapping[str, Picture]
+
+
 # ------------------------------------------------------------------------------------------------------- extension points
 
 Forward = Callable[[Floats], Reading]
@@ -748,16 +827,22 @@ Metric = Callable[[Sample], Mapping[str, Value]]
 MetricType = TypeVar("MetricType", bound=Metric)
 
 
-def needs(*parts: Literal["trace", "window"]) -> Callable[[MetricType], MetricType]:
+Part = Literal["trace", "window", "data", "margins"]
+"""What a metric may need besides captures and boundaries."""
+
+
+def needs(*parts: Part) -> Callable[[MetricType], MetricType]:
     """Return a decorator that says what a metric needs besides captures and boundaries; it is made only where a metric says so.
 
     ``trace``: a second, smaller forward pass that keeps inputs and weights; it gives ``sample.moves`` and the captures'
-    ``strength`` and ``planes``. ``window``: the captures of the last samples, in memory, as ``sample.window``.
+    ``strength``, ``planes`` and ``flat``. ``window``: the captures of the last samples, in memory, as ``sample.window``. ``data``:
+    a forward pass of some samples of the data, as ``sample.answers``; ``margins``: some more, which give ``answers.margins`` too.
     """
-    unknown = [part for part in parts if part not in ("trace", "window")]
+    unknown = [part for part in parts if part not in get_args(Part)]
     if unknown:
         given = getattr(unknown[0], "__name__", unknown[0])
-        raise ValueError(f'`needs` takes "trace" or "window", as in @needs("trace"), got {given!r}.')
+        words = ", ".join(f'"{part}"' for part in get_args(Part))
+        raise ValueError(f'`needs` takes {words}, as in @needs("trace"), got {given!r}.')
 
     def mark(metric: MetricType) -> MetricType:
         metric.needs = parts  # type: ignore[attr-defined]
@@ -784,7 +869,10 @@ class History(Protocol):
 
 
 class Sink(Protocol):
-    """Where samples go. Any object with these two methods will do."""
+    """Where samples go. Any object with these two methods will do.
+
+    One that has a method ``tell(report)`` too gets the run's :class:`Report`, before it is closed.
+    """
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture], /) -> None:
         """Take one sample. `images` draws a picture when it is asked for it, and not before."""

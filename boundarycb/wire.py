@@ -31,7 +31,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from boundarycb.types import Array, Boundaries, Capture, Field, Layer, Marks, Slice, Snapshot, class_layer, frozen
+from boundarycb.types import Array, Boundaries, Capture, Field, Layer, Marks, Slice, Snapshot, Target, class_layer, frozen
 
 MAGIC = b"BCB1"
 _LENGTHS = struct.Struct("<IQ")
@@ -197,6 +197,8 @@ def encode_run(slice: Slice, run: str = "") -> bytes:
         sections["limits"] = slice.limits
     if slice.marks is not None:
         sections |= {"marks/points": slice.marks.points, "marks/off": slice.marks.off, "marks/labels": slice.marks.labels}
+    if slice.target is not None:
+        sections |= {"target/labels": slice.target.labels, "target/corners": slice.target.corners}
     return pack(header, sections)
 
 
@@ -207,16 +209,19 @@ def decode_run(record: Record) -> Slice:
     (u0, u1), (v0, v1) = record.header["bounds"]
     first, second = record.header["names"]
     part = record.sections
+    # The first files have neither names of anchors nor marks, limits or a target.
     marks = Marks(part["marks/points"], part["marks/off"], part["marks/labels"]) if "marks/points" in part else None
+    target = Target(part["target/labels"], part["target/corners"]) if "target/labels" in part else None
     return Slice(
         part["origin"],
         part["axes"],
         ((u0, u1), (v0, v1)),
         part["anchors"],
         (first, second),
-        tuple(record.header.get("anchor_names", ())),  # the first files have none of these three
+        tuple(record.header.get("anchor_names", ())),
         marks,
         part.get("limits"),
+        target,
     )
 
 
@@ -257,8 +262,8 @@ def encode(snapshot: Snapshot) -> bytes:
     sections |= {name: array for name, array in (("strength", capture.strength), ("planes", capture.planes)) if array is not None}
     if capture.field is not None:
         sections["field"] = capture.field.value
-        if capture.field.winner is not None:
-            sections["winner"] = capture.field.winner
+        more = {"winner": capture.field.winner, "second": capture.field.second, "above": capture.field.above}
+        sections |= {name: array for name, array in more.items() if array is not None}
     if snapshot.decision is not None:
         border = snapshot.decision
         header["decision"] = {"classes": border.layers[0].size, "exact": border.exact, "notes": border.notes}
@@ -319,7 +324,8 @@ def _field_out(field: Field) -> dict[str, Any]:
 def _field_in(said: Mapping[str, Any], part: Mapping[str, Array]) -> Field:
     # The first files say neither what a value is nor what classes are called.
     names = tuple(said.get("names", ()))
-    return Field(said["kind"], part["field"], part.get("winner"), said["classes"], said.get("what", "output"), names)
+    what, more = said.get("what", "output"), {name: part.get(name) for name in ("winner", "second", "above")}
+    return Field(said["kind"], part["field"], classes=said["classes"], what=what, names=names, **more)
 
 
 def _layer_out(layer: Layer) -> dict[str, Any]:

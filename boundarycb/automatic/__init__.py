@@ -5,6 +5,7 @@
 * ``varying`` which tensor of a call varies;
 * ``items``   more of the training data than one batch;
 * ``planes``  the slice through training samples;
+* ``data``    samples of the data, which units are looked at with;
 * ``cost``    how finely and how often to sample;
 * ``given``   what a user said;
 * ``settle``  all of it: what a user gave is taken, the rest is found, and what cannot be found is asked for.
@@ -12,6 +13,7 @@
 
 from boundarycb.automatic.calls import Asked, Example, ModelCall, may_take_more
 from boundarycb.automatic.cost import SHARE, Plan, Work, plan
+from boundarycb.automatic.data import Data, DataLike
 from boundarycb.automatic.given import Given, SliceLike
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.listening import Listener
@@ -21,6 +23,8 @@ from boundarycb.automatic.varying import VaryLike
 __all__ = [
     "SHARE",
     "Asked",
+    "Data",
+    "DataLike",
     "Example",
     "Given",
     "Listener",

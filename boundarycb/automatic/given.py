@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from boundarycb import slices
+from boundarycb.automatic.data import Data
 from boundarycb.automatic.varying import VaryLike
 from boundarycb.probe import ForwardLike
 from boundarycb.types import Slice
@@ -27,6 +28,7 @@ class Given:
         vary: what of it varies.
         forward: how to run the model.
         class_names: what classes are called.
+        data: samples of the data, or None for those of a training batch.
 
     Raises:
         TypeError: one is of another kind.
@@ -38,6 +40,7 @@ class Given:
     vary: VaryLike = None
     forward: ForwardLike | None = None
     class_names: Sequence[str] = ()
+    data: Any = None
 
     def __post_init__(self) -> None:
         if self.forward is not None and not callable(self.forward):
@@ -50,6 +53,8 @@ class Given:
         if _are_ranges(self.slice):  # as a configuration file can say them
             object.__setattr__(self, "slice", slices.box(*self.slice))  # type: ignore[misc]
         _checked_slice(self.slice)
+        if self.data is not None and not isinstance(self.data, Data):
+            object.__setattr__(self, "data", Data.of(self.data))
 
     @property
     def needs_example(self) -> bool:

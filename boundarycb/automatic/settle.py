@@ -12,6 +12,7 @@ from torch import nn
 
 from boundarycb import slices
 from boundarycb.automatic.calls import Asked, Example, ModelCall
+from boundarycb.automatic.data import Data
 from boundarycb.automatic.given import Given
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
@@ -21,6 +22,7 @@ from boundarycb.types import Floats, Slice
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
 _SAMPLES = 32  # that are read where a batch has too few for a plane
+MOST_DATA = 256  # samples that are looked at with the units
 _TRIED = 13  # points of a trial: fewer could be taken for another axis
 _ALIKE = 2e-2  # of the largest pre-activation: more than rounding does to a point that runs in other company
 
@@ -37,11 +39,13 @@ class Settled:
         slice: where.
         conditions: how.
         rows: of a training step's batches; 0 where that is not known.
+        data: samples of the data; None where there are none.
     """
 
     slice: Slice
     conditions: Conditions
     rows: int
+    data: Data | None = None
 
 
 def settle(model: nn.Module, conditions: Conditions, given: Given, example: Example | None) -> Settled:
@@ -78,7 +82,16 @@ def _without_example(conditions: Conditions, given: Given) -> Settled:
             "`slice` cannot be guessed without training data; give one, such as slices.box((-1, 1), (-1, 1)), or `inputs`, an "
             "example of what the model is called with."
         )
-    return Settled(given.slice, replace(conditions, feed=Feed(forward=given.forward)), 0)
+    return Settled(given.slice, replace(conditions, feed=Feed(forward=given.forward)), 0, _fitting(given.data, given.slice))
+
+
+def _fitting(data: Data | None, slice: Slice) -> Data | None:
+    """Return `data`; raise ValueError where they are no inputs such as the slice has."""
+    if data is not None and data.values.shape[1:] != slice.input_shape:
+        raise ValueError(
+            f"`data` must be inputs of the shape that the slice has, {slice.input_shape}, got {data.values.shape[1:]}."
+        )
+    return data
 
 
 def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Example, call: ModelCall, number: int) -> Settled:
@@ -92,7 +105,12 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     plane, row, samples = _laid(given, example, batch, read)
     held = samples.feed.forward is None and not samples.feed.is_plain
     feed = samples.feed.at_row(row) if held else Feed(forward=given.forward)
-    return Settled(plane, replace(conditions, feed=feed), len(batch.values) * example.batches)
+    data = _fitting(given.data, plane)
+    if data is None:
+        source = example.source if example.call is None else None
+        more = batch if len(batch.values) >= MOST_DATA else _more(source, MOST_DATA, batch, read)
+        data = Data(more.values, more.labels)
+    return Settled(plane, replace(conditions, feed=feed), len(batch.values) * example.batches, data.some(MOST_DATA))
 
 
 @dataclass(frozen=True, eq=False)

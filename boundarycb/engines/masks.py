@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
-from boundarycb.types import Bits, Capture, Field, Floats, frozen, left_out, spans_of, watched_layers
+from boundarycb.types import Array, Bits, Capture, Field, Floats, Reading, frozen, left_out, spans_of, watched_layers
+
+_SIGMOIDS = ("sigmoid", "hardsigmoid")
+_PRECISION = {"winner": np.uint16, "above": np.uint16}  # a chance needs no more than half precision; an output may be any number
 
 
 class MaskReader:
@@ -42,7 +46,7 @@ class MaskReader:
             self._output.skip()
         else:
             output = band.reading.output.reshape(*band.z.shape[:2], -1)[rows, 1:-1]
-            self._output.add(output.reshape(-1, output.shape[2]), band.reading.what)
+            self._output.add(output.reshape(-1, output.shape[2]), band.reading)
         if band.reading.codes is not None:
             self._codes.append(band.reading.codes.reshape(band.z.shape[:2])[rows, 1:-1].reshape(-1))
         self._last = band
@@ -100,45 +104,61 @@ class _OutputReader:
         self._kind: Literal["value", "probability", "classes"] | None = None
         self._classes = 0
         self._what = ""
-        self._given_as_probabilities = False
-        self._values: list[Floats] = []
-        self._winners: list[np.ndarray[tuple[int], np.dtype[np.uint16]]] = []
+        self._chances: Callable[[Floats], Floats] = softmax
+        self._parts: dict[str, list[Array]] = {}
         self._complete = True
 
     def skip(self) -> None:
         self._complete = False
 
-    def add(self, output: Floats, what: str) -> None:
+    def add(self, output: Floats, reading: Reading) -> None:
         if not len(output):
             return
-        self._what = "output" if what == "scores" else what
+        self._what = "output" if reading.what == "scores" else reading.what
         if self._kind is None:
-            self._decide(output)
+            self._decide(output, reading)
         if self._kind == "value":
-            self._values.append(output[:, 0])
+            self._keep(value=output[:, 0])
             return
+        if self._kind == "probability" and self._chances is softmax:
+            self._keep(value=_logistic(output[:, 1] - output[:, 0]))
+            return
+        chances = self._chances(output)
         if self._kind == "probability":
-            self._values.append(output[:, 1] if self._given_as_probabilities else _logistic(output[:, 1] - output[:, 0]))
+            self._keep(value=chances[:, 1])
             return
-        chances = output if self._given_as_probabilities else _softmax(output)
-        self._values.append(chances.max(axis=1))
-        self._winners.append(chances.argmax(axis=1).astype(np.uint16))
+        self._keep(value=chances.max(axis=1), winner=chances.argmax(axis=1), second=np.partition(chances, -2, axis=1)[:, -2])
+        if self._chances is independent:
+            self._keep(above=(chances > 0.5).sum(axis=1))
+
+    def _keep(self, **parts: Array) -> None:
+        for name, part in parts.items():
+            self._parts.setdefault(name, []).append(
+                part.astype(_PRECISION.get(name, np.float16) if self._kind != "value" else np.float32)
+            )
 
     def result(self, side: int) -> Field | None:
         if not self._complete or self._kind is None:
             return None
-        # A chance needs no more than half precision; an output may be any number.
-        joined = np.concatenate(self._values).reshape(side, side)
-        value: Floats = joined.astype(np.float32) if self._kind == "value" else joined.astype(np.float16)
-        winner = np.concatenate(self._winners).reshape(side, side) if self._winners else None
-        return Field(self._kind, value, winner, self._classes, self._what)
+        joined: dict[str, Any] = {name: np.concatenate(parts).reshape(side, side) for name, parts in self._parts.items()}
+        return Field(self._kind, classes=self._classes, what=self._what, **joined)
 
-    def _decide(self, output: Floats) -> None:
+    def _decide(self, output: Floats, reading: Reading) -> None:
         self._classes = output.shape[1]
-        self._kind = "value" if self._classes == 1 else "probability" if self._classes == 2 else "classes"
-        # Scores that are probabilities already (a softmax at the end) are taken as they are; log-probabilities need no case of
-        # their own, since softmax gives them back as probabilities.
-        self._given_as_probabilities = bool((output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=1e-3))
+        self._chances = chances_of(output, reading)
+        two = self._classes == 2 and self._chances is not independent
+        self._kind = "value" if self._classes == 1 else "probability" if two else "classes"
+
+
+def chances_of(output: Floats, reading: Reading) -> Callable[[Floats], Floats]:
+    """Return what makes chances of outputs (n, C).
+
+    Scores that are probabilities already (a softmax at the end) are taken as they are, and so are those of sigmoids, each a chance
+    of its own; log-probabilities need no case of theirs, since softmax gives them back as probabilities.
+    """
+    if (output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=1e-3):
+        return np.asarray
+    return independent if reading.closes and reading.layers[-1].op in _SIGMOIDS else softmax
 
 
 def _logistic(difference: Floats) -> Floats:
@@ -147,7 +167,13 @@ def _logistic(difference: Floats) -> Floats:
         return np.asarray(1 / (1 + np.exp(-difference)))
 
 
-def _softmax(scores: Floats) -> Floats:
+def independent(chances: Floats) -> Floats:
+    """Return chances that do not share a sum, as they are."""
+    return chances
+
+
+def softmax(scores: Floats) -> Floats:
+    """Return the softmax of scores (n, C)."""
     with np.errstate(invalid="ignore"):  # infinite or NaN scores give NaN, which the capture's notes name
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))

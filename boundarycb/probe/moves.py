@@ -48,11 +48,14 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
     plain, canonical = four.states(rescaled=False), four.states(rescaled=True)
     means = tuple(canonical[number, 0].mean(dim=0, dtype=torch.float64) / scales[number] for number in (0, 1))
     one = torch.ones_like(scales[0])
+    before = canonical[0, 0].double() / scales[0]
+    change = (canonical[1, 0].double() / scales[1] - before).square().mean(dim=0).sqrt() / before.square().mean(dim=0).sqrt()
     return Moves(
         points=len(new.z),
         geometry=_counts(canonical, _settled((means[0], means[1]), canonical, scales), scales),
         cause=_counts(plain, bias, (one, one)),
         gauge="canonical" if was.canonical and now.canonical else "own",
+        change=change.cpu().numpy(),
     )
 
 

@@ -262,8 +262,9 @@ class Prober:
 
     def again(self, what: Pass, args: tuple[Any, ...]) -> None:
         """Run a pass that another rank runs."""
-        run = {"read": self.__call__, "trace": self.trace, "examples": self.examples, "flops": self.flops}[what]
-        run(*args)  # type: ignore[operator]
+        passes = (self.trace, self.examples, self.flops, self.answer)
+        run = {"read": self.__call__, **{one.__name__: one for one in passes}}[what]
+        run(*args)
 
     def _tell(self, what: Pass, *args: Any) -> None:
         """Tell the other ranks, where they have to know, of a pass."""
@@ -298,6 +299,22 @@ class Prober:
             )
             # Weights that the pass wrote to are put back after it: then they are not what they were in it.
             return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
+
+    def answer(self, inputs: Floats) -> tuple[tuple[Trace, ...], Floats | None]:
+        """Run the model once, on `inputs`, and return of each layer a trace with activations and without a map, and the output.
+
+        Raises:
+            ValueError: the model cannot take inputs of this shape, or calls no activation.
+            Exception: what the forward pass itself raises.
+        """
+        self._tell("answer", inputs)
+        session = self._session
+        with session.passing():
+            optional, watched, n = self._conditions.activations, self._watched, len(inputs)
+            output, watch = self._run(
+                inputs, lambda batch: TraceWatch(n, session.running, optional, watched, (), batch, values=True)
+            )
+            return tuple(watch.traces), self._shown(output, n)[0]
 
     def double(self, max_units: int | None = None) -> Prober:
         """Return another prober of the same scope, which runs the model in double precision.

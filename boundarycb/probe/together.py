@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from boundarycb.probe.feed import Feed
 from boundarycb.probe.watched import WrongChoice
 
-Pass = Literal["read", "trace", "examples", "flops"]
+Pass = Literal["read", "trace", "examples", "flops", "answer"]
 """What a prober can be asked for that takes a pass."""
 
 

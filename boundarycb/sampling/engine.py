@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, TypeVar, get_args
 
@@ -34,12 +34,14 @@ class Drawn:
         decision: where the winning class changes; None where there is none, or the grid is to trace it.
         notes: what the picture should say of the engine.
         hints: what else the user should know.
+        regions: how many regions the units of all layers up to each one make; empty where that was not found out.
     """
 
     boundaries: Boundaries | None = None
     decision: Boundaries | None = None
     notes: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
+    regions: Mapping[str, int] = field(default_factory=dict)
 
 
 class Engine:
@@ -127,7 +129,7 @@ class Engine:
     def _exactly(self, found: exact.Found, hints: tuple[str, ...], step: int | None) -> Drawn:
         notes = () if self._note is None else (f"lines are exact again from step {step:,} on",)
         self._note, self._drew_exactly = None, True
-        return Drawn(found.boundaries, found.decision, notes, hints)
+        return Drawn(found.boundaries, found.decision, notes, hints, found.regions)
 
 
 def glimpse(forward: Prober, slice: Slice) -> Reading:

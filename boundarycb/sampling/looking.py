@@ -9,16 +9,19 @@ import numpy as np
 import torch
 from torch import nn
 
+from boundarycb.automatic import Data
 from boundarycb.engines.bands import Reader, batches, centres, sweep
 from boundarycb.engines.grid import ClassReader, LineReader
 from boundarycb.engines.masks import MaskReader
 from boundarycb.engines.straight import planes
 from boundarycb.keep import Verdict
 from boundarycb.probe import Budget, Conditions, Prober, Trace, compare, joined, probe
+from boundarycb.sampling.data import answer
 from boundarycb.sampling.engine import Drawn, Engine, words_of
-from boundarycb.types import Boundaries, Capture, Floats, Layer, Moves, Slice
+from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves, Slice
 
 RESOLUTION = 128
+_FLAT = 0.01
 _DEFAULT = Conditions()
 
 
@@ -35,6 +38,8 @@ class Look:
         notes: what was left out, in words, that the picture does not say.
         lost: paths of what the forward pass changed and could not be put back.
         verdict: what the forward pass changes, where that was asked for.
+        regions: how many linear regions the units of all layers up to each one make; empty where that is not known.
+        answers: what the network makes of samples of the data; None where that was not asked for.
     """
 
     capture: Capture
@@ -45,6 +50,8 @@ class Look:
     notes: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     verdict: Verdict | None = None
+    regions: Mapping[str, int] = field(default_factory=dict)
+    answers: Answers | None = None
 
 
 def look(
@@ -58,6 +65,8 @@ def look(
     trace: bool = False,
     traced_points: int | None = None,
     before: Sequence[Trace] = (),
+    data: Data | None = None,
+    margins: bool = False,
 ) -> Look:
     """Return what `model` does on `slice`.
 
@@ -71,6 +80,8 @@ def look(
         trace: whether to run a traced pass too, for metrics that need it.
         traced_points: at most how many points it takes.
         before: the traces of the last look, to compare with.
+        data: samples of the data to look at too.
+        margins: whether their margins are wanted.
     """
     with probe(model, conditions) as forward:
         drawn = (engine or Engine()).draw(forward, slice, resolution, step)
@@ -81,6 +92,12 @@ def look(
             except Exception as error:  # noqa: BLE001 - whatever fails in it, the picture does not need it
                 what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({words_of(error)})"
                 seen = replace(seen, notes=(what,))
+        if data is not None:
+            try:
+                seen = replace(seen, answers=answer(forward, data, margins=margins))
+            except Exception as error:  # noqa: BLE001 - as above
+                words = f"samples of the data are left out, since their pass failed ({words_of(error)})"
+                seen = replace(seen, notes=(*seen.notes, words))
     notes = (*unkept(forward), *drawn.hints, *seen.notes)
     return replace(seen, notes=notes, lost=forward.lost, verdict=forward.verdict)
 
@@ -97,7 +114,7 @@ def _swept(drawn: Drawn, forward: Prober, slice: Slice, resolution: int, conditi
     found = lines.result() if drawn.boundaries is None else drawn.boundaries
     found = replace(found, notes=(*drawn.notes, *found.notes))
     decision = classes.result() if drawn.decision is None else drawn.decision
-    return Look(replace(masks.result(), mode=conditions.mode), found, decision)
+    return Look(replace(masks.result(), mode=conditions.mode), found, decision, regions=drawn.regions)
 
 
 def unkept(forward: Prober) -> Iterator[str]:
@@ -118,7 +135,7 @@ def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Tr
     points = np.concatenate(parts)
     traces = joined(forward.trace(slice.lift(part), allowed.names) for part in parts)
     moves, failures = compare(before, traces)
-    capture = replace(plain.capture, strength=_strengths(traces), planes=_planes(slice, points, traces))
+    capture = replace(plain.capture, strength=_strengths(traces), planes=_planes(slice, points, traces), flat=_flat(traces))
     notes = [
         f"drift of {layer} is not split into its parts, since its map cannot be made again ({why})"
         for layer, why in failures.items()
@@ -137,6 +154,13 @@ def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer]) 
 
 def _strengths(traces: Sequence[Trace]) -> Floats:
     return np.concatenate([one.strength.cpu().numpy() for one in traces])
+
+
+def _flat(traces: Sequence[Trace]) -> Floats:
+    """Return the share of points (U,) at which a unit's pre-activation is next to nothing beside its root mean square."""
+    sizes = [one.z.square().mean(dim=0).sqrt() for one in traces]
+    shares = [(one.z.abs() < _FLAT * size).double().mean(dim=0) for one, size in zip(traces, sizes, strict=True)]
+    return np.concatenate([share.cpu().numpy() for share in shares])
 
 
 def _planes(slice: Slice, points: Floats, traces: Sequence[Trace]) -> Floats:

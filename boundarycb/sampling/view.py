@@ -7,13 +7,15 @@ from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import nn
 
 from boundarycb import wire
-from boundarycb.automatic import Example, Given, Plan, Settled, Work, plan, settle
+from boundarycb.automatic import Data, Example, Given, Plan, Settled, Work, plan, settle
 from boundarycb.engines import exact
 from boundarycb.engines.bands import checked_resolution
 from boundarycb.probe import Conditions, Feed, Message, Trace, feed_in, feed_out, probe
+from boundarycb.sampling.data import fitting
 from boundarycb.sampling.engine import Engine, EngineName, glimpse
 from boundarycb.sampling.looking import RESOLUTION, Look, look
 from boundarycb.types import Slice
@@ -32,6 +34,7 @@ class View:
         max_vertices: corners that the exact engine's regions may have.
         resolution: grid points a side.
         traced: whether a traced pass is made.
+        answered: whether samples of the data are looked at too; "margins" where their margins are wanted.
         every: steps between two samples.
         may_wait: whether they may be farther apart.
 
@@ -51,6 +54,7 @@ class View:
         max_vertices: int | None = None,
         resolution: ResolutionLike = "auto",
         traced: bool = False,
+        answered: bool | Literal["margins"] = False,
         every: int = 100,
         may_wait: bool = False,
     ) -> None:
@@ -61,6 +65,7 @@ class View:
         self._given = given
         self._conditions = conditions
         self._traced = traced
+        self._answered = answered
         self._spacing = (every, may_wait)
         self._settled: Settled | None = None
         self._restored: Mapping[str, Any] = {}
@@ -111,6 +116,7 @@ class View:
         return {
             "slice": wire.encode_run(self.slice),
             "feed": feed_out(self._settled.conditions.feed),
+            "data": _data_out(self._settled.data if self._answered else None),
             "resolution": self.resolution,
             "plan": None if self.plan is None else asdict(self.plan),
             "engine": self._engine.state(),
@@ -133,9 +139,12 @@ class View:
             self._follow(Plan(**state["plan"]))
         self._engine.restore(state["engine"])
         feed = Feed(forward=self._given.forward) if self._given.forward is not None else feed_in(state["feed"])
+        data = _data_in(state["data"])
+        if data is not None:
+            self._given = replace(self._given, data=data)
         if feed is not None and self._given.inputs is None:
             self._conditions = replace(self._conditions, feed=feed)
-            self._settled = Settled(plane, self._conditions, 0)
+            self._settled = Settled(plane, self._conditions, 0, data)
         return tuple(differing)
 
     def try_out(self, model: nn.Module) -> None:
@@ -159,6 +168,8 @@ class View:
             trace=self._traced,
             traced_points=None if self.plan is None else self.plan.traced_points,
             before=before,
+            data=fitting(self._settled.data, self.resolution) if self._answered and self._settled is not None else None,
+            margins=self._answered == "margins",
         )
         self._conditions = replace(self._conditions, verify=False)
         return seen
@@ -178,6 +189,21 @@ class View:
         name, max_vertices = self._options
         self.plan = plan
         self._engine = Engine(name, plan.max_vertices if max_vertices is None else max_vertices)
+
+
+def _data_out(data: Data | None) -> dict[str, Any] | None:
+    """Return samples of the data as tensors."""
+    if data is None:
+        return None
+    labels = None if data.labels is None else torch.from_numpy(data.labels.copy())
+    return {"values": torch.from_numpy(data.values.copy()), "labels": labels}
+
+
+def _data_in(state: Mapping[str, Any] | None) -> Data | None:
+    if state is None:
+        return None
+    labels = state["labels"]
+    return Data(state["values"].numpy(), None if labels is None else labels.numpy())
 
 
 def checked_auto(resolution: ResolutionLike) -> ResolutionLike:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from boundarycb.automatic import Example, SliceLike, Source, VaryLike
+from boundarycb.automatic import DataLike, Example, SliceLike, Source, VaryLike
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -75,6 +75,8 @@ class BoundaryHooks:
         output: Which tensor of the model's output is shown, by name or place, or a function of the output.
         background: How it is shown: "classes", "mean", "norm" or one of its numbers, by its place; "auto" goes by shape.
         class_names: What classes are called.
+        data: Samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
+            sample; by default those of the first training batch.
         module: The part of the LightningModule to look at, by its path; by default itself, or what it holds if it has no forward.
 
     Raises:
@@ -114,6 +116,7 @@ class BoundaryHooks:
         output: OutputLike = None,
         background: BackgroundLike = "auto",
         class_names: Sequence[str] = (),
+        data: DataLike = None,
         module: str | None = None,
     ) -> None:
         self._directory = directory
@@ -142,6 +145,7 @@ class BoundaryHooks:
             "output": output,
             "background": background,
             "class_names": class_names,
+            "data": data,
         }
         Recorder("", **self._options)  # errors belong here, where the user wrote the argument
         self._module = module

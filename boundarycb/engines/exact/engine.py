@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from boundarycb.engines.exact.cells import Cells
 from boundarycb.engines.exact.certificate import LIMIT, Certificate, certify
 from boundarycb.engines.exact.decision import decision_segments, scores
 from boundarycb.engines.exact.limits import NotPiecewiseLinear, TooManyVertices, Unsuitable
@@ -22,11 +23,14 @@ class Found:
         boundaries: the lines.
         decision: the border of the area that each class wins; None where there are no classes, or it cannot be had.
         certificate: how far off it was when it was looked at again.
+        regions: how many regions the units of all layers up to each one make, by the layer's name; empty where the last layer was
+            not cut through.
     """
 
     boundaries: Boundaries
     decision: Boundaries | None
     certificate: Certificate
+    regions: Mapping[str, int]
 
 
 def find(
@@ -53,17 +57,18 @@ def find(
     Raises:
         Unsuitable: they cannot be found exactly.
     """
-    found = partition(forward, slice, max_vertices, through_last=decide or whole)
+    found = partition(forward, slice, max_vertices, through_last=decide or whole, count=_thick)
     if [(layer.name, layer.shape) for layer in found.layers] != [(layer.name, layer.shape) for layer in watched]:
         raise Unsuitable("it calls other activations in double precision")
     certificate = certify(found, again)
     decision = _decision(found, slice, max_vertices, certificate) if decide else None
-    return Found(boundaries(slice, watched, found.segments), decision, certificate)
+    counts = {layer.name: count for layer, count in zip(found.layers, found.counts, strict=False)} if found.whole else {}
+    return Found(boundaries(slice, watched, found.segments), decision, certificate, counts)
 
 
 def find_regions(forward: Forward, slice: Slice, max_vertices: int, *, again: Forward | None = None) -> Regions:
     """Return the linear regions of a piecewise-linear network; arguments and errors as of :func:`find`."""
-    found = partition(forward, slice, max_vertices, count=lambda cells: len(cells.thick()))
+    found = partition(forward, slice, max_vertices, count=_thick)
     if not found.whole:
         raise TooManyVertices(max_vertices)
     certificate, reading = certify(found, again), found.values.reading
@@ -77,6 +82,11 @@ def find_regions(forward: Forward, slice: Slice, max_vertices: int, *, again: Fo
             certificate.output,
         )
     return regions(slice, found)
+
+
+def _thick(cells: Cells) -> int:
+    """Return how many cells are thick enough to be told from rounding."""
+    return len(cells.thick())
 
 
 def _decision(found: Partition, slice: Slice, limit: int, certificate: Certificate) -> Boundaries | None:
