@@ -7,7 +7,6 @@ byte.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -83,24 +82,3 @@ class Summaries:
             plugin_data=SummaryMetadata.PluginData(plugin_name=plugin),
         )
         return Summary.Value(tag=full, metadata=metadata, **content)
-
-
-def table(rows: list[dict[str, Any]], columns: dict[str, str]) -> str:
-    """Return `rows` as a Markdown table with `columns`: keys, and what stands at their heads.
-
-    >>> print(table([{"layer": "fc", "phi": 0.98765, "since": None}], {"layer": "layer", "phi": "phi", "since": "since step"}))
-    | layer | phi | since step |
-    |---|---|---|
-    | fc | 0.988 |  |
-    """
-    lines = [[str(head) for head in columns.values()], *([_cell(row.get(key)) for key in columns] for row in rows)]
-    texts = [f"| {' | '.join(line)} |" for line in lines]
-    return "\n".join([texts[0], f"|{'---|' * len(columns)}", *texts[1:]])
-
-
-def _cell(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    return (
-        f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
-    )

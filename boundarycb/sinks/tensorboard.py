@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from boundarycb.markdown import table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.sinks.eventfile import OwnFile, SharedFile
 from boundarycb.sinks.layout import joined_with_earlier, layout_for
 from boundarycb.sinks.outlet import NOW_AND_THEN
-from boundarycb.sinks.summaries import Summaries, table
+from boundarycb.sinks.summaries import Summaries
 from boundarycb.types import History, Movie, Picture, Snapshot, warn
 
 MORE_IMAGES = "--samples_per_plugin images=1000"

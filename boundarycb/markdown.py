@@ -1,0 +1,28 @@
+"""Tables in Markdown."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    """Return `rows` as a Markdown table with `columns`: keys, and what stands at their heads.
+
+    >>> print(table([{"layer": "fc", "phi": 0.98765, "since": None}], {"layer": "layer", "phi": "phi", "since": "since step"}))
+    | layer | phi | since step |
+    |---|---|---|
+    | fc | 0.988 |  |
+    """
+    lines = [[str(head) for head in columns.values()], *([_cell(row.get(key)) for key in columns] for row in rows)]
+    texts = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([texts[0], f"|{'---|' * len(columns)}", *texts[1:]])
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return (
+        f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value).replace("|", "\\|")
+    )

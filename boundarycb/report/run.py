@@ -1,0 +1,109 @@
+"""The numbers of a run by name and step, and what they add up to between steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from boundarycb.history import History
+from boundarycb.metrics.finals import LEAST_FLIPS
+from boundarycb.types import Floats, Snapshot
+
+WINDOWS = (0, 20, 100, 500, 2000)
+"""Steps between which drift is told apart, up to the run's end: most happens early."""
+
+_LAYERS = 8  # that a table shows, evenly spread
+
+
+class Run:
+    """The numbers of a history's samples.
+
+    Args:
+        history: the run; it must hold a snapshot.
+
+    Attributes:
+        history: the same.
+        steps: (n,), the step of each sample.
+        start: the first snapshot.
+        end: the last one.
+        layers: names of at most eight layers, evenly spread: those that a report speaks of.
+        edges: the steps at which the windows begin and end, all of them samples; a short run has fewer.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.steps = np.array(history.steps)
+        self.start: Snapshot = history[0]
+        self.end: Snapshot = history[-1]
+        self.layers = _evenly(history.layers, _LAYERS)
+        left_out = set(history.layers) - set(self.layers)
+        series: dict[str, Floats] = {}
+        for number, metrics in enumerate(history.metrics()):
+            for name, value in metrics.items():
+                if name.rpartition("/")[2] not in left_out:
+                    series.setdefault(name, np.full(len(history), np.nan))[number] = value
+        self._series = series
+        nominal = [step for step in WINDOWS if step < self.end.step]
+        ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}
+        self.edges = sorted(ends | {self.end.step})
+
+    @property
+    def windows(self) -> list[tuple[int, int]]:
+        """The windows between the edges."""
+        return list(pairwise(self.edges))
+
+    def has(self, name: str) -> bool:
+        """Return whether some sample has a number `name`, or `name` of some layer, that is defined."""
+        return any(
+            np.isfinite(values).any() for known, values in self._series.items() if known == name or known.startswith(f"{name}/")
+        )
+
+    def series(self, name: str) -> Floats:
+        """Return the number `name` at each sample (n,); NaN where there is none."""
+        return self._series.get(name, np.full(len(self.steps), np.nan))
+
+    def at_start(self, name: str) -> float:
+        """Return the number `name` at the first sample that has it; NaN where none does."""
+        known = self.series(name)[np.isfinite(self.series(name))]
+        return float(known[0]) if len(known) else math.nan
+
+    def at_end(self, name: str) -> float:
+        """Return the number `name` at the last sample; NaN where there is none."""
+        return float(self.series(name)[-1])
+
+    def sum(self, name: str, start: int, stop: int) -> float:
+        """Return the sum of a number over the samples after step `start` up to `stop`; NaN where there are none."""
+        chosen = self.series(name)[(self.steps > start) & (self.steps <= stop)]
+        return math.nan if np.isnan(chosen).all() else float(np.nansum(chosen))
+
+    def share(self, parts: Sequence[str], layer: str, start: int, stop: int) -> float:
+        """Return the first part's share of them all, between two steps; NaN where less than five points of the grid flipped."""
+        sums = [self.sum(f"{part}/{layer}", start, stop) for part in parts]
+        flipped = self.sum(f"drift/flipped/{layer}", start, stop)
+        enough = flipped * self.end.capture.resolution**2 >= LEAST_FLIPS
+        return sums[0] / sum(sums) if enough and sum(sums) > 0 else math.nan
+
+    def samples_in(self, window: tuple[int, int]) -> int:
+        """Return how many samples lie in a window."""
+        return int(((self.steps > window[0]) & (self.steps <= window[1])).sum())
+
+    def at(self, step: int) -> Snapshot:
+        """Return the snapshot of `step`, or of the last sample before it."""
+        return self.history[max(0, int(np.searchsorted(self.steps, step, side="right")) - 1)]
+
+
+def _evenly(names: Sequence[str], most: int) -> list[str]:
+    """Return `most` of the names at most, evenly spread."""
+    return [names[i] for i in sorted({round(place) for place in np.linspace(0, len(names) - 1, min(len(names), most))})]
+
+
+def spoken(layer: str) -> str:
+    """Return a layer's name for a sentence: those of nn.Sequential are numbers.
+
+    >>> spoken("0"), spoken("encoder.fc1")
+    ('layer 0', 'encoder.fc1')
+    """
+    return f"layer {layer}" if layer[0].isdigit() else layer
