@@ -28,7 +28,7 @@ from boundarycb.probe import (
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
-from boundarycb.sinks import GifFile, TensorBoard
+from boundarycb.sinks import GifFile, ReportFile, TensorBoard
 from boundarycb.types import Metric, Mode, Sink, warn
 
 
@@ -79,7 +79,7 @@ def watch(
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         directory: the run's directory; by default the writer's, else ``runs/<date>_<host>`` as torch's SummaryWriter has it.
         writer: your SummaryWriter; by default an event file of our own in `directory`.
-        name: the leading word of all tags, and the folder below `directory` for ``history.bcb`` and ``boundaries.gif``.
+        name: the leading word of all tags, and the folder below `directory` for ``history.bcb``, the movie and the report.
         metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
         sinks: further outputs.
         engine: what finds the lines: ``exact`` to the last digits, for piecewise-linear networks; ``grid`` on the grid, for
@@ -135,7 +135,7 @@ def watch(
         every_n_steps=every_n_steps,
         schedule=schedule,
         metrics=metrics,
-        sinks=[*board, GifFile(), *sinks] if samples else [],
+        sinks=[*board, GifFile(), ReportFile(), *sinks] if samples else [],
         engine=engine,
         resolution=resolution,
         max_vertices=max_vertices,

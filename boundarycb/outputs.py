@@ -12,6 +12,7 @@ from boundarycb.failing import attempt, attempt_part, in_words
 from boundarycb.history import FILE, History, HistoryWriter, load
 from boundarycb.probe import Trace, save_plain, save_traces
 from boundarycb.render import Drawn
+from boundarycb.report import make_report
 from boundarycb.sinks.gif import make_movie
 from boundarycb.types import Sink, Slice, Snapshot, warn
 
@@ -73,9 +74,13 @@ class Outputs:
             attempt_part(self._sinks, sink, partial(sink.write, snapshot, images))
 
     def close(self, *, written: bool) -> None:
-        """Make the movie, if anything was `written`, and close sinks."""
+        """Make the movie and the report, if anything was `written`, and close sinks."""
         history = attempt(partial(load, self.directory / FILE), "the history could not be finished.") if written else None
         movie = None if history is None else attempt(partial(make_movie, history), "the movie could not be finished.")
+        told = [sink for sink in self._sinks if hasattr(sink, "tell")]
+        report = attempt(partial(make_report, history), "the report could not be finished.") if history and told else None
+        for sink in told if report is not None else []:
+            attempt(partial(sink.tell, report), f"{type(sink).__name__} could not take the report.")
         for sink in self._sinks:
             attempt(partial(sink.close, history, movie), f"{type(sink).__name__} could not be finished.")
 

@@ -109,6 +109,11 @@ class Target:
         for name in ("labels", "corners"):
             object.__setattr__(self, name, frozen(getattr(self, name)))
 
+    def at(self, resolution: int) -> NDArray[np.int64]:
+        """Return the classes at the pixel centres of a grid of `resolution` points a side, (resolution, resolution)."""
+        rows, columns = (((np.arange(resolution) + 0.5) / resolution * size).astype(int) for size in self.labels.shape)
+        return self.labels[np.ix_(rows, columns)]
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Slice:

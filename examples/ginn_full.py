@@ -47,7 +47,7 @@ def main() -> None:
             state = torch.load(saved)
             recorder.load_state_dict(state["recorder"])
             for name, part in (("model", model), ("optimizer", optimizer), ("cosine", cosine)):
-                part.load_state_dict(state[name])  # type: ignore[attr-defined]
+                part.load_state_dict(state[name])
             torch.set_rng_state(state["random"])
             step = state["step"]
             start -= state["seconds"]

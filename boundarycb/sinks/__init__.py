@@ -1,8 +1,10 @@
 """Where samples go. A sink is any object with ``write(snapshot, images)`` and ``close(history, movie)``.
 
+One that has a method ``tell(report)`` gets the run's report too, before it is closed.
+
 * :class:`TensorBoard` - pictures and numbers into an event file;
 * :class:`WandB`, :class:`MLflow`, :class:`Comet`, :class:`LitLogger`, :class:`Trackio`, :class:`Aim` - into trackers' runs;
-* :class:`GifFile` - the movie as a file;
+* :class:`GifFile` - the movie as a file; :class:`ReportFile` - the report, with its pictures;
 * :class:`Files` - pictures as files;
 * :class:`Numbers` - numbers into whatever takes them by name.
 
@@ -16,6 +18,7 @@ from boundarycb.sinks.gif import GifFile, make_movie
 from boundarycb.sinks.litlogger import LitLogger
 from boundarycb.sinks.mlflow import MLflow
 from boundarycb.sinks.numbers import Numbers
+from boundarycb.sinks.report import ReportFile
 from boundarycb.sinks.tensorboard import TensorBoard
 from boundarycb.sinks.trackio import Trackio
 from boundarycb.sinks.wandb import WandB
@@ -28,6 +31,7 @@ __all__ = [
     "LitLogger",
     "MLflow",
     "Numbers",
+    "ReportFile",
     "TensorBoard",
     "Trackio",
     "WandB",

@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from PIL import Image
 
-from boundarycb.types import History, Movie, Picture, Snapshot
+from boundarycb.types import History, Movie, Picture, Report, Snapshot
 
 EVERY_SAMPLE = ("overlay",)
 NOW_AND_THEN = ("panels", "similarity")
@@ -40,7 +40,7 @@ class Outlet:
         self._name = name
         self._panels_every = panels_every
         self._sends_numbers = numbers
-        self._count = 0
+        self._count = self._last = 0
         self._waiting: tuple[int, Mapping[str, Picture]] | None = None  # what now-and-then pictures the last sample has
 
     # ------------------------------------------------------------------------------------------------ what a subclass says
@@ -61,6 +61,7 @@ class Outlet:
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Send one sample."""
+        self._last = snapshot.step
         if self._sends_numbers:
             self.send_numbers(numbers_of(snapshot, self._name), snapshot.step)
         self._waiting = (snapshot.step, images)
@@ -70,6 +71,11 @@ class Outlet:
         if self._count % self._panels_every == 0:
             self._send_waiting()
         self._count += 1
+
+    def tell(self, report: Report) -> None:
+        """Send the report's pictures; its text lies beside the history, in ``report.md``."""
+        for name, picture in report.pictures.items():
+            self.send_picture(f"{self._name}/report/{name}", picture, self._last)
 
     def close(self, history: History | None, movie: Movie | None) -> None:
         """Send what the last sample still lacks, and the movie, if there is one beside the history."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +23,7 @@ from boundarycb.sinks.eventfile import OwnFile, SharedFile
 from boundarycb.sinks.layout import joined_with_earlier, layout_for
 from boundarycb.sinks.outlet import NOW_AND_THEN
 from boundarycb.sinks.summaries import Summaries
-from boundarycb.types import History, Movie, Picture, Snapshot, warn
+from boundarycb.types import History, Movie, Picture, Report, Snapshot, warn
 
 MORE_IMAGES = "--samples_per_plugin images=1000"
 """TensorBoard's flag that keeps 1,000 pictures of a tag; its default keeps 10 and drops the first. (0 keeps none.)"""
@@ -45,11 +46,13 @@ _TEXTS = {
     ),
     "inputs": "What inputs look like along the slice, which is the same for the whole run: each stands where its middle is.",
     "movie": "The whole run as one animation.",
+    "report": "What the run did: each phenomenon with its figure, its chance level and its picture. Written when the run ends.",
     "copycat/closest": (
         "The most alike pairs of each layer: phi of their on/off states (negative: mirrored), the layer's chance level, "
         "and the step since when the pair is at or above it."
     ),
 }
+_PICTURE = re.compile(r"!\[[^\]]*\]\(report/(\w+)\.png\)")
 _HISTOGRAMS = tuple(f"drift/{part}_per_unit/" for part in ("flipped", "shift", "rotate", "upstream"))
 _CLOSEST = {
     "layer": "layer",
@@ -75,8 +78,9 @@ class TensorBoard:
 
     Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/movie`` (once, at the end),
     and where inputs are images ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for every metric that is a finite number;
-    histograms ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; text ``<name>/copycat/closest``; and a layout of
-    Custom Scalars, behind the one that the run has already.
+    histograms ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts ``<name>/copycat/closest`` and, at the end,
+    ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``; and a layout of Custom Scalars, behind the one
+    that the run has already.
     """
 
     def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5) -> None:
@@ -111,6 +115,18 @@ class TensorBoard:
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self._file.flush()
             self._flushed = time.monotonic()
+
+    def tell(self, report: Report) -> None:
+        """Write the report as text, and its pictures as images: the text, which can hold none, says their tags."""
+        if self._last is None:
+            return
+        text = _PICTURE.sub(rf"*Picture: `{self._name}/report/\1` under Images.*", report.text)
+        values = [self._make.markdown("report", _TEXTS["report"], text)]
+        for name, picture in report.pictures.items():
+            height, width = picture.pixels.shape
+            words = f"A picture of the report, which is the text {self._name}/report."
+            values.append(self._make.image(f"report/{name}", words, (width, height), picture.png()))
+        self._file.add(values, self._last.step)
 
     def close(self, history: History | None, movie: Movie | None) -> None:  # noqa: ARG002 - a sink's signature
         """Write what the last sample still lacks, and the movie."""

@@ -28,7 +28,7 @@ from boundarycb.probe import (
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
-from boundarycb.sinks import GifFile
+from boundarycb.sinks import GifFile, ReportFile
 from boundarycb.trainer.first import FirstLook, part_at, whole_part
 from boundarycb.trainer.loggers import directory_of, sinks_of
 from boundarycb.trainer.ranks import Ranks, Replicas, Shards, ranks_of
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 class BoundaryHooks:
     """Samples a model's boundaries while a Trainer fits it: before the first step, as the schedule asks for, and at the end.
 
-    Pictures and numbers go to the Trainer's TensorBoard logger; ``history.bcb`` and ``boundaries.gif`` into the folder `name`
+    Pictures and numbers go to the Trainer's TensorBoard logger; ``history.bcb``, the movie and the report into the folder `name`
     of the logger's directory. Training is not changed by a bit.
 
     Args:
@@ -280,7 +280,7 @@ class BoundaryHooks:
         found, words = sinks_of(trainer.loggers, self._name, self._where) if leads else ([], "")
         if words:
             self._tell(words.format(directory=root / self._name))
-        sinks: list[Sink] = [GifFile(), *found, *self._sinks] if leads else []  # trackers send the file
+        sinks: list[Sink] = [GifFile(), ReportFile(), *found, *self._sinks] if leads else []  # trackers send the file
         context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
         options = self._options
         if isinstance(self._ranks, Shards) and options["verify"]:

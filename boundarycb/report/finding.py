@@ -1,0 +1,106 @@
+"""What a report says of one phenomenon, and the words and numbers that all of them use."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from boundarycb.report.run import Run
+from boundarycb.types import Picture
+
+LEAST_SAMPLES = 3
+"""Samples in a window of steps, for a sentence about it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What a run says of one phenomenon.
+
+    Args:
+        name: of its picture.
+        title: of its section.
+        question: what is asked, and how it is measured, for a reader who has not met it.
+        result: the figure that answers it, in a phrase.
+        level: what to compare that with: chance, or another figure, in a phrase.
+        columns: of the table: keys, and what stands at their heads.
+        rows: of the table.
+        sentences: what the figures say.
+        caption: of the picture.
+        draw: draws it; None where there is none.
+    """
+
+    name: str
+    title: str
+    question: str
+    result: str
+    level: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: Sequence[Mapping[str, Any]] = ()
+    sentences: Sequence[str] = ()
+    caption: str = ""
+    draw: Callable[[], Picture] | None = None
+
+
+def percent(share: float) -> str:
+    """Return a share in percent.
+
+    >>> percent(0.123), percent(0.004), percent(0.0), percent(float("nan"))
+    ('12 %', '0.4 %', '0 %', '')
+    """
+    if not math.isfinite(share):
+        return ""
+    return f"{100 * share:.1f} %" if 0 < abs(share) < 0.01 else f"{100 * share:.0f} %"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """Return a number with `digits` after the point; nothing for one that is not defined.
+
+    >>> number(0.6666), number(-0.001), number(float("nan"))
+    ('0.67', '0.00', '')
+    """
+    if not math.isfinite(value):
+        return ""
+    return f"{value + 0.0:.{digits}f}".replace(f"-{0:.{digits}f}", f"{0:.{digits}f}")
+
+
+def count(value: float) -> str:
+    """Return a whole number; nothing for one that is not defined.
+
+    >>> count(1234.0), count(float("nan"))
+    ('1,234', '')
+    """
+    return f"{value:,.0f}" if math.isfinite(value) else ""
+
+
+def of_several(things: int, one: str, many: str = "") -> str:
+    """Return a number of things in words.
+
+    >>> of_several(1, "pair"), of_several(2, "pair"), of_several(0, "copy", "copies")
+    ('1 pair', '2 pairs', 'no copies')
+    """
+    return f"{f'{things:,}' if things else 'no'} {one if things == 1 else many or one + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def between(window: tuple[int, int]) -> str:
+    """Return a window of steps in words.
+
+    >>> between((0, 1200))
+    'steps 0 to 1,200'
+    """
+    return f"steps {window[0]:,} to {window[1]:,}"
+
+
+def start_and_end(run: Run, name: str, digits: int = 2) -> tuple[str, str]:
+    """Return a number at the first sample that has it, and at the last one, in words."""
+    return number(run.at_start(name), digits), number(run.at_end(name), digits)

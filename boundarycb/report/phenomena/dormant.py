@@ -1,0 +1,84 @@
+"""Units that do not switch on the slice, or do nothing."""
+
+from __future__ import annotations
+
+import math
+
+from boundarycb.report.figures import Chart, Curve, draw_charts, layer_colour
+from boundarycb.report.finding import Finding, count, of_several, percent
+from boundarycb.report.run import Run, spoken
+from boundarycb.types import Picture
+
+_QUESTION = (
+    "Which units do no work here? A unit that is on nowhere on the slice gives nothing to the next layer there; one that is on "
+    "everywhere is linear there; the others are *live*. The slice is a thin piece of the input space, so a unit that is never on "
+    "here is not called dead: it may be on for data elsewhere, which *never on for the data* looks at, and it can *revive* when "
+    "the layers below move. *tau-dormant* units have a mean activation of 2.5 % of their layer's or less (Sokar et al. 2023, on "
+    "the slice)."
+)
+
+
+def dormant(run: Run) -> Finding | None:
+    """Return what a run says of units that do not switch; None where they were not looked for."""
+    layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"dormant/live/{layer}"))]
+    if not layers:
+        return None
+    least = min(layers, key=lambda layer: run.at_end(f"dormant/live/{layer}"))
+    revivals = sum(run.at_end(f"dormant/revivals/{layer}") for layer in layers)
+    never = run.at_end("dormant/never_predicted_data")
+    return Finding(
+        name="dormant",
+        title="Units that do not switch",
+        question=_QUESTION,
+        result=f"{spoken(least)}: {percent(run.at_end(f'dormant/live/{least}'))} of the units switch at the end",
+        level=f"{percent(run.at_start(f'dormant/live/{least}'))} at the start",
+        columns={
+            "layer": "layer",
+            "live0": "live, start",
+            "live1": "end",
+            "never": "never on here, end",
+            "always": "always on here, end",
+            "tau": "tau-dormant, end",
+            "data": "never on for the data, end",
+            "revivals": "revivals in the run",
+        },
+        rows=[_row(run, layer) for layer in layers],
+        sentences=[
+            f"{of_several(round(revivals), 'revival').capitalize()} in the run: a unit that was on nowhere on the slice was on "
+            "again at the next sample.",
+            *(
+                [f"{of_several(round(never), 'class', 'classes').capitalize()} won for none of the data's samples."]
+                if never > 0
+                else []
+            ),
+        ],
+        caption="The share of units that switch on the slice, and of those that are never on, by layer.",
+        draw=lambda: _draw(run, layers),
+    )
+
+
+def _row(run: Run, layer: str) -> dict[str, str]:
+    return {
+        "layer": layer,
+        "live0": percent(run.at_start(f"dormant/live/{layer}")),
+        "live1": percent(run.at_end(f"dormant/live/{layer}")),
+        "never": percent(run.at_end(f"dormant/never_on/{layer}")),
+        "always": percent(run.at_end(f"dormant/always_on/{layer}")),
+        "tau": percent(run.at_end(f"dormant/tau/{layer}")),
+        "data": percent(run.at_end(f"dormant/never_on_data/{layer}")),
+        "revivals": count(run.at_end(f"dormant/revivals/{layer}")),
+    }
+
+
+def _draw(run: Run, layers: list[str]) -> Picture:
+    charts = [
+        Chart(
+            title,
+            [Curve(spoken(layer), run.series(f"dormant/{name}/{layer}"), layer_colour(run.end, layer)) for layer in layers],
+            "share of the units",
+            low=0.0,
+            high=1.0,
+        )
+        for name, title in (("live", "live: switch on the slice"), ("never_on", "never on here"))
+    ]
+    return draw_charts(run.steps.tolist(), charts)

@@ -1,0 +1,65 @@
+"""Which part of the target was missed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from boundarycb.report.figures import draw_target_beside
+from boundarycb.report.finding import Finding, number, of_several, percent
+from boundarycb.report.run import Run
+from boundarycb.types import Snapshot
+
+_TOLD = 10  # parts that a table shows
+_LEAST_AREA = 0.005  # of the slice
+_MISSED = 0.5  # of a part's points that are right: less is missed
+
+_QUESTION = (
+    "Which part of the target did the network miss? The target falls into connected areas of one class each. For each of them, "
+    "*recall* is the share of its points at which that class wins. A high accuracy may hide that a small part is missing "
+    "altogether: that is GINN's failure case, whose network never found the diamond (section 10)."
+)
+
+
+def missed(run: Run) -> Finding | None:
+    """Return what a run says of the target's parts; None where there is no target, or it was not compared."""
+    target, parts = run.end.slice.target, run.end.tables.get("target/parts", [])
+    if target is None or not parts:
+        return None
+    accuracy = run.at_end("target/accuracy")
+    large = [part for part in parts if part["share"] >= _LEAST_AREA]
+    lost = [part for part in large if part["recall"] < _MISSED]
+    largest = max(run.at_end("target/largest_class"), _largest(parts))
+    return Finding(
+        name="missed",
+        title="Which part of the target was missed",
+        question=_QUESTION,
+        result=f"{of_several(len(lost), 'part')} missed, of {len(large)}; {percent(accuracy)} of the points are right",
+        level=f"{percent(largest)} of the points are right where the commonest class is said everywhere",
+        columns={"part": "part", "class": "class", "share": "share of the slice", "where": "its middle", "recall": "recall"},
+        rows=[_row(run.end, part) for part in parts[:_TOLD]],
+        sentences=[*(_sentence(run.end, part) for part in lost), *([] if lost else ["No part of the target is missed."])],
+        caption="The target, the output at the end, and the grid points at which they differ.",
+        draw=lambda: draw_target_beside(run.end, target),
+    )
+
+
+def _largest(parts: list[dict[str, Any]]) -> float:
+    """Return the share of the commonest class among the parts."""
+    shares: dict[int, float] = {}
+    for part in parts:
+        shares[part["class"]] = shares.get(part["class"], 0.0) + part["share"]
+    return max(shares.values(), default=math.nan) / (sum(shares.values()) or math.nan)
+
+
+def _row(snapshot: Snapshot, part: Mapping[str, Any]) -> dict[str, Any]:
+    names = () if snapshot.field is None else snapshot.field.names
+    said = names[part["class"]] if part["class"] < len(names) else part["class"]
+    where = f"({number(part['u'])}, {number(part['v'])})"
+    return {"part": part["part"], "class": said, "share": percent(part["share"]), "where": where, "recall": percent(part["recall"])}
+
+
+def _sentence(snapshot: Snapshot, part: Mapping[str, Any]) -> str:
+    row = _row(snapshot, part)
+    return f"Part {row['part']} is missed: of its points around {row['where']}, class {row['class']}, {row['recall']} are right."
