@@ -2,6 +2,7 @@
 
 The network maps a pixel's location to black or white. Run it, start TensorBoard with the line that it prints at the end, and
 open the Images tab: every unit's boundary, coloured by layer, over the network's output, from before the first step to the last.
+What the run did, phenomenon by phenomenon, is in its ``report.md`` and in the Text tab.
 
     python examples/ginn_bottle.py                     # about a minute: the quick recipe
     python examples/ginn_bottle.py --init zero         # all layer-1 lines start in one point
@@ -27,7 +28,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
-from boundarycb import BoundaryCallback, load, slices
+from boundarycb import BoundaryCallback, load, metrics, slices
 from boundarycb.data import bottle, pixels_of, read_image
 from boundarycb.report import summarise
 from boundarycb.schedule import ScheduleLike
@@ -131,7 +132,10 @@ def main() -> None:
     callback = BoundaryCallback(
         every_n_steps=options.every,
         schedule=recipe.schedule if options.every is None else None,
-        slice=slices.box((recipe.low, 1.0), (recipe.low, 1.0)),
+        slice=slices.aimed(slices.box((recipe.low, 1.0), (recipe.low, 1.0)), image[::-1]),
+        data=(points, labels),
+        metrics=[*metrics.default(), metrics.local_complexity, metrics.data_margins],
+        class_names=("black", "white"),
     )
     trainer = pl.Trainer(
         max_steps=steps,
@@ -162,6 +166,7 @@ def report(
         print(f"diamond    {right[inside].mean():.2%} of its pixels{'' if right[inside].mean() > 0.5 else ': it is missed'}")
     print(f"samples    {len(recorder.steps)}, steps {recorder.steps[0]} to {recorder.steps[-1]:,}")
     print(f"time       {seconds:.1f} s, of which {recorder.seconds:.1f} s ({recorder.seconds / seconds:.0%}) went into watching")
+    print(f"report     {recorder.directory / 'report.md'}")
     print(f"movie      {recorder.directory / 'boundaries.gif'}")
     print(f"history    {recorder.directory / 'history.bcb'}   (boundarycb info {run})")
     print("\n" + summarise(load(run)))
