@@ -1,27 +1,30 @@
-"""The report's pictures: curves over the run, and units on the slice. Drawn by matplotlib, without pyplot."""
+"""The report's pictures: curves over the run, and units on the slice, drawn as the overlay is."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.metrics.masks import classes_of
-from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, class_colour, layer_colours, rgb
-from boundarycb.render.pictures import field_span
-from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
+from boundarycb.render.canvas import Box, Canvas, fitted, text_width
+from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, class_colour, layer_colours, rgb
+from boundarycb.render.marks import to_pixels
+from boundarycb.render.pictures import axes_caption, field_span
+from boundarycb.types import Array, Floats, Picture, Slice, Snapshot, Target
 
-_DPI = 100
-_COLOURS = 200  # of a picture: charts have few, and their edges are blends of them
-_LEGEND = 0.07  # of the height, below plots of the slice
+_CHART = 440, 270  # pixels
+_PLANE = 340  # pixels of the plot's longer side
+_LETTER = 12.0
+_GAP = 16  # between pictures
 _PALE = 0.35  # of the background, behind lines
+_DASHES = {"-": None, "--": (7.0, 4.0), ":": (2.0, 3.0)}
+
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Curve:
         label: what it is, for the legend.
         values: (n,), one a sample.
         colour: "#rrggbb".
-        style: matplotlib's line style.
+        style: ``-`` solid, ``--`` dashed, ``:`` dotted.
     """
 
     label: str
@@ -64,40 +67,6 @@ class Chart:
     high: float | None = None
 
 
-def draw_charts(steps: Sequence[int], charts: Sequence[Chart], *, columns: int = 2) -> Picture:
-    """Return charts side by side, over the steps of a run: on a logarithmic axis, since most happens early."""
-    columns = min(columns, len(charts))
-    rows = -(-len(charts) // columns)
-    figure = Figure(figsize=(4.6 * columns, 2.9 * rows), dpi=_DPI, layout="constrained")
-    for place, chart in enumerate(charts):
-        _draw_chart(figure.add_subplot(rows, columns, place + 1), np.asarray(steps, dtype=float), chart)
-    return _picture(figure)
-
-
-def _draw_chart(axes: Axes, steps: Floats, chart: Chart) -> None:
-    for curve in chart.curves:
-        known = np.isfinite(curve.values)
-        if known.any():
-            axes.plot(steps[known], curve.values[known], curve.style, color=curve.colour, label=curve.label, linewidth=1.5)
-    if chart.level is not None and np.isfinite(chart.level):
-        axes.axhline(chart.level, color=FAINT, linestyle="--", linewidth=1, label=chart.level_label)
-    if steps.max() > 20:
-        axes.set_xscale("symlog", linthresh=10)
-        powers = [10.0**power for power in range(1, int(np.log10(steps.max())) + 1)]
-        axes.set_xticks([0.0, *powers], ["0", *(f"{power:,.0f}" for power in powers)])
-    axes.set_xlim(steps.min(), max(steps.max(), steps.min() + 1))
-    bottom, top = axes.get_ylim()
-    axes.set_ylim(bottom if chart.low is None else min(bottom, chart.low), top if chart.high is None else max(top, chart.high))
-    axes.set_title(chart.title, fontsize=10, loc="left", color=INK)
-    axes.set_xlabel("step", fontsize=9)
-    axes.set_ylabel(chart.unit, fontsize=9)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8, frameon=False, loc="best")
-
-
 @dataclass(frozen=True, eq=False)
 class Lines:
     """Boundaries to draw.
@@ -108,9 +77,9 @@ class Lines:
         unit: flat index of one unit of it; None for all.
         colour: "#rrggbb".
         label: for the legend; empty for none.
-        style: matplotlib's line style.
+        style: as of a curve.
         mirrored: ``left_right`` or ``up_down``, to draw the mirror image; empty for the lines as they are.
-        width: in points.
+        width: in pixels.
     """
 
     snapshot: Snapshot
@@ -132,7 +101,6 @@ class Plane:
         snapshot: whose output is the background.
         lines: the boundaries on it, the later over the earlier.
         target: what the output should be, whose edges and corners are drawn; None for none.
-        wrong: whether the points where the output differs from the target are marked.
         strength: of the background, 0 to 1.
     """
 
@@ -140,111 +108,44 @@ class Plane:
     snapshot: Snapshot
     lines: Sequence[Lines] = ()
     target: Target | None = None
-    wrong: bool = False
     strength: float = _PALE
+
+
+# ---------------------------------------------------------------------------------------------------------------- pictures
+
+
+def draw_charts(steps: Sequence[int], charts: Sequence[Chart], *, columns: int = 2) -> Picture:
+    """Return charts beside each other, over the steps of a run: on a logarithmic axis, since most happens early."""
+    axis = np.asarray(steps, dtype=np.float64)
+    drawn = [_chart(axis, chart) for chart in charts]
+    rows = [_beside(drawn[first : first + columns]) for first in range(0, len(drawn), columns)]
+    return _reduced(_below(rows))
 
 
 def draw_planes(planes: Sequence[Plane]) -> Picture:
     """Return plots of the slice side by side."""
-    figure = Figure(figsize=(4.0 * len(planes), 4.5), dpi=_DPI, layout="constrained")
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        engine.set(rect=(0, _LEGEND, 1, 1 - _LEGEND))  # type: ignore[call-arg]
-    for place, plane in enumerate(planes):
-        _draw_plane(figure.add_subplot(1, len(planes), place + 1), plane)
-    return _picture(figure)
-
-
-def _draw_plane(axes: Axes, plane: Plane) -> None:
-    slice = plane.snapshot.slice
-    (u0, u1), (v0, v1) = slice.bounds
-    _draw_output(axes, plane)
-    if plane.target is not None:
-        _draw_target(axes, slice, plane.target)
-    for lines in plane.lines:
-        _draw_lines(axes, slice, lines)
-    axes.set_xlim(u0, u1)
-    axes.set_ylim(v0, v1)
-    axes.set_aspect(_aspect(slice))
-    axes.set_title(plane.title, fontsize=10, loc="left", color=INK)
-    axes.set_xlabel(slice.names[0], fontsize=9)
-    axes.set_ylabel(slice.names[1], fontsize=9)
-    axes.tick_params(labelsize=8)
-    if axes.get_legend_handles_labels()[0]:
-        legend = axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
-        legend.set_in_layout(False)  # however long its words, all plots have one size
-
-
-def _aspect(slice: Slice) -> float:
-    across, up = (float(np.linalg.norm(axis)) for axis in slice.axes)
-    (u0, u1), (v0, v1) = slice.bounds
-    ratio = (v1 - v0) * up / ((u1 - u0) * across)
-    square = (u1 - u0) / (v1 - v0)
-    return up / across if 0.2 < ratio < 5 else square
-
-
-def _draw_output(axes: Axes, plane: Plane) -> None:
-    field = plane.snapshot.field
-    if field is None:
-        return
-    if field.winner is not None:
-        image = 1 - plane.strength * (1 - _hues()[field.winner % CLASS_HUES])
-    else:
-        low, high = field_span(field)
-        grey = (np.nan_to_num(field.value.astype(np.float64), nan=high) - low) / ((high - low) or 1.0)
-        image = 1 - plane.strength * (1 - np.repeat(grey[..., None], 3, axis=2))
-    _show(axes, plane.snapshot.slice, image)
-
-
-def _draw_target(axes: Axes, slice: Slice, target: Target) -> None:
-    (u0, u1), (v0, v1) = slice.bounds
-    height, width = target.labels.shape
-    u, v = u0 + (np.arange(width + 1)) / width * (u1 - u0), v0 + (np.arange(height + 1)) / height * (v1 - v0)
-    rows, columns = np.nonzero(target.labels[:, 1:] != target.labels[:, :-1])
-    upright = np.stack([np.stack([u[columns + 1], v[rows]], 1), np.stack([u[columns + 1], v[rows + 1]], 1)], axis=1)
-    rows, columns = np.nonzero(target.labels[1:] != target.labels[:-1])
-    level = np.stack([np.stack([u[columns], v[rows + 1]], 1), np.stack([u[columns + 1], v[rows + 1]], 1)], axis=1)
-    edges = LineCollection(list(np.concatenate([upright, level])), colors=INK, linewidths=1.0, linestyles=":")
-    edges.set_label("edge of the target")
-    axes.add_collection(edges)
-    if len(target.corners):
-        axes.plot(*target.corners.T, "o", markerfacecolor="none", markeredgecolor=INK, markersize=7, label="corner of it")
-
-
-def _draw_lines(axes: Axes, slice: Slice, lines: Lines) -> None:
-    found = lines.snapshot.boundaries
-    units = [unit for unit in found.units if unit.layer == lines.layer and lines.unit in (None, unit.index)]
-    pieces = [piece for unit in units for piece in found.of(unit.layer, unit.index)]
-    if lines.mirrored:
-        axis = 0 if lines.mirrored == "left_right" else 1
-        middle = sum(slice.bounds[axis])
-        pieces = [_mirrored(piece, axis, middle) for piece in pieces]
-    drawn = LineCollection(list(pieces), colors=lines.colour, linewidths=lines.width, linestyles=lines.style)
-    if lines.label:
-        drawn.set_label(lines.label if pieces else f"{lines.label}: no boundary in view")
-    axes.add_collection(drawn)
-
-
-def _mirrored(piece: Floats, axis: int, twice_middle: float) -> Floats:
-    turned = piece.copy()
-    turned[:, axis] = twice_middle - turned[:, axis]
-    return turned
+    return _reduced(_beside([_plane(plane) for plane in planes]))
 
 
 def draw_target_beside(snapshot: Snapshot, target: Target) -> Picture:
     """Return the target, the output, and where they differ, side by side."""
-    figure = Figure(figsize=(12.0, 4.3), dpi=_DPI, layout="constrained")
-    titles = ("target", f"output at step {snapshot.step:,}", "wrong points, in red")
-    for place, title in enumerate(titles):
-        axes = figure.add_subplot(1, len(titles), place + 1)
-        _draw_plane(axes, Plane(title, snapshot, strength=0.15 if place == 2 else 0.7))
-        if place == 0:
-            _show(axes, snapshot.slice, _label_image(target.labels, snapshot))
-        if place == 2:
-            wrong = wrong_points(snapshot, target)
-            red = np.array([*_numbers(ALARM), 0.9])
-            _show(axes, snapshot.slice, wrong[..., None] * red)
-    return _picture(figure)
+    canvases = [
+        _sheet(Plane(title, snapshot, strength=strength))
+        for title, strength in (("target", 0.0), (f"output at step {snapshot.step:,}", 0.7), ("wrong points, in red", 0.15))
+    ]
+    (canvas, plot), _, (last, where) = canvases
+    _fill(canvas, plot, _label_image(target.labels, snapshot))
+    red = np.array(rgb(ALARM)) / 255
+    under = _background(snapshot, 0.15, wrong_points(snapshot, target).shape)
+    _fill(last, where, np.where(wrong_points(snapshot, target)[..., None], red, under))
+    for sheet, box in canvases:
+        _frame(sheet, box)
+    return _reduced(_beside([sheet.pixels[..., :3] for sheet, _ in canvases]))
+
+
+def side_by_side(*pictures: Picture) -> Picture:
+    """Return pictures beside each other, each as it is, on white."""
+    return _reduced(_beside([picture.rgb() for picture in pictures]))
 
 
 def wrong_points(snapshot: Snapshot, target: Target) -> NDArray[np.bool_]:
@@ -254,56 +155,272 @@ def wrong_points(snapshot: Snapshot, target: Target) -> NDArray[np.bool_]:
     return np.zeros(labels.shape, dtype=bool) if classes is None else (labels >= 0) & (classes != labels)
 
 
-def _label_image(labels: NDArray[np.int64], snapshot: Snapshot) -> Floats:
-    """Return classes in the colours that the output has, (h, w, 3)."""
-    if snapshot.field is not None and snapshot.field.winner is not None:
-        return np.asarray(1 - 0.7 * (1 - _hues()[labels % len(_hues())]))
-    return np.asarray(1 - 0.7 * (1 - np.repeat(np.clip(labels, 0, 1)[..., None].astype(np.float64), 3, axis=2)))
-
-
-def _show(axes: Axes, slice: Slice, image: Floats) -> None:
-    (u0, u1), (v0, v1) = slice.bounds
-    axes.imshow(np.clip(image, 0, 1), extent=(u0, u1, v0, v1), origin="lower", interpolation="nearest", aspect="auto")
-    axes.set_aspect(_aspect(slice))
-
-
-def _hues() -> Floats:
-    return np.array([_numbers(class_colour(number)) for number in range(CLASS_HUES)])
-
-
-def side_by_side(*pictures: Picture) -> Picture:
-    """Return pictures beside each other, each as it is, on white; the lower ones in the middle of the highest one's height."""
-    gap = 12
-    height = max(picture.pixels.shape[0] for picture in pictures)
-    width = sum(picture.pixels.shape[1] for picture in pictures) + gap * (len(pictures) - 1)
-    sheet, left = np.full((height, width, 3), 255, dtype=np.uint8), 0
-    for picture in pictures:
-        rows, columns = picture.pixels.shape
-        top = (height - rows) // 2
-        sheet[top : top + rows, left : left + columns] = picture.rgb()
-        left += columns + gap
-    return _reduced(sheet)
-
-
 def layer_colour(snapshot: Snapshot, layer: str) -> str:
     """Return the colour that a layer has in all pictures."""
     names = [one.name for one in snapshot.layers]
     return layer_colours(len(names))[names.index(layer)] if layer in names else INK
 
 
-def _numbers(code: str) -> tuple[float, float, float]:
-    red, green, blue = rgb(code)
-    return red / 255, green / 255, blue / 255
+# ------------------------------------------------------------------------------------------------------------------ charts
 
 
-def _picture(figure: Figure) -> Picture:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return _reduced(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+def _chart(steps: Floats, chart: Chart) -> Pixels:
+    width, height = _CHART
+    canvas = Canvas(width, height, WHITE)
+    curves = [curve for curve in chart.curves if np.isfinite(curve.values).any()]
+    ticks = _ticks(*_span(chart, curves))
+    wide = max(text_width(words, _LETTER * 0.9) for _, words in ticks)
+    plot = (round(wide) + 10, round(3.6 * _LETTER), width - 12, height - round(2.6 * _LETTER))
+    _titles(canvas, chart.title, chart.unit)
+    level = [] if chart.level is None or not math.isfinite(chart.level) else [(chart.level_label, FAINT, "--")]
+    _legend(canvas, [(curve.label, curve.colour, curve.style) for curve in curves] + level)
+    low, high = ticks[0][0], ticks[-1][0]
+
+    def place(x: Floats, y: Floats) -> Floats:
+        across = plot[0] + _stretched(x, steps) * (plot[2] - plot[0])
+        return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1])], axis=1)
+
+    _grid(canvas, plot, ticks, steps, place)
+    if level:
+        _line(canvas, place(steps[[0, -1]], np.full(2, chart.level)), plot, FAINT, 1.2, "--")
+    for curve in curves:
+        known = np.isfinite(curve.values)
+        _line(canvas, place(steps[known], curve.values[known]), plot, curve.colour, 1.8, curve.style)
+    return np.ascontiguousarray(canvas.pixels[..., :3])
 
 
-def _reduced(pixels: NDArray[np.uint8]) -> Picture:
-    """Return true-colour pixels (h, w, 3) as a picture."""
-    image = Image.fromarray(pixels).quantize(_COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    palette = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    return Picture(np.asarray(image), palette[:256])
+def _span(chart: Chart, curves: Sequence[Curve]) -> tuple[float, float]:
+    values = [curve.values[np.isfinite(curve.values)] for curve in curves]
+    shown = np.concatenate([*values, [bound for bound in (chart.low, chart.high, chart.level) if bound is not None]])
+    shown = shown[np.isfinite(shown)]
+    low, high = (float(shown.min()), float(shown.max())) if len(shown) else (0.0, 1.0)
+    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+
+
+def _ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return four to eight round numbers around a span, and how they are written.
+
+    >>> [words for _, words in _ticks(0.0, 0.9)]
+    ['0.0', '0.2', '0.4', '0.6', '0.8', '1.0']
+    >>> [words for _, words in _ticks(0, 1400)]
+    ['0', '500', '1,000', '1,500']
+    """
+    rough = (high - low) / 4
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [(number * step, f"{number * step:,.{digits}f}") for number in range(first, last + 1)]
+
+
+def _stretched(x: Floats, steps: Floats) -> Floats:
+    """Return the place of steps along the axis, 0 to 1: in proportion up to 10, then each tenfold takes as much."""
+
+    def stretch(values: Floats) -> Floats:
+        return np.where(values <= 10, values / 10, 1 + np.log10(np.maximum(values, 10) / 10))
+
+    if steps[-1] <= 20:
+        return np.asarray((x - steps[0]) / (steps[-1] - steps[0] or 1.0))
+    low, high = stretch(steps[[0, -1]])
+    return np.asarray((stretch(np.asarray(x, dtype=np.float64)) - low) / (high - low))
+
+
+def _step_ticks(steps: Floats) -> list[float]:
+    first, last = float(steps[0]), float(steps[-1])
+    if last <= 20:
+        return sorted({first, last} | {float(round((first + last) / 2))})
+    powers = [10.0**power for power in range(1, int(math.log10(last)) + 1)]
+    return [first, *(power for power in powers if power > first)]
+
+
+def _grid(canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: Floats, place: object) -> None:
+    assert callable(place)
+    letter = _LETTER * 0.9
+    ends = steps[[0, -1]]
+    for value, words in ticks:
+        points = place(ends, np.full(2, value))
+        _line(canvas, points, plot, "#e4e6ea", 1.0, "-")
+        canvas.text(plot[0] - 5, float(points[0, 1]) + 0.35 * letter, words, letter, FAINT, align="right")
+    for step in _step_ticks(steps):
+        points = place(np.full(2, step), np.array([ticks[0][0], ticks[-1][0]]))
+        _line(canvas, points, plot, "#e4e6ea", 1.0, "-")
+        words = f"{step:,.0f}"
+        left = float(points[0, 0]) - text_width(words, letter) / 2
+        canvas.text(min(max(left, plot[0] - 4), plot[2] - text_width(words, letter)), plot[3] + 1.25 * letter, words, letter, FAINT)
+    canvas.text(plot[2], canvas.height - 0.3 * letter, "step", letter, FAINT, align="right")
+    corners = np.array([[plot[0], plot[1]], [plot[0], plot[3]], [plot[2], plot[3]]], dtype=np.float64)
+    _line(canvas, corners, (0, 0, canvas.width, canvas.height), INK, 1.0, "-")
+
+
+# ------------------------------------------------------------------------------------------------------------------ planes
+
+
+def _plane(plane: Plane) -> Pixels:
+    canvas, plot = _sheet(plane)
+    _frame(canvas, plot)
+    return np.ascontiguousarray(canvas.pixels[..., :3])
+
+
+def _sheet(plane: Plane) -> tuple[Canvas, Box]:
+    """Return a canvas with a plot of the slice, and where that is."""
+    slice = plane.snapshot.slice
+    width, height = _size(slice)
+    top, margin = round(3.4 * _LETTER), 8
+    canvas = Canvas(width + 2 * margin, top + height + round(1.8 * _LETTER), WHITE)
+    plot = (margin, top, margin + width, top + height)
+    _titles(canvas, plane.title, "")
+    if plane.snapshot.field is not None:
+        _fill(canvas, plot, _background(plane.snapshot, plane.strength))
+    named = [(_label(lines), lines.colour, lines.style) for lines in plane.lines if lines.label]
+    if plane.target is not None:
+        _draw_target(canvas, plot, slice, plane.target)
+        named.append(("edge of the target", INK, ":"))
+    for lines in plane.lines:
+        _draw_lines(canvas, plot, lines)
+    _legend(canvas, named)
+    caption = fitted(axes_caption(slice), _LETTER * 0.9, canvas.width - 2 * margin)
+    canvas.text(margin, canvas.height - 0.5 * _LETTER, caption, _LETTER * 0.9, FAINT)
+    return canvas, plot
+
+
+def _size(slice: Slice) -> tuple[int, int]:
+    """Return width and height of the slice in pixels."""
+    (u0, u1), (v0, v1) = slice.bounds
+    across, up = (float(np.linalg.norm(axis)) for axis in slice.axes)
+    ratio = (u1 - u0) * across / ((v1 - v0) * up)
+    if not 0.2 <= ratio <= 5:
+        ratio = 1.0
+    return (_PLANE, round(_PLANE / ratio)) if ratio >= 1 else (round(_PLANE * ratio), _PLANE)
+
+
+def _frame(canvas: Canvas, plot: Box) -> None:
+    left, top, right, bottom = plot
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom], [left, top]], dtype=np.float64)
+    _line(canvas, corners, (0, 0, canvas.width, canvas.height), INK, 1.0, "-")
+
+
+def _background(snapshot: Snapshot, strength: float, shape: tuple[int, ...] = ()) -> Floats:
+    """Return the output in colours from 0 to 1, (H, W, 3), paler the less the strength; white where there is none."""
+    field = snapshot.field
+    if field is None:
+        return np.ones((*shape, 3))
+    if field.winner is not None:
+        return np.asarray(1 - strength * (1 - _hues()[field.winner % CLASS_HUES]))
+    low, high = field_span(field)
+    grey = (np.nan_to_num(field.value.astype(np.float64), nan=high) - low) / ((high - low) or 1.0)
+    return np.asarray(1 - strength * (1 - np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=2)))
+
+
+def _label_image(labels: NDArray[np.int64], snapshot: Snapshot) -> Floats:
+    """Return classes in the colours that the output has, (h, w, 3)."""
+    if snapshot.field is not None and snapshot.field.winner is not None:
+        return np.asarray(1 - 0.7 * (1 - _hues()[labels % CLASS_HUES]))
+    return np.asarray(1 - 0.7 * (1 - np.repeat(np.clip(labels, 0, 1)[..., None].astype(np.float64), 3, axis=2)))
+
+
+def _hues() -> Floats:
+    return np.array([rgb(class_colour(number)) for number in range(CLASS_HUES)]) / 255
+
+
+def _fill(canvas: Canvas, plot: Box, image: Floats) -> None:
+    """Show an image (h, w, 3), the row of smallest v first, in the plot."""
+    left, top, right, bottom = plot
+    pixels = Image.fromarray(np.rint(255 * image[::-1]).astype(np.uint8))
+    canvas.paste(left, top, np.asarray(pixels.resize((right - left, bottom - top), Image.Resampling.NEAREST)))
+
+
+def _draw_target(canvas: Canvas, plot: Box, slice: Slice, target: Target) -> None:
+    """Draw the edges of the target's areas, and rings around their corners."""
+    (u0, u1), (v0, v1) = slice.bounds
+    height, width = target.labels.shape
+    rows, columns = np.nonzero(target.labels[:, 1:] != target.labels[:, :-1])
+    upright = np.stack([np.stack([columns + 1, rows], axis=1), np.stack([columns + 1, rows + 1], axis=1)], axis=1)
+    rows, columns = np.nonzero(target.labels[1:] != target.labels[:-1])
+    level = np.stack([np.stack([columns, rows + 1], axis=1), np.stack([columns + 1, rows + 1], axis=1)], axis=1)
+    edges = np.concatenate([upright, level]).reshape(-1, 2) / np.array([width, height])
+    points = to_pixels(np.array([u0, v0]) + edges * np.array([u1 - u0, v1 - v0]), slice, plot)
+    canvas.lines(points, np.arange(0, len(points) + 1, 2), INK, 1.0, plot, 0.6)
+    for x, y in to_pixels(target.corners, slice, plot):
+        canvas.ring(float(x), float(y), 5.0, INK, None)
+
+
+def _label(lines: Lines) -> str:
+    return lines.label if len(_numbers_of(lines)) else f"{lines.label} (not in view)"
+
+
+def _numbers_of(lines: Lines) -> NDArray[np.int64]:
+    """Return which lines of the snapshot are meant."""
+    found = lines.snapshot.boundaries
+    owners = [number for number, unit in enumerate(found.units) if unit.layer == lines.layer and lines.unit in (None, unit.index)]
+    return np.flatnonzero(np.isin(found.owner, owners))
+
+
+def _draw_lines(canvas: Canvas, plot: Box, lines: Lines) -> None:
+    slice, axis = lines.snapshot.slice, 0 if lines.mirrored == "left_right" else 1
+    for number in _numbers_of(lines):
+        points = lines.snapshot.boundaries.line(int(number))
+        if lines.mirrored:
+            points = points.copy()
+            points[:, axis] = sum(slice.bounds[axis]) - points[:, axis]
+        _line(canvas, to_pixels(points, slice, plot), plot, lines.colour, lines.width, lines.style)
+
+
+# ------------------------------------------------------------------------------------------------------- lines and letters
+
+
+def _line(canvas: Canvas, points: Floats, clip: Box, colour: str, width: float, style: str) -> None:
+    if len(points) > 1:
+        canvas.lines(points, np.array([0, len(points)]), colour, width, clip, dashes=_DASHES[style])
+
+
+def _titles(canvas: Canvas, title: str, unit: str) -> None:
+    """Write the title at the left end of the first line, and the unit at the right one."""
+    room = canvas.width - 16 - text_width(unit, _LETTER * 0.9) - 10
+    canvas.text(8, 1.25 * _LETTER, fitted(title, _LETTER, room * 0.92), _LETTER, INK, bold=True)
+    canvas.text(canvas.width - 8, 1.25 * _LETTER, unit, _LETTER * 0.9, FAINT, align="right")
+
+
+def _legend(canvas: Canvas, named: Sequence[tuple[str, str, str]]) -> None:
+    """Write the names of lines behind a piece of each, in the second line."""
+    if not named:
+        return
+    letter, swatch, x = _LETTER * 0.9, 22.0, 8.0
+    room = (canvas.width - 16) / len(named) - swatch - 14
+    for words, colour, style in named:
+        height = 2.3 * _LETTER
+        _line(canvas, np.array([[x, height], [x + swatch, height]]), (0, 0, canvas.width, canvas.height), colour, 2.4, style)
+        words = fitted(words, letter, max(room, 8.0)) if _wide(named, letter) > canvas.width - 16 else words
+        canvas.text(x + swatch + 4, 2.62 * _LETTER, words, letter, INK)
+        x += swatch + 4 + text_width(words, letter) + 12
+
+
+def _wide(named: Sequence[tuple[str, str, str]], letter: float) -> float:
+    return sum(38 + text_width(words, letter) for words, _, _ in named)
+
+
+def _beside(images: Sequence[Array]) -> Pixels:
+    """Return images (h, w, 3) side by side, on white, the tops in line."""
+    height = max(image.shape[0] for image in images)
+    width = sum(image.shape[1] for image in images) + _GAP * (len(images) - 1)
+    sheet, left = np.full((height, width, 3), 255, dtype=np.uint8), 0
+    for image in images:
+        sheet[: image.shape[0], left : left + image.shape[1]] = image
+        left += image.shape[1] + _GAP
+    return sheet
+
+
+def _below(images: Sequence[Array]) -> Pixels:
+    """Return images (h, w, 3) below each other, on white."""
+    turned = [np.swapaxes(image, 0, 1) for image in images]
+    return np.ascontiguousarray(np.swapaxes(_beside(turned), 0, 1))
+
+
+def _reduced(pixels: Pixels) -> Picture:
+    """Return true-colour pixels (h, w, 3) as a picture: with 32 steps a channel, where these are few enough colours for a palette."""
+    steps = (pixels >> 3).astype(np.int32)
+    colours, indices = np.unique(steps[..., 0] << 10 | steps[..., 1] << 5 | steps[..., 2], return_inverse=True)
+    if len(colours) <= 256:
+        parts = np.stack([colours >> 10, colours >> 5 & 31, colours & 31], axis=1)
+        return Picture(indices.reshape(pixels.shape[:2]).astype(np.uint8), np.rint(parts * (255 / 31)).astype(np.uint8))
+    image = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return Picture(np.asarray(image), np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3))

@@ -43,8 +43,10 @@ class Run:
         series: dict[str, Floats] = {}
         for number, metrics in enumerate(history.metrics()):
             for name, value in metrics.items():
-                if name.rpartition("/")[2] not in left_out:
-                    series.setdefault(name, np.full(len(history), np.nan))[number] = value
+                if name not in series and name.rpartition("/")[2] not in left_out:
+                    series[name] = np.full(len(history), np.nan)
+                if name in series:
+                    series[name][number] = value
         self._series = series
         nominal = [step for step in WINDOWS if step < self.end.step]
         ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}
