@@ -416,7 +416,7 @@ def _below(images: Sequence[Array]) -> Pixels:
 
 
 def _reduced(pixels: Pixels) -> Picture:
-    """Return true-colour pixels (h, w, 3) as a picture: with 32 steps a channel, where these are few enough colours for a palette."""
+    """Return true-colour pixels (h, w, 3) as a picture: with 32 steps a channel, where these are not too many colours."""
     steps = (pixels >> 3).astype(np.int32)
     colours, indices = np.unique(steps[..., 0] << 10 | steps[..., 1] << 5 | steps[..., 2], return_inverse=True)
     if len(colours) <= 256:

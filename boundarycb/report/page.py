@@ -9,7 +9,7 @@ from boundarycb.markdown import table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
 from boundarycb.report.figures import side_by_side
-from boundarycb.report.finding import Finding, number
+from boundarycb.report.finding import Finding, number, of_several
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, Report, left_out
@@ -73,7 +73,7 @@ def _said_of_run(run: Run) -> str:
     (u0, u1), (v0, v1) = run.end.slice.bounds
     lines = "exact" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
     said = [
-        f"{len(run.steps):,} samples of steps {run.start.step:,} to {run.end.step:,} of a network with the layers {units}{shown}."
+        f"{of_several(len(run.steps), 'sample')} of steps {run.start.step:,} to {run.end.step:,} of a network with the layers {units}{shown}."
     ]
     said.append(f"Slice: {first} from {u0:.4g} to {u1:.4g}, {second} from {v0:.4g} to {v1:.4g}; lines are {lines}.")
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from boundarycb.report.figures import draw_target_beside
 from boundarycb.report.finding import Finding, number, of_several, percent
 from boundarycb.report.run import Run
-from boundarycb.types import Snapshot
+from boundarycb.types import Snapshot, Target
 
 _TOLD = 10  # parts that a table shows
 _LEAST_AREA = 0.005  # of the slice
@@ -30,13 +32,12 @@ def missed(run: Run) -> Finding | None:
     accuracy = run.at_end("target/accuracy")
     large = [part for part in parts if part["share"] >= _LEAST_AREA]
     lost = [part for part in large if part["recall"] < _MISSED]
-    largest = max(run.at_end("target/largest_class"), _largest(parts))
     return Finding(
         name="missed",
         title="Which part of the target was missed",
         question=_QUESTION,
         result=f"{of_several(len(lost), 'part')} missed, of {len(large)}; {percent(accuracy)} of the points are right",
-        level=f"{percent(largest)} of the points are right where the commonest class is said everywhere",
+        level=f"{percent(_commonest(target))} of the points are right where the commonest class is said everywhere",
         columns={"part": "part", "class": "class", "share": "share of the slice", "where": "its middle", "recall": "recall"},
         rows=[_row(run.end, part) for part in parts[:_TOLD]],
         sentences=[*(_sentence(run.end, part) for part in lost), *([] if lost else ["No part of the target is missed."])],
@@ -45,12 +46,10 @@ def missed(run: Run) -> Finding | None:
     )
 
 
-def _largest(parts: list[dict[str, Any]]) -> float:
-    """Return the share of the commonest class among the parts."""
-    shares: dict[int, float] = {}
-    for part in parts:
-        shares[part["class"]] = shares.get(part["class"], 0.0) + part["share"]
-    return max(shares.values(), default=math.nan) / (sum(shares.values()) or math.nan)
+def _commonest(target: Target) -> float:
+    """Return the share of the commonest class among the points that have one."""
+    counts = np.bincount(target.labels[target.labels >= 0])
+    return float(counts.max() / counts.sum()) if counts.sum() else math.nan
 
 
 def _row(snapshot: Snapshot, part: Mapping[str, Any]) -> dict[str, Any]:

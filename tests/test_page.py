@@ -1,0 +1,336 @@
+"""The report of a run: what its findings say of planted numbers, the page, its pictures, and who gets it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapshot, two_classes
+
+from boundarycb import load, slices
+from boundarycb.history import History, HistoryWriter
+from boundarycb.report import make_report
+from boundarycb.report.figures import _ticks, wrong_points
+from boundarycb.report.finding import Finding
+from boundarycb.report.phenomena import ALL
+from boundarycb.report.run import Run
+from boundarycb.sinks.report import ReportFile, write_report
+
+LAYERS = ("layer1", "layer2", "layer3")
+STEPS = (0, 5, 10, 15, 20, 60, 100, 600, 700, 800)
+
+
+def history(
+    directory: Path, numbers: Mapping[str, Any], tables: Mapping[int, Mapping[str, list[dict[str, Any]]]] | None = None, **more: Any
+) -> History:
+    """Return a run whose metrics are `numbers`: functions of the step, or what is the same at every step."""
+    plane = more.get("plane", SQUARE)
+    writer = HistoryWriter(directory, plane)
+    for step in STEPS:
+        metrics = {name: float(value(step) if callable(value) else value) for name, value in numbers.items()}
+        writer.append(replace(plain(step), slice=plane, metrics=metrics, tables=(tables or {}).get(step, {})))
+    return load(directory)
+
+
+def found(name: str, run: History) -> Finding:
+    """Return the finding called `name`."""
+    findings = [one for phenomenon in ALL if (one := phenomenon(Run(run))) is not None]
+    return next(one for one in findings if one.name == name)
+
+
+def test_nothing_is_said_of_what_was_not_measured(tmp_path: Path) -> None:
+    run = history(tmp_path, {})
+    assert [phenomenon(Run(run)) for phenomenon in ALL] == [None] * len(ALL)
+    report = make_report(run)
+    assert set(report.pictures) == {"run"}
+    assert "In short" not in report.text
+    assert "10 samples of steps 0 to 800" in report.text
+
+
+def test_an_empty_history_is_refused(tmp_path: Path) -> None:
+    HistoryWriter(tmp_path, SQUARE)
+    with pytest.raises(ValueError, match="`history` holds no snapshot"):
+        make_report(load(tmp_path))
+
+
+def drift(shift: Any, bias: float) -> dict[str, Any]:
+    """Return drift of 0.1 a sample, of which the share `shift` of the step is shift, and `bias` is done by biases."""
+    return {
+        "drift/flipped/layer1": lambda step: math.nan if step == 0 else 0.1,
+        "drift/shift/layer1": lambda step: math.nan if step == 0 else 0.1 * shift(step),
+        "drift/rotate/layer1": lambda step: math.nan if step == 0 else 0.1 * (1 - shift(step)),
+        "drift/upstream/layer1": 0.0,
+        "cause/bias/layer1": lambda step: math.nan if step == 0 else 0.1 * bias,
+        "cause/weights/layer1": lambda step: math.nan if step == 0 else 0.1 * (1 - bias),
+        "cause/upstream/layer1": 0.0,
+    }
+
+
+def test_what_moved_early_and_late(tmp_path: Path) -> None:
+    run = history(tmp_path, drift(lambda step: 0.9 if step <= 20 else 0.4, bias=0.25))
+    said = found("moved", run)
+    assert said.result == "layer1: shift makes 90 % of shift + turn in steps 0 to 20, 40 % in steps 100 to 800"
+    assert said.sentences[0].startswith("layer1 moved less and less by shifting: 90 % of shift + turn in steps 0 to 20, 40 %")
+    assert "its biases did 25 % in steps 0 to 20 and 25 % in steps 100 to 800" in said.sentences[1]
+    (row,) = said.rows
+    # nine samples of 0.1: .9; shift .1 (4 x .9 + 5 x .4) of .9
+    assert row["flipped"] == "0.90"
+    assert row["shift"] == f"{(4 * 0.9 + 5 * 0.4) / 9:.0%}".replace("%", " %")
+    assert row["upstream"] == "0 %"
+
+
+def test_a_window_that_has_too_few_samples_is_not_compared(tmp_path: Path) -> None:
+    """Three samples make a sentence: the window from 20 to 100 has two, and what is in it could not be less like the others."""
+    said = found("moved", history(tmp_path, drift(lambda step: 0.0 if 20 < step <= 100 else 0.5, bias=0.25)))
+    assert "as much or more by shifting: 50 % of shift + turn in steps 0 to 20, 50 % in steps 100 to 800" in said.sentences[0]
+
+
+def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
+    """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them."""
+    assert found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25))).sentences == []
+
+
+def critical(layer: str, edge: float, corner: float) -> dict[str, Any]:
+    return {f"critical/edge/{layer}": lambda step: 1 - (1 - edge) * step / 800, f"critical/corner/{layer}": corner}
+
+
+def test_critical_points_need_a_target(tmp_path: Path) -> None:
+    numbers = {**critical("layer1", 1.2, 1.0), **critical("layer2", 0.4, 0.3)}
+    run = history(tmp_path / "without", numbers)
+    assert not [one for phenomenon in ALL if (one := phenomenon(Run(run))) is not None and one.name == "critical"]
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    said = found("critical", history(tmp_path / "with", numbers, plane=aimed))
+    assert said.result == "layer2: edge ratio 1.00 at the start, 0.40 at the end"
+    assert said.sentences == ["1 of 2 layers ended nearer to the target's edges than they began: layer2."]
+    assert [row["edge1"] for row in said.rows] == ["1.20", "0.40"]
+
+
+def pair(since: int | None, phi: float = 0.98, layer: str = "layer1", units: tuple[int, int] = (2, 4)) -> dict[str, Any]:
+    return {"layer": layer, "unit": units[0], "other": units[1], "phi": phi, "chance": 0.95, "since": since}
+
+
+def copies(pairs: Any, chance: float = 0.95) -> dict[str, Any]:
+    return {
+        "copycat/pairs/layer1": pairs,
+        "copycat/new_pairs/layer1": pairs,
+        "copycat/chance/layer1": chance,
+        "copycat/max_phi/layer1": 0.98,
+    }
+
+
+def test_copycats_are_told_with_their_birth(tmp_path: Path) -> None:
+    tables = {800: {"copycat/closest": [pair(0, 0.99, units=(0, 1)), pair(100), pair(None, 0.94, units=(1, 3))]}}
+    run = history(tmp_path, copies(lambda step: 2 if step >= 100 else 1), tables)
+    said = found("copycats", run)
+    assert said.result == "2 pairs at the end, 1 at the start; 2 of them new"
+    assert said.level == "|phi| of 0.950 or more"
+    assert said.sentences[0] == "layer1: units 0 and 1 are copycats from the start: |phi| 0.990, level 0.950."
+    assert said.sentences[1] == "layer1: units 2 and 4 are copycats since step 100: |phi| 0.980, level 0.950."
+    assert len(said.sentences) == 2
+    assert "units 2 and 4: at the start, when they became copycats" in said.caption  # the one that was born in the run
+
+
+def test_a_mirrored_pair_is_called_so(tmp_path: Path) -> None:
+    said = found("copycats", history(tmp_path, copies(1), {800: {"copycat/closest": [pair(100, -0.98)]}}))
+    assert "mirrored (one is on where the other is off): |phi| 0.980" in said.sentences[0]
+
+
+def test_no_copycats_are_no_claim(tmp_path: Path) -> None:
+    said = found("copycats", history(tmp_path, copies(0), {800: {"copycat/closest": [pair(None, 0.9)]}}))
+    assert said.result == "no pairs at the end, 0 at the start; 0 of them new"
+    assert said.sentences == ["No pair of layer1 is more alike at the end than chance explains."]
+    assert "not more alike than chance explains" in said.caption
+
+
+def restless(at: int) -> tuple[dict[str, Any], dict[int, Any]]:
+    numbers = {
+        "indecisive/units/layer3": lambda step: 1 if step == at else 0,
+        "indecisive/strict/layer3": lambda step: 1 if step == at else 0,
+        "indecisive/jitter/layer3": 0.01,
+        "indecisive/output_moved": 0.002,
+    }
+    row = {"layer": "layer3", "unit": 1, "jitter": 0.06, "osc": 0.9, "ret": 0.8, "rel_jitter": 6.0, "one": 60, "other": 100}
+    return numbers, {at: {"indecisive/worst": [row]}}
+
+
+def test_an_indecisive_unit_is_named_with_its_two_states(tmp_path: Path) -> None:
+    said = found("indecisive", history(tmp_path, *restless(600)))
+    assert said.result == "1 unit at a time at most; 1 strict one"
+    assert "layer3, unit 1, in the samples up to step 600: it flips on 6 % of the slice a sample, 6 times" in said.sentences[0]
+    assert "the output moved by 0.2 %" in said.sentences[0]
+    assert said.caption.startswith("Left: two states of layer3's unit 1.")
+
+
+def test_no_indecisive_unit_is_said_so(tmp_path: Path) -> None:
+    numbers, _ = restless(-1)
+    said = found("indecisive", history(tmp_path, numbers))
+    assert said.result == "no units at a time at most; no strict ones"
+    assert said.sentences == ["No unit met all of the criteria at any sample."]
+
+
+def test_the_most_symmetric_layer_is_that_farthest_above_its_chance(tmp_path: Path) -> None:
+    numbers: dict[str, Any] = {}
+    for layer, score, chance in (("layer1", 0.7, 0.65), ("layer2", 0.5, 0.1), ("layer3", math.nan, math.nan)):
+        numbers |= {f"symmetry/left_right/{layer}": 0.0, f"symmetry/up_down/{layer}": score, f"symmetry/chance/{layer}": chance}
+    said = found("symmetry", history(tmp_path, {**numbers, "symmetry/up_down/target": 0.93}))
+    assert said.result == "most: layer2, up-down, 0.50"
+    assert said.level == "0.10 on other axes"
+    assert "The target's own up-down symmetry is 0.93." in said.sentences[0]
+
+
+def test_dormant_units_are_told_at_start_and_end(tmp_path: Path) -> None:
+    numbers = {"dormant/live/layer2": lambda step: 1 - step / 1600, "dormant/never_on/layer2": 0.3, "dormant/revivals/layer2": 2}
+    said = found("dormant", history(tmp_path, {**numbers, "dormant/never_predicted_data": 1}))
+    assert said.result == "layer2: 50 % of the units switch at the end"
+    assert said.level == "100 % at the start"
+    assert said.sentences[0].startswith("2 revivals in the run")
+    assert said.sentences[1] == "1 class won for none of the data's samples."
+
+
+def test_the_part_that_was_missed_is_named(tmp_path: Path) -> None:
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    parts = [
+        {"part": 1, "class": 0, "share": 0.75, "u": 0.0, "v": 0.0, "recall": 0.99},
+        {"part": 2, "class": 1, "share": 0.247, "u": 0.01, "v": -0.02, "recall": 0.1},
+        {"part": 3, "class": 1, "share": 0.003, "u": 0.9, "v": 0.9, "recall": 0.0},  # too small to be told of
+    ]
+    run = history(tmp_path, {"target/accuracy": 0.77}, {800: {"target/parts": parts}}, plane=aimed)
+    said = found("missed", run)
+    assert said.result == "1 part missed, of 2; 77 % of the points are right"
+    assert said.level == "75 % of the points are right where the commonest class is said everywhere"
+    assert said.sentences == ["Part 2 is missed: of its points around (0.01, -0.02), class 1, 10 % are right."]
+
+
+def test_wrong_points_are_those_of_another_class(tmp_path: Path) -> None:
+    aimed = slices.aimed(SQUARE, np.array([[0, 1], [-1, 1]]))
+    sample = snapshot([fan(2, 0.1)], lambda u, v: np.stack([0 * u, 1 + 0 * u], axis=1), plane=aimed, resolution=4)
+    assert aimed.target is not None
+    assert wrong_points(sample, aimed.target).tolist() == [[True, True, False, False]] * 2 + [[False] * 4] * 2
+
+
+def test_regions_are_told_exactly_where_they_are_known(tmp_path: Path) -> None:
+    numbers = {
+        "regions/exact/layer1": 7,
+        "regions/exact/layer3": lambda step: 50 + step,
+        "regions/seen": 40,
+        "decision/length": 1.5,
+    }
+    said = found("regions", history(tmp_path, numbers))
+    assert (said.result, said.level) == ("850 linear regions at the end", "50 at the start")
+    assert {row["what"]: row["end"] for row in said.rows}["length of the border between classes, in sides of the slice"] == "1.500"
+
+
+# ---------------------------------------------------------------------------------------------------------------- the page
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A run that has something of every phenomenon."""
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    numbers, tables = restless(600)
+    for layer in LAYERS:
+        numbers |= {f"symmetry/{part}/{layer}": 0.2 for part in ("left_right", "up_down", "chance")} | critical(layer, 0.5, 0.5)
+        numbers |= {f"dormant/live/{layer}": 1.0, f"dormant/revivals/{layer}": 0}
+    numbers |= {**drift(lambda step: 0.5, 0.5), **copies(1), "target/accuracy": 0.9, "regions/seen": 30}
+    parts = [{"part": 1, "class": 0, "share": 0.75, "u": 0.0, "v": 0.0, "recall": 0.99}]
+    tables = {**tables, 800: {"copycat/closest": [pair(100)], "target/parts": parts}}
+    return history(tmp_path_factory.mktemp("whole"), numbers, tables, plane=aimed)
+
+
+def test_the_page_has_every_phenomenon_and_every_picture_is_there(whole: History) -> None:
+    report = make_report(whole)
+    named = re.findall(r"!\[[^\]]*\]\(report/(\w+)\.png\)", report.text)
+    assert (
+        named
+        == list(report.pictures)
+        == ["run", "moved", "critical", "copycats", "indecisive", "symmetry", "missed", "dormant", "regions"]
+    )
+    assert report.text.count("\n## ") == 2 + len(ALL)  # in short, the phenomena, all numbers
+    for picture in report.pictures.values():
+        height, width = picture.pixels.shape
+        assert width <= 1300
+        assert height <= 900
+        assert len(np.unique(picture.pixels)) > 10  # something is drawn
+
+
+def test_every_cell_of_the_page_is_closed(whole: History) -> None:
+    """A bar in a cell would make another column: |phi| is escaped."""
+    tables = [line for line in make_report(whole).text.splitlines() if line.startswith("|")]
+    columns = 0
+    for line in tables:
+        bars = len(re.findall(r"(?<!\\)\|", line))
+        if set(line) <= set("|-"):
+            assert bars == columns
+        columns = bars
+
+
+def test_the_page_says_what_numbers_mean(whole: History) -> None:
+    text = make_report(whole).text
+    assert "| `dormant/live/layer1` | 1.0000 | Share of" in text
+
+
+@pytest.mark.parametrize("output", [None, one_value, two_classes, four_classes])
+def test_any_output_can_be_drawn(output: Any, tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    for step in STEPS[:3]:
+        sample = snapshot([fan(3, step / 100), rings(2, (0, 0))], output, step=step)
+        writer.append(
+            replace(sample, metrics={**copies(1), "regions/seen": 12.0}, tables={"copycat/closest": [pair(5, units=(0, 1))]})
+        )
+    report = make_report(load(tmp_path))
+    assert set(report.pictures) == {"run", "copycats", "regions"}
+
+
+def test_a_run_of_one_sample_has_a_page(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(replace(plain(0), metrics={"regions/seen": 12.0, "copycat/pairs/layer1": 0.0, "copycat/chance/layer1": 0.95}))
+    assert "1 sample of steps 0 to 0" in make_report(load(tmp_path)).text
+
+
+def test_a_broken_number_at_the_end_leaves_the_page_whole(tmp_path: Path) -> None:
+    numbers = {"dormant/live/layer1": math.nan, "symmetry/left_right/layer1": math.nan, "critical/edge/layer1": math.nan}
+    assert "NaN" not in make_report(history(tmp_path, numbers)).text
+    assert "nan" not in make_report(load(tmp_path)).text
+
+
+def test_lines_that_are_not_in_view_are_said_so(tmp_path: Path) -> None:
+    said = found("copycats", history(tmp_path, copies(1), {800: {"copycat/closest": [pair(100, units=(0, 77))]}}))
+    assert said.draw is not None
+    assert said.draw().pixels.shape[0] > 300
+
+
+def test_ticks_hold_their_span() -> None:
+    for low, high in ((0, 1), (0.0, 3e-5), (-2, 7), (995.0, 1005.0), (0, 123456)):
+        values = [value for value, _ in _ticks(low, high)]
+        assert values[0] <= low + 1e-9 * abs(high)
+        assert values[-1] >= high * (1 - 1e-9)
+        assert 3 <= len(values) <= 9
+        assert len({words for _, words in _ticks(low, high)}) == len(values)
+
+
+# ------------------------------------------------------------------------------------------------------------ who gets it
+
+
+def test_the_files(whole: History, tmp_path: Path) -> None:
+    report = make_report(whole)
+    page = write_report(report, tmp_path)
+    assert page.read_text(encoding="utf-8") == report.text
+    for name in re.findall(r"\((report/\w+\.png)\)", report.text):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_without_a_report_there_are_no_files(tmp_path: Path) -> None:
+    sink = ReportFile()
+    sink.write(plain(0), {})
+    sink.close(None, None)
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(plain(0))
+    sink.close(load(tmp_path), None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["history.bcb"]
