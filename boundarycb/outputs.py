@@ -38,6 +38,7 @@ class Outputs:
         self.directory = directory.absolute()  # the user's program may go to another one
         self.run = ""
         self._keeps_traces = True
+        self._measured = False  # whether there is anything to report
         self._sinks: list[Sink] = list(sinks)
         self._image_size = image_size
         self._history: HistoryWriter | None = None
@@ -69,6 +70,7 @@ class Outputs:
                     raise
                 self._history = None
                 warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {in_words(error)}")
+        self._measured |= bool(snapshot.metrics)
         images = Drawn(snapshot, self._image_size)
         for sink in list(self._sinks):
             attempt_part(self._sinks, sink, partial(sink.write, snapshot, images))
@@ -78,7 +80,8 @@ class Outputs:
         history = attempt(partial(load, self.directory / FILE), "the history could not be finished.") if written else None
         movie = None if history is None else attempt(partial(make_movie, history), "the movie could not be finished.")
         told = [sink for sink in self._sinks if hasattr(sink, "tell")]
-        report = attempt(partial(make_report, history), "the report could not be finished.") if history and told else None
+        measured = history is not None and told and self._measured
+        report = attempt(partial(make_report, history), "the report could not be finished.") if measured else None
         for sink in told if report is not None else []:
             attempt(partial(sink.tell, report), f"{type(sink).__name__} could not take the report.")
         for sink in self._sinks:

@@ -72,9 +72,8 @@ def _said_of_run(run: Run) -> str:
     first, second = run.end.slice.names
     (u0, u1), (v0, v1) = run.end.slice.bounds
     lines = "exact" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
-    said = [
-        f"{of_several(len(run.steps), 'sample')} of steps {run.start.step:,} to {run.end.step:,} of a network with the layers {units}{shown}."
-    ]
+    samples = f"{of_several(len(run.steps), 'sample')} of steps {run.start.step:,} to {run.end.step:,}"
+    said = [f"{samples} of a network with the layers {units}{shown}."]
     said.append(f"Slice: {first} from {u0:.4g} to {u1:.4g}, {second} from {v0:.4g} to {v1:.4g}; lines are {lines}.")
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
