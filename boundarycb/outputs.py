@@ -80,8 +80,9 @@ class Outputs:
         history = attempt(partial(load, self.directory / FILE), "the history could not be finished.") if written else None
         movie = None if history is None else attempt(partial(make_movie, history), "the movie could not be finished.")
         told = [sink for sink in self._sinks if hasattr(sink, "tell")]
-        measured = history is not None and told and self._measured
-        report = attempt(partial(make_report, history), "the report could not be finished.") if measured else None
+        report = None
+        if history is not None and told and self._measured:
+            report = attempt(partial(make_report, history), "the report could not be finished.")
         for sink in told if report is not None else []:
             attempt(partial(sink.tell, report), f"{type(sink).__name__} could not take the report.")
         for sink in self._sinks:
