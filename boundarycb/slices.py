@@ -14,7 +14,7 @@ Whatever the plane, a picture on it is the exact restriction of the network to t
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ _MARGIN = 0.1  # of the anchors' or the data's extent, on each side
 _COLLINEAR = 1e-9  # relative height of the anchors' triangle under which the plane is not defined
 _MARKED = 200  # samples that a picture can show
 _TARGET = 256  # points a side at which a target is asked
+_NUMBERS = 2**22  # of inputs that a target is asked at a time
 
 
 def box(u: tuple[float, float], v: tuple[float, float], *, shape: tuple[int, ...] = (2,)) -> Slice:
@@ -299,34 +300,47 @@ def aimed(slice: Slice, target: Any, *, corners: Any = None) -> Slice:
         slice: the slice.
         target: classes (h, w), whole numbers of 0 or more, -1 where there is none, at the centres of a grid of pixels over the
             slice, the row of smallest ``v`` first (of a picture, ``image[::-1]``); or a function from inputs (n, *input_shape) to
-            classes (n,), which is asked at 256 by 256 points.
-        corners: slice coordinates (K, 2) of the corners of the classes' areas; by default they are found: where a disc around an
-            edge has much more or less than a half in one class.
+            classes (n,), which is asked at 256 by 256 points, part by part where inputs are large.
+        corners: slice coordinates (K, 2) of the corners of the classes' areas, of which those on the slice count; by default they
+            are found: where a disc around an edge has much more or less than a half in one class.
+
+    Raises:
+        ValueError: `target` is or gives something else, or `corners` are no points.
 
     >>> plane = aimed(box((0, 1), (0, 1)), lambda inputs: (inputs[:, 0] > 0.5) & (inputs[:, 1] > 0.5))
     >>> plane.target.labels.shape, plane.target.corners.round(1).tolist()
     ((256, 256), [[0.5, 0.5]])
     """
-    if callable(target):
-        us, vs = (nodes[1:-1] for nodes in slice.nodes(_TARGET))
-        points = np.stack(np.meshgrid(us, vs), axis=-1).reshape(-1, 2)
-        labels = to_array(target(slice.lift(points))).reshape(_TARGET, _TARGET)
-    else:
-        labels = to_array(target)
+    labels = _asked(slice, target) if callable(target) else to_array(target)
     if labels.ndim != 2 or min(labels.shape) < 2 or labels.dtype.kind not in "iub":
         raise ValueError(
             f"`target` must be classes (h, w), whole numbers, or a function that gives them, got {labels.dtype} {labels.shape}."
         )
     labels = labels.astype(np.int64)
+    if labels.min() < -1:
+        raise ValueError(f"`target` must be classes of 0 or more, -1 where there is none, got {labels.min()}.")
+    low, high = np.array(slice.bounds).T
     if corners is None:
-        found = find_corners(labels)
-        (u0, u1), (v0, v1) = slice.bounds
-        places = np.array([u0, v0]) + found * np.array([u1 - u0, v1 - v0])
-    else:
-        places = to_array(corners).astype(np.float64)
-        if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
-            raise ValueError(f"`corners` must be finite slice coordinates (K, 2), got shape {places.shape}.")
-    return replace(slice, target=Target(labels, places))
+        return replace(slice, target=Target(labels, low + find_corners(labels) * (high - low)))
+    places = to_array(corners).astype(np.float64)
+    places = places.reshape(-1, 2) if not places.size else places
+    if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
+        raise ValueError(f"`corners` must be finite slice coordinates (K, 2), got shape {places.shape}.")
+    return replace(slice, target=Target(labels, places[((places >= low) & (places <= high)).all(axis=1)]))
+
+
+def _asked(slice: Slice, target: Callable[[Floats], Any]) -> Array:
+    """Return what the function `target` says at the centres of a grid of pixels over `slice`."""
+    us, vs = (nodes[1:-1] for nodes in slice.nodes(_TARGET))
+    points = np.stack(np.meshgrid(us, vs), axis=-1).reshape(-1, 2)
+    rows = max(1, _NUMBERS // slice.origin.size)
+    answers = []
+    for first in range(0, len(points), rows):
+        part = points[first : first + rows]
+        answers.append(to_array(target(slice.lift(part))))
+        if answers[-1].shape != (len(part),):
+            raise ValueError(f"`target` must give one class an input, ({len(part)},), got {answers[-1].shape}.")
+    return np.concatenate(answers).reshape(_TARGET, _TARGET)
 
 
 def _clipped(polygon: Floats, values: Floats) -> Floats:

@@ -59,16 +59,25 @@ def border_length(border: Boundaries, slice: Slice) -> float:
 
 
 def count_pieces(classes: NDArray[Any], least: int = LEAST_POINTS) -> int:
-    """Return the number of connected pieces of `classes` (H, W) with `least` points or more; points are connected by their sides.
-
-    Every point takes the smallest number of its neighbours of the same class, and then that of the point that it is named after,
-    until nothing changes: a few passes, since names are handed on by leaps.
+    """Return the number of connected pieces of `classes` (H, W) with `least` points or more.
 
     >>> count_pieces(np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0]]), least=1)
     4
     """
+    return int((np.bincount(pieces_of(classes).reshape(-1)) >= least).sum())
+
+
+def pieces_of(classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the piece that each point of `classes` (H, W) belongs to, by the number of its first point; sides connect.
+
+    Every point takes the smallest number of its neighbours of the same class, and then that of the point that it is named after,
+    until nothing changes: a few passes, since names are handed on by leaps.
+
+    >>> pieces_of(np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0]])).tolist()
+    [[0, 0, 2], [3, 0, 2], [6, 2, 2]]
+    """
     height, width = classes.shape
-    number = np.arange(height * width).reshape(height, width)
+    number = np.arange(height * width, dtype=np.int64).reshape(height, width)
     beside, above = classes[:, 1:] == classes[:, :-1], classes[1:] == classes[:-1]
     pairs = [(number[:, 1:][beside], number[:, :-1][beside]), (number[1:][above], number[:-1][above])]
     one, other = np.concatenate(pairs, axis=1)
@@ -77,12 +86,10 @@ def count_pieces(classes: NDArray[Any], least: int = LEAST_POINTS) -> int:
         low = np.minimum(names[one], names[other])
         high = np.maximum(names[one], names[other])
         if (low == high).all():
-            break
+            return names.reshape(height, width)
         np.minimum.at(names, high, low)
         while True:  # whoever is named after one that got another name takes it too
             further = names[names]
             if (further == names).all():
                 break
             names = further
-    sizes = np.bincount(names)
-    return int((sizes >= least).sum())

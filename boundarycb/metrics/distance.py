@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from boundarycb.metrics.segments import distances, points_along, segments_of
 from boundarycb.types import Boundaries, Floats, Slice
 
 _SPACING = 1 / 256  # of the slice's side, between the points at which a line is looked at
@@ -34,34 +34,11 @@ def boundary_distance(boundaries: Boundaries, slice: Slice, layer: str, one: int
     segments = [_in_sides(boundaries.of(layer, index), slice) for index in (one, other)]
     if not all(len(part) for part in segments):
         return float("nan"), float("nan")
-    ways = [_distances(_points(a), b) for a, b in (segments, segments[::-1])]
+    ways = [distances(points_along(a, _SPACING), b) for a, b in (segments, segments[::-1])]
     return float(np.mean([way.mean() for way in ways])), float(max(np.percentile(way, 95) for way in ways))
 
 
 def _in_sides(lines: list[Floats], slice: Slice) -> Floats:
     """Return the segments of `lines`, (s, 2, 2), with the slice's sides as units of length."""
     low, high = np.array(slice.bounds).T
-    pieces = [np.stack([line[:-1], line[1:]], axis=1) for line in lines]
-    return (np.concatenate(pieces) - low) / (high - low) if pieces else np.empty((0, 2, 2))
-
-
-def _points(segments: Floats) -> Floats:
-    """Return points (k, 2), evenly spread over the segments."""
-    lengths = np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)
-    places = np.concatenate([[0.0], np.cumsum(lengths)])
-    along = np.arange(0.5, max(1.0, places[-1] / _SPACING)) * _SPACING
-    which: NDArray[np.int64] = np.searchsorted(places, along.clip(max=places[-1]), side="right").clip(1, len(lengths)) - 1
-    share = (along - places[which]) / np.where(lengths[which] > 0, lengths[which], 1.0)
-    return np.asarray(segments[which, 0] + share.clip(0, 1)[:, None] * (segments[which, 1] - segments[which, 0]))
-
-
-def _distances(points: Floats, segments: Floats) -> Floats:
-    """Return the distance of each point to the nearest segment (k,)."""
-    start, along = segments[:, 0], segments[:, 1] - segments[:, 0]
-    squares = np.maximum((along**2).sum(axis=1), np.finfo(np.float64).tiny)
-    nearest = np.empty(len(points))
-    for first in range(0, len(points), 256):  # not all points by all segments at once
-        offset = points[first : first + 256, None] - start
-        share = ((offset * along).sum(axis=2) / squares).clip(0, 1)
-        nearest[first : first + 256] = np.linalg.norm(offset - share[..., None] * along, axis=2).min(axis=1)
-    return nearest
+    return np.asarray((segments_of(lines) - low) / (high - low))
