@@ -111,8 +111,21 @@ class Target:
 
     def at(self, resolution: int) -> NDArray[np.int64]:
         """Return the classes at the pixel centres of a grid of `resolution` points a side, (resolution, resolution)."""
-        rows, columns = (((np.arange(resolution) + 0.5) / resolution * size).astype(int) for size in self.labels.shape)
-        return self.labels[np.ix_(rows, columns)]
+        return np.asarray(self.labels[self.pixels(resolution)])
+
+    def pixels(self, resolution: int) -> tuple[NDArray[np.int64], ...]:
+        """Return which pixels are nearest to the points of such a grid, to index with: of two the one nearer to the middle.
+
+        >>> target = Target(np.arange(16).reshape(2, 8), np.empty((0, 2)))
+        >>> target.at(4)[0].tolist()
+        [1, 3, 4, 6]
+        """
+        number = np.arange(resolution)
+        sides = []
+        for size in self.labels.shape:
+            low = (2 * number + 1) * size // (2 * resolution)
+            sides.append(np.where(2 * number < resolution, low, size - 1 - low[::-1]))  # so that mirroring changes nothing
+        return np.ix_(*sides)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

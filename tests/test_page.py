@@ -96,19 +96,32 @@ def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
     assert found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25))).sentences == []
 
 
-def critical(layer: str, edge: float, corner: float) -> dict[str, Any]:
-    return {f"critical/edge/{layer}": lambda step: 1 - (1 - edge) * step / 800, f"critical/corner/{layer}": corner}
+def critical(layer: str, edge: float, chance: float) -> dict[str, Any]:
+    numbers = {
+        "edge": lambda step: chance - (chance - edge) * step / 800,
+        "edge_chance": chance,
+        "corner": 0.5,
+        "corner_chance": 1.0,
+    }
+    return {f"critical/{name}/{layer}": value for name, value in numbers.items()}
 
 
 def test_critical_points_need_a_target(tmp_path: Path) -> None:
-    numbers = {**critical("layer1", 1.2, 1.0), **critical("layer2", 0.4, 0.3)}
-    run = history(tmp_path / "without", numbers)
+    run = history(tmp_path, critical("layer1", 0.4, 0.9))
     assert not [one for phenomenon in ALL if (one := phenomenon(Run(run))) is not None and one.name == "critical"]
+
+
+def test_edge_ratios_are_compared_with_their_own_chance_levels(tmp_path: Path) -> None:
+    """Layer 2 has the lower ratio, and is not below its chance level; layer 1 is."""
     aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
-    said = found("critical", history(tmp_path / "with", numbers, plane=aimed))
-    assert said.result == "layer2: edge ratio 1.00 at the start, 0.40 at the end"
-    assert said.sentences == ["1 of 2 layers ended nearer to the target's edges than they began: layer2."]
-    assert [row["edge1"] for row in said.rows] == ["1.20", "0.40"]
+    numbers = {**critical("layer1", 0.6, 0.9), **critical("layer2", 0.5, 0.55)}
+    said = found("critical", history(tmp_path, numbers, plane=aimed))
+    assert said.result == "nearest to the edges: layer1, edge ratio 0.60 at the end"
+    assert said.level == "0.90 when its boundaries are turned"
+    assert said.sentences[0].startswith("At the end more than chance explains holds for layer1: it runs nearer")
+    assert [row["edge1"] for row in said.rows] == ["0.60", "0.50"]
+    none = found("critical", history(tmp_path / "none", critical("layer2", 0.5, 0.55), plane=aimed))
+    assert "holds for no layer: none runs nearer" in none.sentences[0]
 
 
 def pair(since: int | None, phi: float = 0.98, layer: str = "layer1", units: tuple[int, int] = (2, 4)) -> dict[str, Any]:

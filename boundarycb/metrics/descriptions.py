@@ -116,6 +116,32 @@ _TEXTS = {
     "indecisive/units": (
         "Units that flip much (four times the layer's median or more) and go to and fro (osc and ret above 0.5). 0 or more."
     ),
+    "critical/edge": (
+        "How near the layer's boundaries run to the edges of the target: their mean distance to the nearest edge, divided by that "
+        "of all points of the slice. 0 or more; 0: all run on edges. Means something below critical/edge_chance."
+    ),
+    "critical/edge_chance": (
+        "What critical/edge is on average when the layer's boundaries are turned about the slice's middle. 0 or more; 1 for "
+        "straight lines evenly spread, lower for boundaries that are dense where the target has its edges."
+    ),
+    "critical/corner": (
+        "How near boundaries of the layer come to the corners of the target: mean distance of a corner to the nearest boundary, "
+        "divided by that of all points of the slice. 0 or more; 0: through each runs one. Means something below "
+        "critical/corner_chance."
+    ),
+    "critical/corner_chance": (
+        "What critical/corner is on average when the target's corners are turned about the slice's middle, as if the boundaries "
+        "were. 0 or more; lower than 1 for boundaries that are dense where corners are."
+    ),
+    "target/accuracy": (
+        "Share of the slice's grid points at which the class wins that the target has there; points without a class are left out. "
+        "Range 0 to 1; high: learnt."
+    ),
+    "target/worst_part": (
+        "Lowest recall of the target's connected parts, of those that cover 0.5 % of the slice or more. Range 0 to 1; near 0 "
+        "beside a high target/accuracy: a small part is missed whole."
+    ),
+    "target/missed_parts": "Connected parts of the target of which less than half is found. 0 or more; high: much is missed.",
 }
 
 

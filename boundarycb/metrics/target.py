@@ -75,7 +75,7 @@ def target_parts(sample: Sample) -> dict[str, Value]:
     if plane is None or plane.target is None or classes is None:
         return {}
     labels, parts = plane.target.labels, _parts_of(plane.target)
-    places = np.ix_(*(_nearest(pixels, len(classes)) for pixels in labels.shape))
+    places = plane.target.pixels(len(classes))
     right = classes == labels[places]
     recall = _recall(parts.number[places], right, len(parts.classes))
     known = recall[~np.isnan(recall)]
@@ -101,17 +101,6 @@ def _parts_of(target: Target) -> _Parts:
     sums = [np.bincount(piece, (places + 0.5) / side)[chosen] for places, side in ((columns, width), (rows, height))]
     centres = np.stack(sums, axis=1) / size[chosen, None]
     return _Parts(number[piece].reshape(height, width), classes[chosen], size[chosen] / labels.size, centres)
-
-
-def _nearest(pixels: int, points: int) -> NDArray[np.int64]:
-    """Return the pixel, of so many along a side, nearest to each of so many grid points; of two the one nearer to the middle.
-
-    >>> _nearest(8, 4).tolist(), _nearest(2, 4).tolist()
-    ([1, 3, 4, 6], [0, 0, 1, 1])
-    """
-    number = np.arange(points)
-    low = (2 * number + 1) * pixels // (2 * points)
-    return np.where(2 * number < points, low, pixels - 1 - low[::-1])
 
 
 def _recall(number: NDArray[np.int64], right: NDArray[np.bool_], parts: int) -> Floats:
