@@ -359,7 +359,7 @@ class Reading:
         kinks: for each layer the pre-activations between which its activation is affine; None where it is smooth, jumps, or
             cannot be told; empty where nothing is known of any.
         bends: what else was called that may bend the network.
-        closes: whether the last layer's activation gives the output itself.
+        closes: whether the last layer's activation gives what is shown of the output, itself.
         what: what `output` is: ``scores`` of C classes, else in words what its one number is.
         codes: uint64 (n,), a number for the states of all units, watched or not; None where they were not read.
     """
@@ -393,9 +393,9 @@ class Field:
     """What the network says on the grid: the picture's background.
 
     Args:
-        kind: ``value`` (one output), ``probability`` (of class 1 of two) or ``classes`` (more than two).
+        kind: ``value`` (one output), ``probability`` (of class 1 of two) or ``classes`` (more than two; or two sigmoids).
         value: float32 (H, W): the output; float16: the probability of class 1, or the probability of the winning class.
-        winner: uint16 (H, W), the winning class; only for ``classes``.
+        winner: uint16 (H, W), the winning class; only for ``classes``. Of more than 65,536 classes it is uint32, and so is `above`.
         classes: number of outputs, C.
         what: what `value` is where it is a number of the output's, such as ``mean of the output``.
         names: of the classes, for captions; empty, or C of them.
@@ -405,12 +405,12 @@ class Field:
 
     kind: Literal["value", "probability", "classes"]
     value: Floats
-    winner: NDArray[np.uint16] | None = None
+    winner: NDArray[np.unsignedinteger[Any]] | None = None
     classes: int = 1
     what: str = "output"
     names: tuple[str, ...] = ()
     second: Floats | None = None
-    above: NDArray[np.uint16] | None = None
+    above: NDArray[np.unsignedinteger[Any]] | None = None
 
     def __post_init__(self) -> None:
         for name in ("value", "winner", "second", "above"):
@@ -705,7 +705,7 @@ class Sample:
         window_scalars: what the training loop said at them.
         scalars: what the training loop said at this step: loss, learning rate, …
         regions: how many linear regions the units of all layers up to each one make on the slice, by the layer's name; empty where
-            the lines are not exact, or were not cut through.
+            the lines are not exact. The last layer is missing where the engine did not cut along its lines.
         answers: what the network makes of samples of the data; only for ``@needs("data")``, and where there are any.
     """
 

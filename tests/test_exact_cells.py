@@ -94,7 +94,7 @@ def test_lines_that_nearly_meet_in_a_point_end_and_fill_the_square(gap: float) -
     cut = cut_by(rows)
     cells = refine(cut.rings, cut.chords, MANY)
     assert cells.areas.sum() == pytest.approx(1)
-    assert len(cells.thick()) == 48
+    assert len(cells.thick) == 48
     assert cells.areas.min() > -1e-12
 
 
@@ -198,3 +198,13 @@ def test_a_chain_joins_ends_to_starts_and_loses_none(pieces: list[tuple[int, int
 @given(st.lists(st.integers(0, 2**62), max_size=20))
 def test_the_order_is_the_stable_one(keys: list[int]) -> None:
     assert order_of(np.array(keys, np.int64)).tolist() == np.argsort(np.array(keys, np.int64), kind="stable").tolist()
+
+
+@pytest.mark.parametrize(("width", "thick"), [(1e-7, [0, 2]), (1e-6, [0, 1, 2])])
+def test_a_sliver_is_thin_whatever_its_area(width: float, thick: list[int]) -> None:
+    """Across the unit square its area is `width` and its perimeter 2: at THIN, 2.5e-7, times that it begins to count."""
+    cut = cut_by(np.array([[1.0, 0, -0.3], [1.0, 0, -0.3 - width]]))
+    cells = refine(cut.rings, cut.chords, MANY)
+    order = np.argsort(cells.centres()[:, 0])
+    assert cells.areas[order] == pytest.approx([0.3, width, 0.7 - width], rel=1e-6)
+    assert sorted(np.argsort(order)[cells.thick].tolist()) == thick

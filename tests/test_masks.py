@@ -17,7 +17,7 @@ from boundarycb import capture, slices
 from boundarycb.engines.bands import read, sweep
 from boundarycb.engines.masks import MaskReader
 from boundarycb.probe import Conditions, probe
-from boundarycb.types import Capture, Floats, Layer
+from boundarycb.types import Capture, Field, Floats, Layer, Reading
 
 PLANE = slices.box((-1, 1), (0, 4))
 
@@ -94,6 +94,212 @@ def test_probabilities_and_log_probabilities_are_not_squashed_again() -> None:
         field = captured(lambda x, y: x, output=output).field
         assert field is not None
         assert np.allclose(field.value, (u + 1.5) / 3, atol=1e-3)
+
+
+class Affine(nn.Module):
+    """Scores w x + b of the inputs, C of them, then `end`."""
+
+    def __init__(self, rows: list[tuple[float, float, float]], end: Any) -> None:
+        super().__init__()
+        self.hidden, self.end = nn.Linear(2, 3), end
+        self.rows = torch.tensor(rows)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        self.hidden(x).relu()
+        return self.end(x @ self.rows[:, :2].T + self.rows[:, 2])
+
+
+MIRRORED = [(1.0, 0.0, 0.0), (-1.0, 0.0, 1.0)]  # x and 1 - x
+THREE = [*MIRRORED, (0.0, 0.5, -1.0)]
+
+
+def field_of(rows: list[tuple[float, float, float]], end: Any, **how: Any) -> Field:
+    found = capture(Affine(rows, end), PLANE, resolution=9, **how).field
+    assert found is not None
+    return found
+
+
+@pytest.fixture(params=["a row a band", "all in two bands"])
+def bands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What outputs are must not depend on the bands that they come in."""
+    if request.param == "a row a band":
+        monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 1)
+
+
+@pytest.mark.parametrize("end", [nn.Sigmoid(), torch.sigmoid, torch.special.expit, nn.Hardsigmoid()], ids=str)
+@pytest.mark.parametrize("rows", [MIRRORED, THREE], ids=["two", "three"])
+@pytest.mark.usefixtures("bands")
+def test_sigmoids_are_chances_of_their_own(rows: Any, end: Any) -> None:
+    field = field_of(rows, end)
+    u, v = centres(9)
+    scores = np.stack([a * u + b * v + c for a, b, c in rows], axis=-1)
+    chances = np.clip(scores / 6 + 0.5, 0, 1) if isinstance(end, nn.Hardsigmoid) else 1 / (1 + np.exp(-scores))
+    ranked = np.sort(chances, axis=-1)
+    assert (field.kind, field.classes, field.what) == ("classes", len(rows), "output")
+    assert field.winner is not None
+    assert field.second is not None
+    assert field.above is not None
+    assert np.array_equal(field.winner, chances.argmax(axis=-1))
+    assert np.allclose(field.value, ranked[..., -1], atol=5e-4)
+    assert np.allclose(field.second, ranked[..., -2], atol=5e-4)
+    assert np.array_equal(field.above, (scores > 0).sum(axis=-1))
+    assert [part.dtype for part in (field.value, field.second, field.winner, field.above)] == ["f2", "f2", "u2", "u2"]
+
+
+def test_a_single_sigmoid_is_a_value() -> None:
+    field = field_of([(1.0, 0.0, 0.0)], torch.sigmoid)
+    assert (field.kind, field.second, field.above) == ("value", None, None)
+    assert np.allclose(field.value, 1 / (1 + np.exp(-centres(9)[0])))
+
+
+@pytest.mark.usefixtures("bands")
+def test_sigmoids_that_add_up_to_one_are_still_chances_of_their_own() -> None:
+    field = field_of([(1.0, 0.5, -1.0), (-1.0, -0.5, 1.0)], torch.sigmoid)  # s(z) and s(-z)
+    assert field.kind == "classes"
+    assert field.above is not None
+
+
+def test_scores_are_sampled_as_sigmoids_by_a_forward_that_ends_in_them() -> None:
+    wanted = field_of(MIRRORED, torch.sigmoid)
+    field = field_of(MIRRORED, nn.Identity(), forward=lambda model, inputs: model(inputs).sigmoid())
+    assert field.above is not None
+    assert np.array_equal(field.above, wanted.above)  # type: ignore[arg-type]
+    assert field_of(MIRRORED, nn.Identity()).kind == "probability"
+
+
+def test_another_output_than_the_sigmoids_is_no_chance() -> None:
+    """A model that gives its chances and its scores, of which the scores are asked for."""
+    field = field_of(THREE, lambda scores: {"chances": torch.sigmoid(scores), "scores": scores}, output="scores")
+    assert field.above is None
+    u, v = centres(9)
+    powers = np.exp(np.stack([u, 1 - u, 0.5 * v - 1]))
+    assert np.allclose(field.value, (powers / powers.sum(axis=0)).max(axis=0), atol=1e-3)
+    assert field_of(THREE, lambda scores: {"scores": scores, "chances": torch.sigmoid(scores)}, output="chances").above is not None
+
+
+@pytest.mark.usefixtures("bands")
+@pytest.mark.parametrize("change", [lambda x: 3 * x, lambda x: x.mul_(3), lambda x: x.sub_(0.2)], ids=["new", "larger", "lower"])
+def test_sigmoids_that_are_changed_are_scores(change: Any) -> None:
+    """In place, too, where they are the very tensor that the sigmoid gave."""
+    field = field_of([(1.0, 0.0, -2.0), (0.0, 1.0, -2.0), (0.0, 0.0, -9.0)], lambda scores: change(torch.sigmoid(scores)))
+    assert field.above is None
+
+
+def reluish(u: Floats, v: Floats) -> Floats:
+    """Return scores that are 0 and 1 on the lower half, and so add up to 1, and are larger on the upper one."""
+    return np.stack([np.maximum(v - 2, 0), np.where(v > 2, 3 * u * u, 1.0), 0 * u], axis=1)
+
+
+@pytest.mark.usefixtures("bands")
+@pytest.mark.parametrize("classes", [2, 3])
+def test_scores_that_add_up_to_one_in_places_are_scores(classes: int) -> None:
+    """Whichever band comes first: the whole grid tells."""
+    for output in (reluish, lambda u, v: reluish(u, 4 - v)):
+        field = captured(lambda x, y: x, output=lambda x, y, output=output: output(x, y)[:, :classes]).field
+        assert field is not None
+        u, v = centres(9)
+        scores = output(u.ravel(), v.ravel())[:, :classes]
+        powers = np.exp(scores)
+        chances = powers / powers.sum(axis=1, keepdims=True)
+        wanted = chances[:, 1] if classes == 2 else chances.max(axis=1)
+        assert np.allclose(field.value.ravel(), wanted, atol=5e-4)
+        assert field.above is None
+
+
+@pytest.mark.usefixtures("bands")
+def test_probabilities_with_holes_are_probabilities() -> None:
+    """NaN in the first band says nothing, and nothing in the others."""
+
+    def torn(x: Floats, y: Floats) -> Floats:
+        chances = np.stack([0.2 + 0 * x, 0.7 + 0 * x, 0.1 + 0 * x], axis=1)
+        return np.where((y < 1)[:, None] | (x > 0.7)[:, None], np.nan, chances)
+
+    states = captured(lambda x, y: x, output=torn)
+    u, v = centres(9)
+    hole = (v < 1) | (u > 0.7)
+    assert states.notes == ("output not finite",)
+    assert states.field is not None
+    assert states.field.second is not None
+    assert np.allclose(states.field.value[~hole], 0.7, atol=5e-4)
+    assert np.allclose(states.field.second[~hole], 0.2, atol=5e-4)
+    assert np.isnan(states.field.value[hole]).all()
+    assert np.isnan(states.field.second[hole]).all()
+
+
+def test_probabilities_of_bfloat16_are_probabilities() -> None:
+    """They miss a sum of 1 by up to a rounding error of 2^-9."""
+    scores = torch.randn(3, 40, generator=torch.Generator().manual_seed(1))
+    field = field_of(THREE, lambda x: torch.softmax(torch.cat([x, x @ scores], dim=1).bfloat16(), dim=1))
+    u, v = centres(9)
+    base = np.stack([u, 1 - u, 0.5 * v - 1], axis=-1)
+    every = np.exp(np.concatenate([base, base @ scores.numpy()], axis=-1))
+    assert np.allclose(field.value, (every / every.sum(axis=-1, keepdims=True)).max(axis=-1), rtol=0.05)
+
+
+def test_a_score_of_minus_infinity_is_a_class_left_out_and_one_of_infinity_is_not_finite() -> None:
+    def masked(x: Floats, y: Floats) -> Floats:
+        return np.stack([np.where(y > 2, np.inf, x), 0 * x - np.inf, 0 * x], axis=1)
+
+    u, v = centres(9)
+    for columns in ([0, 1, 2], [0, 2], [2, 0]):
+        states = captured(lambda x, y: x, output=lambda x, y, columns=columns: masked(x, y)[:, columns])
+        assert states.field is not None
+        assert np.array_equal(np.isnan(states.field.value), v > 2)
+        assert states.notes == ("output not finite",)
+    field = captured(lambda x, y: x, output=lambda x, y: masked(x, 0 * y)).field
+    assert field is not None
+    assert field.second is not None
+    wins = 1 / (1 + np.exp(-u))
+    assert np.allclose(field.value, np.maximum(wins, 1 - wins), atol=5e-4)
+    assert np.allclose(field.second, np.minimum(wins, 1 - wins), atol=5e-4)
+
+
+def test_a_sigmoid_that_is_nan_leaves_no_chance() -> None:
+    field = field_of([*MIRRORED, (0.0, 1.0, 0.0)], lambda scores: torch.sigmoid(torch.where(scores > 3, torch.nan, scores)))
+    assert field.second is not None
+    hole = centres(9)[1] > 3
+    assert np.array_equal(np.isnan(field.value), hole)
+    assert np.array_equal(np.isnan(field.second), hole)
+
+
+def test_scores_of_double_precision_have_the_winner_that_they_say() -> None:
+    """Their chances are the same number."""
+    field = captured(lambda x, y: x, output=lambda x, y: np.stack([0 * x - 9, 0 * x, 0 * x + 1e-18], axis=1)).field
+    assert field is not None
+    assert np.all(field.winner == 2)
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(300, np.uint16), (65_536, np.uint16), (70_000, np.uint32)])
+@pytest.mark.parametrize("ends", [False, True])
+def test_any_number_of_classes_has_its_winner(classes: int, kind: Any, ends: bool) -> None:
+    masks = MaskReader(2)
+
+    def forward(inputs: Floats) -> Reading:
+        scores = np.zeros((len(inputs), classes))
+        scores[:, -1] = 0.75
+        return Reading((Layer("x", "sigmoid", (1,), (0,)),), (inputs[:, :1],), scores + 0.25 * ends, closes=ends)
+
+    sweep(forward, PLANE, 2, masks)
+    field = masks.result().field
+    assert field is not None
+    assert field.winner is not None
+    assert field.winner.dtype == kind
+    assert (field.winner == classes - 1).all()
+    if ends:
+        assert field.above is not None
+        assert field.above.dtype == kind
+        assert (field.above == 1).all()
+
+
+def test_an_output_without_numbers_is_no_background() -> None:
+    states = captured(lambda x, y: x, output=lambda x, y: np.empty((len(x), 0)))
+    assert states.field is None
+    assert states.notes == ("no background: the model's output is no vector a point",)
+
+
+def test_a_value_beyond_single_precision_is_infinite_and_said_so() -> None:
+    states = captured(lambda x, y: x, output=lambda x, y: np.full((len(x), 1), 1e300))
+    assert states.notes == ("output not finite",)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e6, 1e30])

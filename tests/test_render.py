@@ -19,8 +19,8 @@ from boundarycb.render.canvas import cut, fitted, text_width
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
-from boundarycb.render.pictures import _panel_title, axes_caption, background_caption
-from boundarycb.types import Picture, Snapshot
+from boundarycb.render.pictures import _panel_title, axes_caption, background_caption, field_span
+from boundarycb.types import Field, Picture, Snapshot
 
 
 def many_layers() -> Snapshot:
@@ -233,6 +233,39 @@ def test_the_convention_for_smooth_units_is_said() -> None:
     smooth = replace(sample, capture=replace(sample.capture, layers=layers))
     assert "smooth" not in background_caption(sample)
     assert background_caption(smooth).endswith("smooth units: on above 0")
+
+
+def sigmoids(chance: float = 0.1) -> Snapshot:
+    """Return a snapshot of three sigmoid outputs, of which the one that wins has this chance on the left half, else 0.9."""
+    sample = snapshot([fan(4, 0.2)], four_classes, resolution=16)
+    left = np.arange(16) < 8
+    value = np.tile(np.where(left, chance, 0.9), (16, 1)).astype(np.float16)
+    above = np.tile(~left, (16, 1)).astype(np.uint16)
+    field = Field("classes", value, np.zeros((16, 16), np.uint16), 3, second=value / 2, above=above)
+    return replace(sample, capture=replace(sample.capture, field=field))
+
+
+def test_sigmoid_outputs_are_called_so() -> None:
+    assert background_caption(sigmoids()).endswith("winner of 3 sigmoid outputs")
+    assert background_caption(snapshot([fan(2, 0.2)], four_classes)).endswith("winner of 4 classes")
+    sample = sigmoids()
+    assert sample.field is not None
+    many = replace(sample, capture=replace(sample.capture, field=replace(sample.field, classes=70_000)))
+    assert background_caption(many).endswith("winner of 70,000 sigmoid outputs, colours repeat")
+
+
+def test_a_sigmoid_that_wins_with_a_small_chance_is_paler_than_any_winner_of_a_softmax() -> None:
+    """Of three classes that share a sum of 1 the winner has a third at least, so tones begin there; a sigmoid's begin at 0."""
+    pale, third, shared = sigmoids(0.05), sigmoids(1 / 3), sigmoids(1 / 3)
+    assert pale.field is not None
+    assert shared.field is not None
+    assert field_span(pale.field) == (0.0, 1.0)
+    shared = replace(shared, capture=replace(shared.capture, field=replace(shared.field, above=None)))
+    assert shared.field is not None
+    assert field_span(shared.field) == (1 / 3, 1.0)
+    tones = [plot(draw_overlay(sample, 128), 128).rgb()[5, 5].astype(int).sum() for sample in (pale, third, shared)]
+    assert tones[0] > tones[1]
+    assert tones[2] > tones[1]
 
 
 @pytest.mark.parametrize("colour", [False, True])

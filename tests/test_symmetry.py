@@ -58,6 +58,26 @@ def random_lines(count: int, generator: np.random.Generator) -> NDArray[np.bool_
     return np.asarray(np.cos(angle) * (X - through[0]) + np.sin(angle) * (Y - through[1]) > 0)
 
 
+@pytest.mark.parametrize("side", [40, 41, 64])
+def test_a_quarter_turn_names_the_axes_anew_and_changes_nothing_else(side: int) -> None:
+    """Chance too: an image midway between two grid points may not be taken for one of them."""
+    states = np.random.default_rng(side).random((4, 5, 5)) > 0.5
+    masks = states.repeat(side // 5 + 1, axis=1).repeat(side // 5 + 1, axis=2)[:, :side, :side]
+    classes = masks.sum(axis=0).astype(np.uint16)
+    layer = Layer("fc", "relu", (4,), tuple(range(4)))
+    found = []
+    for turns in (0, 1):
+        on = np.packbits(np.rot90(masks, turns, axes=(1, 2)).reshape(4, -1), axis=1)
+        field = Field("classes", np.ones((side, side), np.float16), np.rot90(classes, turns).copy(), 5)
+        empty = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), (layer,))
+        found.append(scores(Sample(Capture((layer,), side, on, field), empty)))
+    want, got = found
+    for of_what in ("fc", "output"):
+        assert got[f"symmetry/chance/{of_what}"] == pytest.approx(want[f"symmetry/chance/{of_what}"], rel=1e-12)
+        assert got[f"symmetry/left_right/{of_what}"] == pytest.approx(want[f"symmetry/up_down/{of_what}"], rel=1e-12)
+        assert got[f"symmetry/up_down/{of_what}"] == pytest.approx(want[f"symmetry/left_right/{of_what}"], rel=1e-12)
+
+
 def test_the_order_and_the_sides_of_units_are_no_matter() -> None:
     states = random_lines(9, np.random.default_rng(3))
     want = scores(sample_of(states))

@@ -32,9 +32,10 @@ def same(a: Snapshot, b: Snapshot) -> None:
     assert (a.field is None) == (b.field is None)
     if a.field is not None and b.field is not None:
         assert (a.field.kind, a.field.classes) == (b.field.kind, b.field.classes)
-        assert np.array_equal(a.field.value, b.field.value, equal_nan=True)
-        assert (a.field.winner is None) == (b.field.winner is None)
-        assert a.field.winner is None or np.array_equal(a.field.winner, b.field.winner)  # type: ignore[arg-type]
+        for part in ("value", "winner", "second", "above"):
+            one, other = getattr(a.field, part), getattr(b.field, part)
+            assert (one is None) == (other is None)
+            assert one is None or (one.dtype == other.dtype and np.array_equal(one, other, equal_nan=True))
     assert repr(dict(a.metrics)) == repr(dict(b.metrics))  # repr, so that NaN equals NaN
     assert repr(dict(a.scalars)) == repr(dict(b.scalars))
     assert repr(dict(a.tables)) == repr(dict(b.tables))
@@ -58,6 +59,39 @@ def test_snapshots_come_back_as_they_were() -> None:
     )
     for sample in (plain(), rich, snapshot([fan(3, 0)], four_classes), snapshot([fan(3, 0)])):
         same(again(sample), sample)
+
+
+def sigmoids() -> Snapshot:
+    """Return a snapshot of a network whose outputs are chances of their own, with more classes than a short number can tell."""
+    sample = snapshot([fan(3, 0)], four_classes)
+    assert sample.field is not None
+    assert sample.field.winner is not None
+    winner = sample.field.winner.astype(np.uint32) + np.uint32(70_000)
+    field = replace(sample.field, classes=80_000, winner=winner, above=np.full((64, 64), 2, np.uint16))
+    return replace(sample, capture=replace(sample.capture, field=field))
+
+
+def test_chances_come_back_as_they_were() -> None:
+    sample = sigmoids()
+    assert sample.field is not None
+    assert sample.field.second is not None
+    same(again(sample), sample)
+
+
+def test_older_files_have_no_runner_up() -> None:
+    sample = sigmoids()
+    record = wire.read_record(io.BytesIO(wire.encode(sample)))
+    assert record is not None
+    assert {"second", "above"} <= record.sections.keys()
+    sections = {name: array for name, array in record.sections.items() if name not in ("second", "above")}
+    read = wire.read_record(io.BytesIO(wire.pack(record.header, sections)))
+    assert read is not None
+    field = wire.decode(read, sample.slice).field
+    assert field is not None
+    assert sample.field is not None
+    assert (field.second, field.above) == (None, None)
+    assert np.array_equal(field.value, sample.field.value)
+    assert np.array_equal(field.winner, sample.field.winner)  # type: ignore[arg-type]
 
 
 def test_capped_layers_keep_their_indices() -> None:

@@ -11,8 +11,12 @@ from numpy.typing import NDArray
 from boundarycb.engines.bands import Band
 from boundarycb.types import Array, Bits, Capture, Field, Floats, Reading, frozen, left_out, spans_of, watched_layers
 
+Chances = Callable[[Floats], Floats]
+"""Makes chances of outputs (n, C)."""
+
 _SIGMOIDS = ("sigmoid", "hardsigmoid")
-_PRECISION = {"winner": np.uint16, "above": np.uint16}  # a chance needs no more than half precision; an output may be any number
+_SUM = 5e-3  # by which probabilities may miss 1: those of bfloat16 do by 2e-3
+_SHORT = 2**16  # classes that a short whole number can tell
 
 
 class MaskReader:
@@ -42,7 +46,7 @@ class MaskReader:
         if not every_finite:
             undefined = np.logical_not(np.asarray(np.isfinite(band.z).all(axis=(0, 1))))
             self._undefined = undefined if self._undefined is None else self._undefined | undefined
-        if band.reading.output is None:
+        if band.reading.output is None or not band.reading.output.shape[1]:
             self._output.skip()
         else:
             output = band.reading.output.reshape(*band.z.shape[:2], -1)[rows, 1:-1]
@@ -98,14 +102,16 @@ def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tup
 
 
 class _OutputReader:
-    """Reduces the output, band by band, to what a background needs: never C numbers a point."""
+    """Reduces the output, band by band, to what a background needs: never C numbers a point.
+
+    One band does not tell what outputs are: a row of ReLUs may add up to 1 by chance. So both readings of them are kept until one
+    is refuted.
+    """
 
     def __init__(self) -> None:
-        self._kind: Literal["value", "probability", "classes"] | None = None
         self._classes = 0
         self._what = ""
-        self._chances: Callable[[Floats], Floats] = softmax
-        self._parts: dict[str, list[Array]] = {}
+        self._open: dict[Chances, dict[str, list[Array]]] = {}  # the likelier reading first
         self._complete = True
 
     def skip(self) -> None:
@@ -114,57 +120,73 @@ class _OutputReader:
     def add(self, output: Floats, reading: Reading) -> None:
         if not len(output):
             return
-        self._what = "output" if reading.what == "scores" else reading.what
-        if self._kind is None:
-            self._decide(output, reading)
-        if self._kind == "value":
-            self._keep(value=output[:, 0])
-            return
-        if self._kind == "probability" and self._chances is softmax:
-            self._keep(value=_logistic(output[:, 1] - output[:, 0]))
-            return
-        chances = self._chances(output)
-        if self._kind == "probability":
-            self._keep(value=chances[:, 1])
-            return
-        self._keep(value=chances.max(axis=1), winner=chances.argmax(axis=1), second=np.partition(chances, -2, axis=1)[:, -2])
-        if self._chances is independent:
-            self._keep(above=(chances > 0.5).sum(axis=1))
-
-    def _keep(self, **parts: Array) -> None:
-        for name, part in parts.items():
-            self._parts.setdefault(name, []).append(
-                part.astype(_PRECISION.get(name, np.float16) if self._kind != "value" else np.float32)
-            )
+        if not self._classes:
+            self._classes = output.shape[1]
+            self._what = "output" if reading.what == "scores" else reading.what
+            self._open = {chances: {} for chances in _readings(self._classes, reading)}
+        self._open = {chances: parts for chances, parts in self._open.items() if _may_be(chances, output)}
+        for chances, parts in self._open.items():
+            for name, part in _reduced(output, chances).items():
+                parts.setdefault(name, []).append(part)
 
     def result(self, side: int) -> Field | None:
-        if not self._complete or self._kind is None:
+        if not self._complete or not self._open:
             return None
-        joined: dict[str, Any] = {name: np.concatenate(parts).reshape(side, side) for name, parts in self._parts.items()}
-        return Field(self._kind, classes=self._classes, what=self._what, **joined)
-
-    def _decide(self, output: Floats, reading: Reading) -> None:
-        self._classes = output.shape[1]
-        self._chances = chances_of(output, reading)
-        two = self._classes == 2 and self._chances is not independent
-        self._kind = "value" if self._classes == 1 else "probability" if two else "classes"
+        chances, parts = next(iter(self._open.items()))
+        joined: dict[str, Any] = {name: np.concatenate(part).reshape(side, side) for name, part in parts.items()}
+        return Field(_kind(self._classes, chances), classes=self._classes, what=self._what, **joined)
 
 
-def chances_of(output: Floats, reading: Reading) -> Callable[[Floats], Floats]:
-    """Return what makes chances of outputs (n, C).
+def _readings(classes: int, reading: Reading) -> tuple[Chances, ...]:
+    """Return what may make chances of the outputs, the likelier first; the last one does in any case.
 
-    Scores that are probabilities already (a softmax at the end) are taken as they are, and so are those of sigmoids, each a chance
-    of its own; log-probabilities need no case of theirs, since softmax gives them back as probabilities.
+    Sigmoids at the end are chances, each of its own. What else adds up to 1 everywhere are probabilities already (a softmax at the
+    end). Log-probabilities need no case of theirs, since softmax gives them back as probabilities.
     """
-    if (output >= 0).all() and np.allclose(output.sum(axis=1), 1, atol=1e-3):
-        return np.asarray
-    return independent if reading.closes and reading.layers[-1].op in _SIGMOIDS else softmax
+    if classes == 1:
+        return (softmax,)
+    ends = reading.closes and reading.layers[-1].op in _SIGMOIDS
+    return (independent if ends else as_they_are), softmax
 
 
-def _logistic(difference: Floats) -> Floats:
-    """Return the softmax of two scores from their difference."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(1 / (1 + np.exp(-difference)))
+def _may_be(chances: Chances, output: Floats) -> bool:
+    """Return whether nothing in `output` (n, C) speaks against that reading; what is NaN says nothing."""
+    if chances is softmax:
+        return True
+    known = output[~np.isnan(output).any(axis=1)]
+    if chances is independent:
+        return bool(((known >= 0) & (known <= 1)).all())
+    return bool((known >= 0).all() and np.allclose(known.sum(axis=1), 1, atol=_SUM))
+
+
+def _kind(classes: int, chances: Chances) -> Literal["value", "probability", "classes"]:
+    if classes == 1:
+        return "value"
+    return "probability" if classes == 2 and chances is not independent else "classes"
+
+
+def _reduced(output: Floats, chances: Chances) -> dict[str, Array]:
+    """Return what a field keeps of outputs (n, C): of a chance half precision will do, while an output may be any number."""
+    kind, whole = _kind(output.shape[1], chances), np.uint16 if output.shape[1] <= _SHORT else np.uint32
+    if kind == "value":
+        with np.errstate(over="ignore"):
+            return {"value": output[:, 0].astype(np.float32)}
+    if kind == "probability":
+        return {"value": (_logistic(output) if chances is softmax else output[:, 1]).astype(np.float16)}
+    found = chances(output)
+    value = found.max(axis=1)
+    second = np.where(np.isnan(value), np.nan, np.partition(found, -2, axis=1)[:, -2])
+    # Chances may round to the same number where scores differ.
+    parts: dict[str, Array] = {"value": value.astype(np.float16), "winner": output.argmax(axis=1).astype(whole)}
+    parts["second"] = second.astype(np.float16)
+    if chances is independent:
+        parts["above"] = (found > 0.5).sum(axis=1).astype(whole)
+    return parts
+
+
+def as_they_are(probabilities: Floats) -> Floats:
+    """Return probabilities, which add up to 1, as they are."""
+    return probabilities
 
 
 def independent(chances: Floats) -> Floats:
@@ -173,7 +195,14 @@ def independent(chances: Floats) -> Floats:
 
 
 def softmax(scores: Floats) -> Floats:
-    """Return the softmax of scores (n, C)."""
-    with np.errstate(invalid="ignore"):  # infinite or NaN scores give NaN, which the capture's notes name
+    """Return the softmax of scores (n, C); NaN where one is infinite but for -inf, the score of what is left out."""
+    with np.errstate(invalid="ignore"):  # the capture's notes name it
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def _logistic(scores: Floats) -> Floats:
+    """Return the second of two scores' softmax, (n,)."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        second = 1 / (1 + np.exp(scores[:, 0] - scores[:, 1]))
+    return np.where(np.isposinf(scores).any(axis=1), np.nan, second)

@@ -14,6 +14,7 @@ from boundarycb.types import Bits, Floats, Sample, Value, spans_of
 
 _BLUR = 0.02  # of the slice's side: boundaries need not meet their mirror images to the point
 _AXES = 20  # lines of reflection that chance is taken from
+_MIDWAY = 0.5 - 1e-9  # of a step of the grid, but for rounding
 
 Picture = NDArray[Any]
 Likeness = Callable[[Picture, Picture], float]
@@ -115,9 +116,17 @@ def _reflections(side: int) -> tuple[list[NDArray[np.intp]], list[NDArray[np.int
     for number in range(_AXES):
         angle = 2 * np.pi * (number + 0.5) / _AXES  # twice the axis' own, which runs over half a turn
         x, y = columns - middle, rows - middle
-        column = np.rint(np.cos(angle) * x + np.sin(angle) * y + middle).astype(np.intp)
-        row = np.rint(np.sin(angle) * x - np.cos(angle) * y + middle).astype(np.intp)
-        within = np.flatnonzero((column >= 0) & (column < side) & (row >= 0) & (row < side))
-        inside.append(within)
-        images.append(row[within] * side + column[within])
+        column, far_across = _nearest(np.cos(angle) * x + np.sin(angle) * y + middle)
+        row, far_along = _nearest(np.sin(angle) * x - np.cos(angle) * y + middle)
+        within = (column >= 0) & (column < side) & (row >= 0) & (row < side)
+        # One midway between two points would go to a side that turning the picture changes.
+        kept = np.flatnonzero(within & (far_across < _MIDWAY) & (far_along < _MIDWAY))
+        inside.append(kept)
+        images.append(row[kept] * side + column[kept])
     return inside, images
+
+
+def _nearest(places: Floats) -> tuple[NDArray[np.intp], Floats]:
+    """Return the whole numbers that are nearest, and how far they are."""
+    whole = np.rint(places)
+    return whole.astype(np.intp), np.abs(places - whole)

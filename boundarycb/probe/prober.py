@@ -192,7 +192,7 @@ class Prober:
                 gaps=tuple(watch.gaps),
                 kinks=tuple(call.kinks for call in self.calls),
                 bends=tuple(watch.bends),
-                closes=_is_view(chosen(output, None, len(inputs)), watch.activated),
+                closes=_is_view(chosen(output, self._conditions.output, len(inputs)), watch.activated),
             )
 
     def _call_watch(self, n: int) -> CallWatch:

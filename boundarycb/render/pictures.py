@@ -162,12 +162,13 @@ def _resized(values: Array, shape: tuple[int, int], how: Image.Resampling) -> Ar
 def field_span(field: Field) -> tuple[float, float]:
     """Return the values of the darkest and the lightest tone.
 
-    Probabilities run from 0 to 1. Other values have their finite range on the slice; where they change sign, one that has 0 in its
-    middle, so that the middle grey is where a logit decides.
+    Probabilities run from 0 to 1, and a winner's from 1 / C, the least that it can have, unless it is a sigmoid. Other values have
+    their finite range on the slice; where they change sign, one that has 0 in its middle, so that the middle grey is where a logit
+    decides.
     """
     finite = field.value[np.isfinite(field.value)].astype(np.float64)
     if field.kind == "classes":
-        return 1 / field.classes, 1.0
+        return (1 / field.classes if field.above is None else 0.0), 1.0
     if not finite.size or field.kind == "probability" or (finite.min() >= 0 and finite.max() <= 1):
         return 0.0, 1.0
     low, high = float(finite.min()), float(finite.max())
@@ -351,7 +352,8 @@ def _field_words(field: Field | None) -> str:
     if field is None:
         return "no background"
     if field.kind == "classes":
-        return f"winner of {field.classes} classes" + (", colours repeat" if field.classes > CLASS_HUES else "")
+        what = "classes" if field.above is None else "sigmoid outputs"
+        return f"winner of {field.classes:,} {what}" + (", colours repeat" if field.classes > CLASS_HUES else "")
     low, high = field_span(field)
     one = field.names[1] if len(field.names) > 1 else "class 1"
     what = f"p({one}) by softmax" if field.kind == "probability" else field.what

@@ -17,6 +17,8 @@ CORNERS = np.array([[0.0, 0], [1, 0], [1, 1], [0, 1]])
 THIN = 2.5e-7
 """Cells whose area is less than this times their perimeter are thin: whether they are there at all is rounding."""
 
+_LONGEST = 4.0  # perimeter of a convex cell of the unit square
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -82,10 +84,14 @@ class Cells:
 
     def around(self, chosen: Ints) -> tuple[Ints, Ints]:
         """Return the vertices around the `chosen` cells, one cell after another, and where each cell's start."""
+        places, start = self._places(chosen)
+        return self.corners[places], start
+
+    def _places(self, chosen: Ints) -> tuple[Ints, Ints]:
+        """Return the places in `loops` of the `chosen` cells' half-edges, one cell after another, and where each cell's start."""
         sizes = self.sizes[chosen]
         start = np.cumsum(sizes) - sizes
-        places = np.arange(int(sizes.sum())) + np.repeat(self.start[chosen] - start, sizes)
-        return self.corners[places], start
+        return np.arange(int(sizes.sum())) + np.repeat(self.start[chosen] - start, sizes), start
 
     def centres(self) -> Floats:
         """Return the mean of each cell's corners (F, 2)."""
@@ -96,14 +102,18 @@ class Cells:
         """The area of each cell (F,), of the square's."""
         return polygon_areas(self.points.take(self.corners, axis=0), self.start)
 
-    def perimeters(self) -> Floats:
-        """Return the length around each cell (F,)."""
-        lengths = self.lengths(np.arange(len(self.origin) // 2))
-        return np.add.reduceat(lengths[self.loops >> 1], self.start[:-1])
+    def perimeters(self, chosen: Ints) -> Floats:
+        """Return the length around each of the `chosen` cells (k,)."""
+        places, start = self._places(chosen)
+        return np.add.reduceat(self.lengths(self.loops[places] >> 1), start) if len(chosen) else np.empty(0)
 
+    @lazy
     def thick(self) -> Ints:
-        """Return the cells that are not thin."""
-        return np.flatnonzero(self.areas > THIN * self.perimeters())
+        """The cells that are not thin."""
+        thick = self.areas > THIN * _LONGEST
+        small = np.flatnonzero(~thick)
+        thick[small] = self.areas[small] > THIN * self.perimeters(small)
+        return np.flatnonzero(thick)
 
     @lazy
     def following(self) -> Ints:

@@ -93,7 +93,7 @@ def _some_cells(found: Partition) -> Ints:
     cells = found.cells
     most = _CELLS_IN_DOUBT if found.values.reading.bends else _CELLS
     most = min(most, max(16, _VALUES // (5 * found.values.units)))
-    thick = cells.thick()
+    thick = cells.thick
     thick = thick[np.argsort(-cells.areas[thick], kind="stable")]
     if len(thick) < _LEAST:  # a few are looked at again and again, at other points
         return np.resize(thick, _LEAST)

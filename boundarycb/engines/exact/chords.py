@@ -77,7 +77,7 @@ def _paired(cells: Cells, ends: _Ends, units: int) -> _Ends:
     single = keys[counts == 1]
     good = np.intersect1d(single[single % 2 == 0], single[single % 2 == 1] - 1)
     odd = np.setdiff1d(keys - keys % 2, good) // 2 // units
-    if np.isin(odd, cells.thick()).any():
+    if np.isin(odd, cells.thick).any():
         raise NotPiecewiseLinear("a unit of it changes its sign more than twice around a region in which it should be affine")
     kept = np.isin(ends.key - ends.key % 2, good)
     return _Ends(ends.key[kept], ends.position[kept])

@@ -23,8 +23,8 @@ class Found:
         boundaries: the lines.
         decision: the border of the area that each class wins; None where there are no classes, or it cannot be had.
         certificate: how far off it was when it was looked at again.
-        regions: how many regions the units of all layers up to each one make, by the layer's name; empty where the last layer was
-            not cut through.
+        regions: how many regions the units of all layers up to each one make, by the layer's name; the last layer is missing where
+            it was not cut through.
     """
 
     boundaries: Boundaries
@@ -62,7 +62,7 @@ def find(
         raise Unsuitable("it calls other activations in double precision")
     certificate = certify(found, again)
     decision = _decision(found, slice, max_vertices, certificate) if decide else None
-    counts = {layer.name: count for layer, count in zip(found.layers, found.counts, strict=False)} if found.whole else {}
+    counts = {layer.name: count for layer, count in zip(found.layers, found.counts, strict=False)}
     return Found(boundaries(slice, watched, found.segments), decision, certificate, counts)
 
 
@@ -86,7 +86,7 @@ def find_regions(forward: Forward, slice: Slice, max_vertices: int, *, again: Fo
 
 def _thick(cells: Cells) -> int:
     """Return how many cells are thick enough to be told from rounding."""
-    return len(cells.thick())
+    return len(cells.thick)
 
 
 def _decision(found: Partition, slice: Slice, limit: int, certificate: Certificate) -> Boundaries | None:

@@ -15,7 +15,7 @@ _ROWS = 2**22  # pre-activations at a time
 def regions(slice: Slice, found: Partition) -> Regions:
     """Return the regions of `found`, which is cut through the last layer."""
     cells = found.cells
-    thick = cells.thick()
+    thick = cells.thick
     number = np.full(len(cells) + 1, -1)  # the last stands for what is outside
     number[thick] = np.arange(len(thick))
     corners = cells.corners[(number >= 0)[cells.cell_at]]
