@@ -13,28 +13,34 @@ that looks at ``sample.window``, with ``@metrics.needs("window")``.
 
 from __future__ import annotations
 
+from boundarycb.metrics.ambiguity import ambiguous_zones
 from boundarycb.metrics.cause import drift_causes
 from boundarycb.metrics.complexity import local_complexity
 from boundarycb.metrics.copycat import copycats
+from boundarycb.metrics.critical import critical_points
 from boundarycb.metrics.decision import decision_map
 from boundarycb.metrics.distance import boundary_distance
 from boundarycb.metrics.dormant import dormant_units
 from boundarycb.metrics.drift import drift_parts
 from boundarycb.metrics.indecisive import indecisive_units
 from boundarycb.metrics.line import line_motion
-from boundarycb.metrics.regions import regions_seen
+from boundarycb.metrics.regions import exact_regions, regions_seen
 from boundarycb.metrics.share import on_share
 from boundarycb.metrics.symmetry import mirror_symmetry
+from boundarycb.metrics.target import target_parts
 from boundarycb.types import Metric, needs
 
 __all__ = [
+    "ambiguous_zones",
     "boundary_distance",
     "copycats",
+    "critical_points",
     "decision_map",
     "default",
     "dormant_units",
     "drift_causes",
     "drift_parts",
+    "exact_regions",
     "indecisive_units",
     "line_motion",
     "local_complexity",
@@ -42,6 +48,7 @@ __all__ = [
     "needs",
     "on_share",
     "regions_seen",
+    "target_parts",
 ]
 
 

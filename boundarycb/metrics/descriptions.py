@@ -142,6 +142,19 @@ _TEXTS = {
         "beside a high target/accuracy: a small part is missed whole."
     ),
     "target/missed_parts": "Connected parts of the target of which less than half is found. 0 or more; high: much is missed.",
+    "regions/exact": (
+        "Number of regions into which the units of all layers up to this one cut the slice, exactly. 1 or more; high: the network "
+        "bends in many places. Only where the lines are exact."
+    ),
+    "ambiguity/tie": (
+        "Share of the slice on which the winner's chance is less than 0.1 (or the eps that you gave) above the runner-up's. Range 0 "
+        "to 1; high: the network decides by a hair."
+    ),
+    "ambiguity/none": "Share of the slice on which no output is above 0.5. Range 0 to 1; high: no class is likely there.",
+    "ambiguity/overlap": (
+        "Share of the slice on which two or more outputs are above 0.5, of a network that ends in sigmoids. Range 0 to 1; high: "
+        "several classes at once."
+    ),
 }
 
 
