@@ -147,8 +147,8 @@ _TEXTS = {
         "bends in many places. Only where the lines are exact."
     ),
     "ambiguity/tie": (
-        "Share of the slice on which the winner's chance is less than 0.1 (or the eps that you gave) above the runner-up's. Range 0 "
-        "to 1; high: the network decides by a hair."
+        "Share of the slice on which the winner's chance is less than 0.1 (or the eps that you gave) above the runner-up's. "
+        "Range 0 to 1; high: the network decides by a hair."
     ),
     "ambiguity/none": "Share of the slice on which no output is above 0.5. Range 0 to 1; high: no class is likely there.",
     "ambiguity/overlap": (
