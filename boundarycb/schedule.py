@@ -74,6 +74,37 @@ GINN_STEPS: tuple[int, ...] = tuple(
 """The 431 steps at which GINN sampled (Darlow and Storkey 2018, arXiv 1810.01860; `sample_at` in their main.py)."""
 
 
+def bursts(schedule: ScheduleLike, length: int = 3) -> Schedule:
+    """Return the schedule that is due at the points of another one and at the `length` - 1 steps after each.
+
+    Give it as ``schedule=bursts("log")``. Samples of consecutive steps show what flips at every step, which samples of every
+    second, or of every hundredth, do not.
+
+    Args:
+        schedule: ``"log"``, ``"ginn"``, a list of steps or a callable ``(previous, step) -> bool``, such as ``every(100)``. A
+            callable is asked once for each step of a burst, about earlier steps too: it must answer by its two arguments alone.
+            One that counts its calls, or looks at the loss, is not fit.
+        length: steps of a burst, 1 or more. Where a burst runs into the next point, it goes on.
+
+    Raises:
+        ValueError: `length` is no whole number of 1 or more, or a step is none of 0 or more.
+        TypeError: `schedule` is none of the kinds that are understood.
+
+    >>> due = bursts(every(10))
+    >>> [step for step in range(1, 24) if due(step - 1, step)]
+    [10, 11, 12, 20, 21, 22]
+    >>> due(9, 14), due(11, 14), due(12, 14)  # where steps are skipped
+    (True, True, False)
+    """
+    if not hasattr(length, "__index__") or isinstance(length, bool) or length < 1:
+        raise ValueError(f"`length` must be a whole number of steps, 1 or more, got {length!r}.")
+    due, delays = _understood(schedule), range(index(length))
+    # A point is crossed k steps late if it is crossed by (previous - k, step - k). Step 0 is a point only where it is listed: of
+    # what comes before the first step no callable need know anything.
+    lowest = 0 if callable(schedule) else -1
+    return lambda previous, step: any(due(max(previous - k, lowest), step - k) for k in delays if step - k > lowest)
+
+
 def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = None) -> Schedule:
     """Return the schedule that the user's two arguments mean; every 100 steps where neither is given.
 
@@ -85,6 +116,10 @@ def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = No
         raise ValueError("Give `every_n_steps` or `schedule`, not both.")
     if schedule is None:
         return every(EVERY if every_n_steps is None else every_n_steps)
+    return _understood(schedule)
+
+
+def _understood(schedule: ScheduleLike) -> Schedule:
     if isinstance(schedule, str) and schedule in ("log", "ginn"):
         return log_spaced() if schedule == "log" else at(GINN_STEPS)
     if callable(schedule):

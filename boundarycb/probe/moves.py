@@ -48,15 +48,21 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
     plain, canonical = four.states(rescaled=False), four.states(rescaled=True)
     means = tuple(canonical[number, 0].mean(dim=0, dtype=torch.float64) / scales[number] for number in (0, 1))
     one = torch.ones_like(scales[0])
-    before = canonical[0, 0].double() / scales[0]
-    change = (canonical[1, 0].double() / scales[1] - before).square().mean(dim=0).sqrt() / before.square().mean(dim=0).sqrt()
     return Moves(
         points=len(new.z),
         geometry=_counts(canonical, _settled((means[0], means[1]), canonical, scales), scales),
         cause=_counts(plain, bias, (one, one)),
         gauge="canonical" if was.canonical and now.canonical else "own",
-        change=change.cpu().numpy(),
+        change=_change(canonical, scales).cpu().numpy(),
     )
+
+
+def _change(four: Values, scales: Pair) -> torch.Tensor:
+    """Return by how much each unit's own map changed (kept,): 0 where only by rounding, NaN where the old one gave 0 everywhere."""
+    old, new = four[0, 0].double() / scales[0], four[1, 0].double() / scales[1]
+    size, moved = old.square().mean(dim=0).sqrt(), (new - old).square().mean(dim=0).sqrt()
+    moved = torch.where(moved <= _rounding(four) * size, 0.0, moved)
+    return torch.where(size > 0, moved / size, torch.nan)
 
 
 class _Four:
@@ -94,10 +100,14 @@ def _settled(offsets: Pair, four: Values, scales: Pair) -> Pair:
     A unit that is exactly 0 on a whole region would else be switched on there by rounding.
     """
     sizes = [four[number, 0].double().square().mean(dim=0).sqrt() / scales[number] for number in (0, 1)]
-    # Half precision rounds weights, which is a move; what is rounded here is no more than in single precision.
-    rounding = 8 * min(torch.finfo(four[0, 0].dtype).eps, torch.finfo(torch.float32).eps)
-    close = (offsets[1] - offsets[0]).abs() <= rounding * torch.maximum(*sizes)
+    close = (offsets[1] - offsets[0]).abs() <= _rounding(four) * torch.maximum(*sizes)
     return offsets[0], torch.where(close, offsets[0], offsets[1])
+
+
+def _rounding(four: Values) -> float:
+    """Return the share of a number that rounding may be, and no move."""
+    # Half precision rounds weights, which is a move; what is rounded here is no more than in single precision.
+    return 8 * min(torch.finfo(four[0, 0].dtype).eps, torch.finfo(torch.float32).eps)
 
 
 def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
