@@ -651,7 +651,8 @@ class Moves:
         cause: int64 (8, units); the offset is the bias parameter, the rest the weights.
         gauge: ``canonical`` where inputs are measured in units of the weights that made them, ``own`` where as they are.
         change: float64 (units,), by how much the unit's own map changed in that gauge: root mean square of what the new map makes
-            of the old input less what the old one makes of it, as a share of the latter's.
+            of the old input less what the old one makes of it, as a share of the latter's; 0 where that is no more than rounding,
+            NaN where the old map gave 0 everywhere.
     """
 
     points: int
@@ -698,7 +699,9 @@ class Sample:
         step: optimiser steps taken.
         moves: what moved since the last sample, by layer; only for metrics that say ``@needs("trace")``.
         past: all values that the metrics gave at the last sample, by name.
-        window: the captures of the last samples before this one, at most seven, oldest first; only for ``@needs("window")``.
+        window: the captures of the last samples before this one, at most seven, oldest first; only for ``@needs("window")``. They are
+            on a coarser grid than `now` where they would take more than 32 MB: :func:`boundarycb.metrics.coarser.coarser` takes it
+            there.
         decision: the border of the area that each class wins, each piece once for either side; None where there are no classes.
         slice: the slice.
         window_steps: the steps of the captures in `window`.

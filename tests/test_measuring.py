@@ -102,7 +102,9 @@ def test_needs_says_how_it_is_written() -> None:
         return {}
 
     for wrong in ("traces", mine):
-        with pytest.raises(ValueError, match=r'`needs` takes "trace" or "window", as in @needs\("trace"\), got \'(traces|mine)\''):
+        with pytest.raises(
+            ValueError, match=r'`needs` takes "trace", "window", "data", "margins", as in @needs\("trace"\), got \'(traces|mine)\''
+        ):
             metrics.needs(wrong)  # type: ignore[arg-type]
 
 

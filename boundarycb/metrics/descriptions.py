@@ -104,17 +104,49 @@ _TEXTS = {
     ),
     "indecisive/jitter": (
         "Share of the slice that flips from one sample to the next, mean over the last eight samples and the layer's "
-        "units. Range 0 to 1."
+        "units. Range 0 to 1; high: much goes on."
+    ),
+    "indecisive/rel_jitter": (
+        "The largest jitter of a unit by the median of the layer's live units. 0 or more; 1: all alike; high: one moves while the "
+        "others stand."
     ),
     "indecisive/osc": (
         "How much units go to and fro: 1 - sum f2 / sum (f1 + f1 before), of flips to the next sample (f1) and the next "
-        "but one (f2). Range 0 to 1; 0.29: random walk, 0.5: noise about a place, 1: two states in turn."
+        "but one (f2). Range 0 to 1; 0: drift, 0.29: random walk, 0.5: noise about a place, 1: two states in turn."
     ),
     "indecisive/ret": (
         "How far units are back where they were eight samples ago: 1 - flipped since then / sum of flips. Range 0 to 1; 1: back."
     ),
     "indecisive/units": (
-        "Units that flip much (four times the layer's median or more) and go to and fro (osc and ret above 0.5). 0 or more."
+        "Units that flip much (five grid points a sample and four times the layer's median, or more) and go to and fro (osc and "
+        "ret above 0.5). 0 or more; one that is named at one sample only may be a random walk."
+    ),
+    "indecisive/strict": (
+        "Those of indecisive/units while indecisive/output_moved is below 0.01: they flip without a change of the output. 0 "
+        "or more."
+    ),
+    "indecisive/output_moved": (
+        "How much the output on the slice changes from one sample to the next, mean over the last eight samples: of a probability "
+        "|dp|, of classes the share whose winner changed, of a value |dv| by its range. Range 0 to 1."
+    ),
+    "indecisive/loss_moved": (
+        "(max - min) / mean of the logged loss over the last eight samples. 0 or more; of single batches as a rule, so noisy."
+    ),
+    "indecisive/burst_jitter": (
+        "Share of the slice that flips a step, where the last three samples are of consecutive steps. Range 0 to 1; high: much "
+        "flips at every step."
+    ),
+    "indecisive/burst_osc": (
+        "indecisive/osc of three consecutive steps alone. Range 0 to 1; 1: units flip there and back at every step, which sparse "
+        "samples do not see."
+    ),
+    "indecisive/flat": (
+        "Share of the slice on which a unit's pre-activation is below 1 % of its root mean square, mean over the layer's units. "
+        "Range 0 to 1; high: the least change moves the boundary far."
+    ),
+    "indecisive/sensitivity": (
+        "Share of the slice that flipped since the last sample by the relative change of the unit's own map, median over the "
+        "layer's units. 0 or more; high: small steps move the boundary far. Comparable across learning rates."
     ),
     "critical/edge": (
         "How near the layer's boundaries run to the edges of the target: their mean distance to the nearest edge, divided by that "

@@ -32,7 +32,9 @@ def count_common(bits: Bits) -> NDArray[np.int64]:
 
 def _words(bits: Bits) -> NDArray[np.uint64]:
     """Return packed rows as 64-bit words, filled up with zeros."""
-    return np.ascontiguousarray(np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))).view(np.uint64)
+    if bits.shape[1] % 8:
+        bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+    return np.ascontiguousarray(bits).view(np.uint64)
 
 
 def _ones(words: NDArray[np.uint64]) -> NDArray[np.int64]:

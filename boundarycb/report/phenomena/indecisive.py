@@ -87,11 +87,14 @@ def _sentences(run: Run, place: int, found: Mapping[str, Any] | None, most: int)
     if not most or found is None:
         return ["No unit met all of the criteria at any sample."]
     moved = run.series("indecisive/output_moved")[place]
+    named = int((_summed(run, "units", run.layers) > 0).sum())
     words = "" if not math.isfinite(moved) else f" Meanwhile the output moved by {100 * moved:.2g} % of its range a sample."
     return [
         f"The most restless one: {spoken(found['layer'])}, unit {found['unit']}, in the samples up to step "
         f"{int(run.steps[place]):,}: it flips on {100 * found['jitter']:.2g} % of the slice a sample, {found['rel_jitter']:.0f} "
         f"times the median of its layer (osc {found['osc']:.2f}, ret {found['ret']:.2f}).{words}",
+        f"Some unit is named at {of_several(named, 'sample')} of {len(run.steps)}. A unit that walks at random has osc and ret "
+        "above 0.5 in one window of ten, so one that is named once or twice may be no more than that.",
         "A period that the sampling has too is not seen; `schedule=bursts(…)` samples consecutive steps.",
     ]
 
