@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from boundarycb.lightning import BoundaryCallback as BoundaryCallback
     from boundarycb.loop import watch as watch
     from boundarycb.recorder import Recorder as Recorder
+    from boundarycb.report.compare import compare as compare
     from boundarycb.sampling import capture as capture
     from boundarycb.sampling import find_boundaries as find_boundaries
     from boundarycb.sampling import find_regions as find_regions
@@ -48,6 +49,7 @@ _HOMES = {
     "Regions": "types",
     "Slice": "types",
     "capture": "sampling",
+    "compare": "report.compare",
     "find_boundaries": "sampling",
     "find_regions": "sampling",
     "input_gradient": "sampling",

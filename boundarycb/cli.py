@@ -1,4 +1,4 @@
-"""The command line: ``boundarycb info RUN`` and ``boundarycb export RUN -o out.gif``. It imports neither torch nor Lightning."""
+"""The command line: ``boundarycb info``, ``export`` and ``compare``. It imports neither torch nor Lightning."""
 
 from __future__ import annotations
 
@@ -9,19 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import boundarycb
-from boundarycb.history import History, load
+from boundarycb.history import load
 from boundarycb.report import summarise
+from boundarycb.report.compare import compare
+from boundarycb.report.sheet import draw_comparison
 from boundarycb.sinks.gif import make_movie
+
+_OPTIONS = {"image_size": "--size", "max_frames": "--frames", "fps": "--fps", "runs": "RUN"}
+"""What arguments of our functions are called here."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, or 1 after an error that it told in one line."""
     options = _parser().parse_args(arguments)
     try:
-        history = load(options.run)
-        print(options.act(history, options))
+        print(options.act(options))
     except (OSError, ValueError) as error:
-        words = str(error).replace("`image_size`", "`--size`").replace("`max_frames`", "`--frames`").replace("`fps`", "`--fps`")
+        words = str(error)
+        for ours, theirs in _OPTIONS.items():
+            words = words.replace(f"`{ours}`", f"`{theirs}`")
         print(f"boundarycb {options.command}: {words}", file=sys.stderr)
         return 1
     return 0
@@ -33,9 +39,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     info = commands.add_parser("info", help="say what a run's history holds")
     export = commands.add_parser("export", help="make the movie of a run")
-    for command, act in ((info, _info), (export, _export)):
-        command.add_argument("run", type=Path, metavar="RUN", help="the run's directory, or its history.bcb")
+    beside = commands.add_parser("compare", help="say how alike runs are")
+    for command, act in ((info, _info), (export, _export), (beside, _compare)):
         command.set_defaults(act=act)
+    for command in (info, export):
+        command.add_argument("run", type=Path, metavar="RUN", help="the run's directory, or its history.bcb")
+    beside.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more runs on the same slice")
+    beside.add_argument("-o", "--output", type=Path, metavar="OUT.png", help="a picture of them side by side to write")
+    beside.add_argument("--size", type=int, default=512, help="longer side of each plot in pixels (default: %(default)s)")
     export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.gif", help="the file to write")
     export.add_argument("--size", type=int, default=512, help="longer side of the plot in pixels (default: %(default)s)")
     export.add_argument("--frames", type=int, default=240, help="frames at most (default: %(default)s)")
@@ -44,7 +55,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _info(history: History, options: argparse.Namespace) -> str:  # noqa: ARG001 - the signature of a command
+def _info(options: argparse.Namespace) -> str:
+    history = load(options.run)
     lines = [f"history    {history.path} ({history.path.stat().st_size / 1e6:.2f} MB)"]
     if not len(history):
         return "\n".join([*lines, "samples    none"])
@@ -65,7 +77,8 @@ def _info(history: History, options: argparse.Namespace) -> str:  # noqa: ARG001
     return "\n".join([*lines, "", numbers] if numbers else lines)
 
 
-def _export(history: History, options: argparse.Namespace) -> str:
+def _export(options: argparse.Namespace) -> str:
+    history = load(options.run)
     if options.output.suffix.lower() != ".gif":
         raise ValueError(f"`--output` must end in .gif, got {options.output}.")
     movie = make_movie(
@@ -74,6 +87,19 @@ def _export(history: History, options: argparse.Namespace) -> str:
     options.output.write_bytes(movie.gif)
     notes = "".join(f"; {note}" for note in movie.notes)
     return f"{options.output}: {len(movie.steps)} frames, {movie.width} x {movie.height}, {len(movie.gif) / 1e6:.2f} MB{notes}"
+
+
+def _compare(options: argparse.Namespace) -> str:
+    if options.output is not None and options.output.suffix.lower() != ".png":
+        raise ValueError(f"`--output` must end in .png, got {options.output}.")
+    histories = [load(run) for run in options.runs]
+    text = compare(histories).text()
+    if options.output is None:
+        return text
+    picture = draw_comparison(histories, options.size)
+    options.output.write_bytes(picture.png())
+    height, width = picture.pixels.shape
+    return f"{text}\n\n{options.output}: {width} x {height}, {options.output.stat().st_size / 1e6:.2f} MB"
 
 
 if __name__ == "__main__":

@@ -699,9 +699,8 @@ class Sample:
         step: optimiser steps taken.
         moves: what moved since the last sample, by layer; only for metrics that say ``@needs("trace")``.
         past: all values that the metrics gave at the last sample, by name.
-        window: the captures of the last samples before this one, at most seven, oldest first; only for ``@needs("window")``. They are
-            on a coarser grid than `now` where they would take more than 32 MB: :func:`boundarycb.metrics.coarser.coarser` takes it
-            there.
+        window: the captures of the last samples before this one, at most seven, oldest first; only for ``@needs("window")``. Where
+            they would take more than 32 MB they are on a coarser grid than `now`, which ``metrics.coarser.coarser`` takes there.
         decision: the border of the area that each class wins, each piece once for either side; None where there are no classes.
         slice: the slice.
         window_steps: the steps of the captures in `window`.

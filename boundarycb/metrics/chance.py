@@ -59,6 +59,18 @@ def chance_of_masks(on: Bits, resolution: int) -> float:
     return highest
 
 
+def scattered(states: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return the states (U, H, H) with each unit, without regard to the others, in one of the square's eight positions.
+
+    What a unit looks like stays; where its boundary lies by more than chance does not.
+    """
+    place = rng.integers(8, size=len(states))
+    moved = np.empty_like(states)
+    for number, turned in enumerate(_positions(states)):
+        moved[place == number] = turned[place == number]
+    return moved
+
+
 def _coarse(on: Bits, resolution: int) -> NDArray[np.bool_]:
     """Return the states on a grid of at most 64 points a side, (U, side, side)."""
     rows = np.linspace(0, resolution - 1, min(resolution, _SIDE)).round().astype(int)

@@ -82,7 +82,29 @@ def phi(bits: Bits, points: int) -> Floats:
     [1.0, -1.0, 0.0, 0.57735, nan]
     """
     both = count_common(bits).astype(np.float64)
-    on = np.diag(both)
-    spread = on * (points - on)  # of equal units the root below is exact, and so their phi of 1
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.clip((points * both - np.outer(on, on)) / np.sqrt(np.outer(spread, spread)), -1, 1)
+    return _phi(both, np.diag(both), np.diag(both), points)
+
+
+def phi_between(bits: Bits, others: Bits, points: int) -> Floats:
+    """Return the phi coefficient of each unit of one set with each of another, float64 (U, V); see :func:`phi`.
+
+    Args:
+        bits: packed states (U, bytes) of `points` points.
+        others: packed states (V, bytes) of the same points.
+        points: P.
+
+    >>> ones = np.packbits([[1, 1, 0, 0], [0, 0, 0, 0]], axis=1)
+    >>> others = np.packbits([[0, 0, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]], axis=1)
+    >>> phi_between(ones, others, 4).round(5).tolist()
+    [[-1.0, 0.57735, 1.0], [nan, nan, nan]]
+    """
+    words, other_words = _words(bits), _words(others)
+    both = np.array([_ones(row & other_words) for row in words], dtype=np.float64).reshape(len(words), len(other_words))
+    return _phi(both, _ones(words).astype(np.float64), _ones(other_words).astype(np.float64), points)
+
+
+def _phi(both: Floats, on: Floats, other_on: Floats, points: int) -> Floats:
+    """Return phi from the numbers of points where both units of a pair are on, and where each is."""
+    spread, other_spread = (ones * (points - ones) for ones in (on, other_on))
+    with np.errstate(invalid="ignore", divide="ignore"):  # of equal units the root is exact, and so their phi of 1
+        return np.clip((points * both - np.outer(on, other_on)) / np.sqrt(np.outer(spread, other_spread)), -1, 1)

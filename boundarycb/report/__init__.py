@@ -1,9 +1,11 @@
-"""What a finished run says: in words, in figures, in pictures.
+"""What finished runs say: in words, in figures, in pictures.
 
-* ``summary``   its numbers as a table for the terminal;
+* ``summary``   a run's numbers as a table for the terminal;
 * ``page``      the report: a page in Markdown with pictures, from what each of the ``phenomena`` finds;
 * ``figures``   how these are drawn;
-* ``run``       the numbers of a run by name and step.
+* ``run``       the numbers of a run by name and step;
+* ``compare``   how alike several runs are: ``ends`` (their last snapshots), ``matching`` (which unit is which), ``comparison`` (the
+  numbers and how they are told), ``sheet`` (the picture).
 """
 
 from boundarycb.report.page import make_report

@@ -157,7 +157,7 @@ def _strengths(traces: Sequence[Trace]) -> Floats:
 
 
 def _flat(traces: Sequence[Trace]) -> Floats:
-    """Return the share of points (U,) at which a pre-activation is next to nothing beside its root mean square; NaN where all is 0."""
+    """Return the share of points (U,) at which a unit's pre-activation is next to nothing beside its size; NaN where that is 0."""
     sizes = [one.z.square().mean(dim=0).sqrt() for one in traces]
     shares = [(one.z.abs() < _FLAT * size).double().mean(dim=0) for one, size in zip(traces, sizes, strict=True)]
     known = [torch.where(size > 0, share, torch.nan) for share, size in zip(shares, sizes, strict=True)]
