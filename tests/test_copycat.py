@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 from models import linear_units, mlp
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
+from torch import nn
 
-from boundarycb import metrics, slices
+from boundarycb import load, metrics, slices, watch
 from boundarycb.metrics.chance import FLOOR, chance_of_lines, chance_of_masks
 from boundarycb.metrics.clusters import complete_linkage
+from boundarycb.metrics.copycat import SAME
+from boundarycb.metrics.correlation import correlation
 from boundarycb.metrics.masks import count_common, count_ones, phi
 from boundarycb.recorder import Recorder
 from boundarycb.sampling import capture
-from boundarycb.types import Boundaries, Capture, Floats, Layer, Sample, Value
+from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Sample, Slice, Value
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -37,9 +40,13 @@ def state(*rows: Any) -> Capture:
     return Capture((layer,), round(states.shape[1] ** 0.5), pack(states))
 
 
-def values(now: Capture, first: Capture | None = None, step: int = 0, past: dict[str, Value] | None = None) -> dict[str, Any]:
+def values(
+    now: Capture, first: Capture | None = None, step: int = 0, past: dict[str, Value] | None = None, gives: Any = None
+) -> dict[str, Any]:
+    """Return what the metric says; `gives` are the units' activations (n, U) for samples of the data."""
     lines = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), now.layers)
-    return dict(metrics.copycats(Sample(now, lines, first, first, step, past=past or {})))
+    answers = None if gives is None else Answers(pack(np.asarray(gives).T > 0), np.asarray(gives, np.float32))
+    return dict(metrics.copycats(Sample(now, lines, first, first, step, past=past or {}, answers=answers)))
 
 
 def by_definition(states: Any) -> Floats:
@@ -314,3 +321,181 @@ def test_a_layer_without_a_live_unit_has_no_cluster() -> None:
     found = values(state(np.zeros(64), np.ones(64)))
     assert found["copycat/largest_cluster/fc"] == 0
     assert np.isnan([found[f"copycat/{name}/fc"] for name in ("max_phi", "share", "effective_units")]).all()
+
+
+# -------------------------------------------------------------------------------------------------- the same function too
+
+HALF, TOP = np.arange(64) % 8 < 4, np.arange(64) < 32
+
+
+@given(st.integers(2, 30), st.integers(1, 6), st.integers(0, 2**32 - 1), st.sampled_from([1e-30, 1.0, 1e30]))
+@settings(max_examples=40, deadline=None)
+def test_correlations_are_those_of_numpy(count: int, units: int, seed: int, scale: float) -> None:
+    rng = np.random.default_rng(seed)
+    given = np.maximum(rng.normal(size=(count, units)) + 0.3, 0) * scale
+    constant = np.ptp(given, axis=0) == 0
+    found = correlation(given)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = np.array(np.corrcoef(given / scale, rowvar=False)).reshape(units, units)
+    expected[constant] = expected[:, constant] = np.nan
+    assert found == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    assert np.nanmax(abs(found), initial=0) <= 1
+    order = rng.permutation(units)
+    assert correlation(given[:, order]) == pytest.approx(found[np.ix_(order, order)], abs=1e-12, nan_ok=True)
+    assert correlation(given * rng.uniform(1, 9, units) + scale) == pytest.approx(found, abs=1e-6, nan_ok=True)
+
+
+def test_constant_and_infinite_values_have_no_correlation() -> None:
+    """Also those that differ by rounding alone, of one sample, and of an infinite one."""
+    given = np.array([[1, 0.1, 5, np.inf, 3], [2, 0.1 + 1e-9, 5, 1, np.nan], [3, 0.1, 5, 1, 3]], np.float64)
+    found = correlation(given)
+    assert found[0, 0] == 1
+    assert np.isnan(found[0, 1:]).all()
+    assert np.isnan(found[1:]).all()
+    assert np.isnan(correlation(np.ones((1, 3)))).all()
+
+
+def test_what_counts_as_one_function() -> None:
+    """Of four units with one boundary, the second is thrice the first, the third another function, the fourth constant."""
+    first = np.array([0.0, 0, 1, 2, 3])
+    other = np.array([0.0, 0, 5, 1, 1])
+    gives = np.stack([first, 3 * first, other, np.full(5, 2.0), other], axis=1)
+    assert np.corrcoef(first, other)[0, 1] < 0.5
+    found = values(state(HALF, HALF, HALF, HALF, TOP), gives=gives)
+    assert (found["copycat/pairs/fc"], found["copycat/functional/fc"]) == (6, 1)
+    rows = {(row["unit"], row["other"]): row["r"] for row in found["copycat/closest"]}
+    assert len(rows) == 5
+    assert rows[0, 1] == pytest.approx(1)
+    assert rows[0, 2] == round(np.corrcoef(first, other)[0, 1], 4)
+    assert rows[0, 3] is rows[1, 3] is None
+
+
+def test_the_level_of_one_function() -> None:
+    """r of (0, 0, 1, 0) and (0, 0, 1, a) by its formula, on both sides of 0.95."""
+    for a in (0.25, 0.35):
+        one, other = np.array([0.0, 0, 1, 0]), np.array([0, 0, 1, a])
+        r = (1 - (1 + a) / 4) / np.sqrt(0.75 * (1 + a * a - (1 + a) ** 2 / 4))
+        found = values(state(HALF, HALF), gives=np.stack([one, other], axis=1))
+        assert found["copycat/functional/fc"] == float(r >= SAME) == float(a < 0.3)
+        assert found["copycat/closest"][0]["r"] == pytest.approx(r, abs=1e-4)
+
+
+def test_mirrored_pairs_are_never_one_function() -> None:
+    """Even were their values the same: they are on at opposite sides."""
+    gives = np.tile([[0.0], [1], [2]], 2)
+    found = values(state(HALF, ~HALF), gives=gives)
+    assert (found["copycat/pairs/fc"], found["copycat/functional/fc"]) == (1, 0)
+
+
+def test_units_that_are_alike_on_data_alone_are_no_copycats() -> None:
+    found = values(state(HALF, TOP), gives=np.tile([[0.0], [1], [2]], 2))
+    assert (found["copycat/pairs/fc"], found["copycat/functional/fc"]) == (0, 0)
+
+
+def test_without_data_there_is_no_such_number() -> None:
+    found = values(state(HALF, HALF))
+    assert found["copycat/pairs/fc"] == 1
+    assert np.isnan(found["copycat/functional/fc"])
+    assert found["copycat/closest"][0]["r"] is None
+    assert values(state(HALF), gives=[[1.0], [2.0]])["copycat/functional/fc"] == 0
+
+
+def test_units_of_a_wide_layer_are_those_that_are_compared() -> None:
+    """Of 300 units the first and the last are one function, and both are among the 256; the others' values are noise."""
+    layer = Layer("fc", "relu", (300,), tuple(range(300)))
+    rng = np.random.default_rng(0)
+    gives = rng.random((20, 300))
+    gives[:, 299] = 2 * gives[:, 0]
+    found = values(Capture((layer,), 8, pack(np.tile(HALF, (300, 1)))), gives=gives)
+    assert found["copycat/pairs/fc"] == 256 * 255 / 2
+    assert found["copycat/functional/fc"] == 1
+
+
+@given(st.integers(2, 7), st.integers(0, 2**32 - 1))
+@settings(max_examples=30, deadline=None)
+def test_permuted_and_scaled_units_are_as_many_functions(units: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    kinds = rng.integers(0, 3, units)
+    gives = np.maximum(rng.normal(size=(12, 3)), 0)[:, kinds] + 0.01 * rng.random((12, units))
+    states = np.stack([HALF ^ flip for flip in rng.random(units) < 0.3])
+    order = rng.permutation(units)
+    plain = values(state(*states), gives=gives)["copycat/functional/fc"]
+    assert values(state(*states[order]), gives=gives[:, order])["copycat/functional/fc"] == plain
+    assert values(state(*~states), gives=gives)["copycat/functional/fc"] == plain
+    assert values(state(*states), gives=gives * rng.uniform(0.1, 9, units))["copycat/functional/fc"] == plain
+    r = np.array(np.corrcoef(gives, rowvar=False))
+    pairs = [(i, j) for i in range(units) for j in range(i) if np.array_equal(states[i], states[j]) and r[i, j] >= SAME]
+    assert plain == len(pairs)
+
+
+# ------------------------------------------------------------------------------------------------ planted in real networks
+
+
+def sampled(tmp_path: Any, model: Any, data: Any, plane: Slice = SQUARE) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Return numbers and table of one sample by the recorder."""
+    recorder = Recorder(tmp_path, plane, resolution=64, data=data, metrics=[metrics.copycats])
+    recorder.record(model, 0)
+    recorder.close()
+    (one,) = load(tmp_path)
+    return dict(one.metrics), one.tables["copycat/closest"]
+
+
+def planted(weight: float) -> Any:
+    """Return a network of which unit 7 is unit 3 times `weight`."""
+    model = mlp(2, 12, 2, seed=4)
+    with torch.no_grad():
+        for name in ("weight", "bias"):
+            numbers = getattr(model[0], name)
+            numbers[7] = weight * numbers[3]
+    return model
+
+
+UNIFORM = np.random.default_rng(0).uniform(-1, 1, (100, 2))
+
+
+def test_a_unit_with_scaled_weights_is_one_function_and_no_other_is(tmp_path: Any) -> None:
+    numbers, rows = sampled(tmp_path, planted(2.5), UNIFORM)
+    assert (numbers["copycat/pairs/0"], numbers["copycat/functional/0"]) == (1, 1)
+    found = [(row["unit"], row["other"], round(row["phi"], 6), round(row["r"], 6)) for row in rows if row["since"] is not None]
+    assert found == [(3, 7, 1, 1)]
+
+
+def test_a_mirrored_unit_is_a_copycat_and_another_function(tmp_path: Any) -> None:
+    numbers, rows = sampled(tmp_path, planted(-2.5), UNIFORM)
+    assert (numbers["copycat/pairs/0"], numbers["copycat/functional/0"]) == (1, 0)
+    (row,) = [row for row in rows if row["since"] is not None]
+    assert round(row["phi"], 6) == -1
+    assert row["r"] < 0
+
+
+def test_a_deeper_pair_with_one_boundary_may_be_two_functions(tmp_path: Any) -> None:
+    """Above relu(x + 2) and relu(x - 0.75): units x - 0.5, 2 x - 1, and x - 0.5 + 40 relu(x - 0.75), all on where x > 0.5.
+
+    Most of the data have x = 0.7, where the last two are alike; a few x = 0.8, where the last one has bent.
+    """
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0], [1, 0]]))
+        model[0].bias.copy_(torch.tensor([2.0, -0.75]))
+        model[2].weight.copy_(torch.tensor([[1.0, 0], [2, 0], [1, 40]]))
+        model[2].bias.copy_(torch.tensor([-2.5, -5, -2.5]))
+    x = np.array([0.0] * 40 + [0.7] * 40 + [0.8] * 10)
+    numbers, rows = sampled(tmp_path, model, np.stack([x, np.zeros(90)], axis=1))
+    first, bent = np.maximum(x - 0.5, 0), np.maximum(x - 0.5 + 40 * np.maximum(x - 0.75, 0), 0)
+    expected = np.corrcoef(first, bent)[0, 1]
+    assert expected < 0.9
+    assert (numbers["copycat/pairs/2"], numbers["copycat/functional/2"]) == (3, 1)
+    found = {(row["unit"], row["other"]): row["r"] for row in rows if row["layer"] == "2"}
+    assert found == pytest.approx({(0, 1): 1, (0, 2): expected, (1, 2): expected}, abs=1e-4)
+
+
+def test_a_run_without_data_has_the_numbers_of_the_slice(tmp_path: Any) -> None:
+    model = planted(2.5)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with watch(model, optimizer, slice=SQUARE, directory=tmp_path, resolution=16, metrics=[metrics.copycats]) as recorder:
+        model(torch.rand(4, 2)).sum().backward()
+        optimizer.step()
+    assert recorder.steps == [0, 1]
+    last = load(tmp_path)[-1].metrics
+    assert last["copycat/pairs/0"] >= 1
+    assert np.isnan(last["copycat/functional/0"])

@@ -19,10 +19,11 @@ from torch import nn
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 from boundarycb import BoundaryWarning, load, slices
-from boundarycb.metrics import default
+from boundarycb.metrics import default, needs
 from boundarycb.probe import Conditions, Message, follow, probe, refuse_talking, spread_of
 from boundarycb.recorder import Recorder
 from boundarycb.trainer.ranks import Replicas, Shards, Single, ranks_of
+from boundarycb.types import Sample
 
 HERE = Path(__file__).parent
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -149,6 +150,7 @@ def test_shards(tmp_path: Path, package: str) -> None:
     history = load(tmp_path / "watched")
     assert history.layers == ("net.0", "net.4")
     assert history[-1].metrics["drift/shift/net.0"] >= 0  # the weights that were gathered are known
+    assert history[-1].metrics["copycat/functional/net.0"] >= 0  # and what all ranks make of samples of the data
     assert (history[3].notes[0]) == "lines are traced on a grid, since the model's parameters are spread over several processes"
     assert first["resumed"]["steps"] == [[0, 2, 4, 6, 8, 10, 12]]
     resumed = load(tmp_path / "resumed")
@@ -259,14 +261,25 @@ class Counts(nn.Module):
         return self.two(self.norm(self.one(x)).relu() + (0 if level is None else level[:, None]))
 
 
+@needs("data", "margins")
+def rays(sample: Sample) -> dict[str, float]:
+    """Return along how many rays between samples of the data a margin was looked for."""
+    assert sample.answers is not None
+    assert sample.answers.margins is not None
+    return {"rays/all": len(sample.answers.margins)}
+
+
 @pytest.mark.parametrize("inputs", [None, (torch.zeros(5, 2), torch.ones(5))])
-def test_who_follows_runs_what_who_leads_runs(tmp_path: Path, inputs: Any) -> None:
-    """All passes of two samples, in the same order, on batches of the same shapes."""
+@pytest.mark.parametrize("samples", [None, 6, 40])
+def test_who_follows_runs_what_who_leads_runs(tmp_path: Path, inputs: Any, samples: int | None) -> None:
+    """All passes of two samples, in the same order, on batches of the same shapes; 6 is an axis of the network too."""
     messages: list[Message] = []
     led: list[tuple[int, ...]] = []
     followed: list[tuple[int, ...]] = []
     leader = Counts(led)
-    recorder = Recorder(tmp_path, SQUARE, resolution=16, inputs=inputs, metrics=default())
+    given = None if samples is None else np.random.default_rng(0).uniform(-1, 1, (samples, 2))
+    chosen = [*default(), *([] if samples is None else [rays])]
+    recorder = Recorder(tmp_path, SQUARE, resolution=16, inputs=inputs, metrics=chosen, data=given)
     recorder.lead(messages.append)
     with pytest.warns(BoundaryWarning, match="the model's parameters are spread over several processes"):
         recorder.record(leader, 0)
@@ -278,6 +291,10 @@ def test_who_follows_runs_what_who_leads_runs(tmp_path: Path, inputs: Any) -> No
     assert follow(follower, Conditions(), lambda: next(heard)).result == 7
     assert followed == led
     assert len(led) > 4
+    assert ("answer" in {message.what for message in messages}) == (samples is not None or inputs is not None)
+    last = load(tmp_path)[-1].metrics
+    assert (last["copycat/functional/one"] >= 0) == (samples is not None or inputs is not None)
+    assert samples is None or last["rays/all"] == min(samples, 16)
     assert next(heard, None) is None
     assert all(torch.equal(value, before[name]) for name, value in follower.state_dict().items())
 

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb import slices
-from boundarycb.types import Floats
+from boundarycb.types import Array, Floats, frozen
 
-_MOST_BYTES = 2**25
+MOST = 256
+"""Samples that are looked at: enough for a share to a few hundredths, and cheap."""
+
+_MOST_BYTES = 2**25  # of all of them, which go into the checkpoint's directory
 
 DataLike = Any
 """Samples of the data: inputs (n, *shape), or a pair of them and their classes (n,)."""
@@ -22,34 +25,94 @@ class Data:
     """Samples of the data.
 
     Args:
-        values: what varies of each (n, *shape).
+        values: what varies of each, float64 (n, *shape).
         labels: their classes (n,); -1 where there is none; None where nothing is known of that.
     """
 
     values: Floats
     labels: NDArray[np.int64] | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", frozen(self.values))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", frozen(np.maximum(self.labels, -1)))
+
     @classmethod
     def of(cls, given: DataLike) -> Data:
-        """Return what a user means by `data`; errors name it."""
-        pair = isinstance(given, (tuple, list)) and len(given) == 2 and all(hasattr(part, "shape") for part in given)
-        values, labels = given if pair else (given, None)
-        array = slices.to_array(values).astype(np.float64)
-        if array.ndim < 2 or not len(array) or not np.isfinite(array).all():
-            raise ValueError(f"`data` must be one or more finite inputs (n, *input_shape), or (inputs, labels), got {array.shape}.")
-        if labels is None:
-            return cls(array)
-        classes = slices.to_array(labels)
-        if classes.shape != (len(array),) or classes.dtype.kind not in "iub":
-            raise ValueError(
-                f"`data`: labels must be {len(array)} whole numbers, one an input, got {classes.dtype} {classes.shape}."
-            )
-        return cls(array, classes.astype(np.int64))
+        """Return at most 256 of the samples that a user gives as `data`; errors name it."""
+        values, labels = given if _is_pair(given) else (given, None)
+        array = _numbers(values)
+        if array is None or array.ndim < 2 or not array.size:
+            raise _wrong(_named(values, array))
+        places = _spread(len(array), MOST, array[0].size)
+        chosen = array[places].astype(np.float64)  # only these: it may be a whole data set
+        if not np.isfinite(chosen).all():
+            raise _wrong("NaN or infinity in it")
+        return cls(chosen, None if labels is None else _classes(labels, len(array))[places])
+
+    @classmethod
+    def of_batch(cls, values: Floats, labels: NDArray[Any] | None) -> Data | None:
+        """Return at most 256 samples of a training batch, of those that are finite; None where none are."""
+        good = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+        if not good.any():
+            return None
+        return cls(values[good], None if labels is None else labels[good].astype(np.int64)).some(MOST)
 
     def some(self, most: int) -> Data:
         """Return `most` of them at most, evenly spread, and of large ones no more than 32 megabytes."""
-        most = max(1, min(most, _MOST_BYTES // max(1, self.values[:1].nbytes)))
-        if len(self.values) <= most:
+        places = _spread(len(self.values), most, self.values[0].size)
+        if len(places) == len(self.values):
             return self
-        places = np.linspace(0, len(self.values) - 1, most).round().astype(np.int64)
         return Data(self.values[places], None if self.labels is None else self.labels[places])
+
+    def same(self, other: Data) -> bool:
+        """Return whether the other samples are these, and have these labels."""
+        if self.labels is None or other.labels is None:
+            alike = self.labels is other.labels
+        else:
+            alike = np.array_equal(self.labels, other.labels)
+        return alike and np.array_equal(self.values, other.values)
+
+
+def _spread(count: int, most: int, numbers: int) -> NDArray[np.int64]:
+    """Return the places of `most` at most of `count` samples, evenly spread; fewer where so many `numbers` take much memory."""
+    most = max(1, min(count, most, _MOST_BYTES // (numbers * np.dtype(np.float64).itemsize)))
+    return np.linspace(0, count - 1, most).round().astype(np.int64)
+
+
+def _is_pair(given: Any) -> bool:
+    """Return whether `given` is inputs and their labels, and not two inputs."""
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        return False
+    one, other = map(_shape, given)
+    return one is not None and len(one) > 1 and one != other
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    array = value if hasattr(value, "shape") else _numbers(value)
+    return None if array is None else tuple(array.shape)
+
+
+def _numbers(value: Any) -> Array | None:
+    """Return `value` as an array of numbers, None where it is none."""
+    try:
+        array = slices.to_array(value)
+    except (TypeError, ValueError, RuntimeError):  # rows of different lengths, a sparse tensor
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _classes(labels: Any, count: int) -> NDArray[np.int64]:
+    array = _numbers(labels)
+    fits = array is not None and array.shape in ((count,), (count, 1))
+    if array is None or not fits or not (np.isfinite(array) & (array == np.floor(array))).all():
+        raise ValueError(f"`data`: labels must be {count} whole numbers, one an input, got {_named(labels, array)}.")
+    return array.reshape(count).astype(np.int64)
+
+
+def _wrong(what: str) -> ValueError:
+    return ValueError(f"`data` must be one or more inputs (n, *input_shape) of finite numbers, or (inputs, labels), got {what}.")
+
+
+def _named(value: Any, array: Array | None) -> str:
+    return type(value).__name__ if array is None else f"{array.dtype} {array.shape}"

@@ -12,7 +12,7 @@ from torch import nn
 
 from boundarycb import slices
 from boundarycb.automatic.calls import Asked, Example, ModelCall
-from boundarycb.automatic.data import Data
+from boundarycb.automatic.data import MOST, Data
 from boundarycb.automatic.given import Given
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
@@ -22,7 +22,6 @@ from boundarycb.types import Floats, Slice
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
 _SAMPLES = 32  # that are read where a batch has too few for a plane
-MOST_DATA = 256  # samples that are looked at with the units
 _TRIED = 13  # points of a trial: fewer could be taken for another axis
 _ALIKE = 2e-2  # of the largest pre-activation: more than rounding does to a point that runs in other company
 
@@ -88,7 +87,7 @@ def _without_example(conditions: Conditions, given: Given) -> Settled:
 def _fitting(data: Data | None, slice: Slice) -> Data | None:
     """Return `data`; raise ValueError where they are no inputs such as the slice has."""
     if data is not None and data.values.shape[1:] != slice.input_shape:
-        raise ValueError(
+        raise WrongChoice(
             f"`data` must be inputs of the shape that the slice has, {slice.input_shape}, got {data.values.shape[1:]}."
         )
     return data
@@ -108,9 +107,9 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     data = _fitting(given.data, plane)
     if data is None:
         source = example.source if example.call is None else None
-        more = batch if len(batch.values) >= MOST_DATA else _more(source, MOST_DATA, batch, read)
-        data = Data(more.values, more.labels)
-    return Settled(plane, replace(conditions, feed=feed), len(batch.values) * example.batches, data.some(MOST_DATA))
+        more = batch if len(batch.values) >= MOST else _more(source, MOST, batch, read)
+        data = Data.of_batch(more.values, more.labels)
+    return Settled(plane, replace(conditions, feed=feed), len(batch.values) * example.batches, data)
 
 
 @dataclass(frozen=True, eq=False)

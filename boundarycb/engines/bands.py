@@ -118,8 +118,12 @@ def batches(slice: Slice, points: Floats, units: int = 1) -> list[Floats]:
 
     Sixteen points run together in any case, where their inputs allow: one by one a large network takes its time.
     """
-    size = max(1, min(_BATCH_BYTES // (slice.origin.size * slice.origin.itemsize), max(_LEAST_BATCH, _BAND_VALUES // units)))
-    return np.array_split(points, -(-len(points) // size))
+    return np.array_split(points, -(-len(points) // most_together(slice.origin.size, units)))
+
+
+def most_together(numbers: int, units: int) -> int:
+    """Return how many inputs of so many `numbers` may run together through a model of so many `units`."""
+    return max(1, min(_BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize), max(_LEAST_BATCH, _BAND_VALUES // max(1, units))))
 
 
 def centres(slice: Slice, side: int) -> Floats:

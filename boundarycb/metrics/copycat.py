@@ -10,17 +10,24 @@ from numpy.typing import NDArray
 
 from boundarycb.metrics.chance import FLOOR, chance_of_lines, chance_of_masks
 from boundarycb.metrics.clusters import complete_linkage
+from boundarycb.metrics.correlation import correlation
 from boundarycb.metrics.masks import defined, phi
-from boundarycb.types import Capture, Floats, Sample, Value, spans_of
+from boundarycb.types import Capture, Floats, Sample, Value, needs, spans_of
 
 MAX_UNITS = 256
 """Units a layer that are compared with each other, evenly spread where a layer has more."""
 
+SAME = 0.95
+"""Correlation of what two units give, from which on they are taken for one function."""
+
 _CLOSEST = 5  # rows a layer of the table of closest pairs
 
+_DIGITS = 4  # of a correlation there: those of values in single precision
 
+
+@needs("data")
 def copycats(sample: Sample) -> dict[str, Value]:
-    r"""Return how alike the on/off patterns of a layer's units are, and what chance alone would give.
+    r"""Return how alike the on/off patterns of a layer's units are, what chance alone would give, and which give the same values.
 
     The likeness of two units is :math:`|\varphi|`, the absolute phi coefficient of their on/off states over the slice
     (:func:`~boundarycb.metrics.masks.phi`): 1 for the same boundary, whichever side is on; 0 for what two unrelated ones have in
@@ -40,16 +47,21 @@ def copycats(sample: Sample) -> dict[str, Value]:
     * ``copycat/largest_cluster``: units in the largest group of which all pairs are copycats (complete linkage); 1 if there is
       none.
     * ``copycat/share``: 1 - groups / live units, with single units as groups: the share of live units that repeat another. 0 to 1.
+    * ``copycat/functional``: number of copycat pairs that are one function of the data too, up to scale and offset: on at the same
+      side (:math:`\varphi > 0`), and with a Pearson correlation r of what they give for samples of the data of 0.95 or more
+      (:func:`~boundarycb.metrics.correlation.correlation`). 0 or more; high: units that could be merged. NaN without samples.
     * ``copycat/effective_units``: :math:`(\sum \lambda)^2 / \sum \lambda^2` with the eigenvalues of the matrix of phi: 1 if all
       are copies, the number of live units if all are uncorrelated.
 
     Arrays: ``copycat/phi/<layer>`` float16 (k, k), signed, NaN for units that do not switch; ``copycat/units/<layer>`` (k,), the
     units' flat indices in the layer; ``copycat/since/<layer>`` (pairs, 3): two places in these and the step since when the pair
-    is without a break at or above the level. Table: ``copycat/closest``, the five most alike pairs of each layer.
+    is without a break at or above the level. Table: ``copycat/closest``, the five most alike pairs of each layer, with their r;
+    None without samples, and where a unit gives one value for all of them.
 
-    The same boundary is not yet the same function: in deeper layers the values may differ, and a mirrored pair is not redundant.
-    Source: "copycat neurons", GINN (arXiv:1810.01860, section 7). Cost: U x U x P / 64 counts of bits a layer; at most 256 units
-    of a layer are compared.
+    The same boundary is not yet the same function: in deeper layers the values may differ, and a mirrored pair is not redundant
+    (relu(z) - relu(-z) = z).
+    Source: "copycat neurons", GINN (arXiv:1810.01860, section 7). Cost: U x U x P / 64 counts of bits a layer, and U x U x n
+    products for n samples; at most 256 units of a layer are compared.
 
     >>> from boundarycb.types import Boundaries, Layer
     >>> layer = Layer("fc", "relu", (3,), (0, 1, 2))
@@ -68,12 +80,14 @@ def copycats(sample: Sample) -> dict[str, Value]:
         likeness = _likeness(matrix)
         level = _level(sample, layer.name, columns)
         since = _since(sample, layer.name, np.argwhere(likeness >= level))
+        r = None if sample.answers is None else correlation(sample.answers.values[:, columns])
         values |= {f"copycat/{name}/{layer.name}": value for name, value in _numbers(matrix, likeness, level).items()}
         values[f"copycat/new_pairs/{layer.name}"] = _new_pairs(sample, columns, since, level)
+        values[f"copycat/functional/{layer.name}"] = _functional(matrix, since, r)
         values[f"copycat/phi/{layer.name}"] = matrix.astype(np.float16)
         values[f"copycat/units/{layer.name}"] = units
         values[f"copycat/since/{layer.name}"] = since
-        table += _closest(layer.name, units, matrix, level, since)
+        table += _closest(layer.name, units, matrix, r, level, since)
     return {**values, "copycat/closest": table}
 
 
@@ -135,7 +149,17 @@ def _new_pairs(sample: Sample, columns: NDArray[np.int64], since: NDArray[np.int
     return float((~(abs(before) >= level)).sum())
 
 
-def _closest(layer: str, units: NDArray[np.int64], matrix: Floats, level: float, since: NDArray[np.int64]) -> list[dict[str, Any]]:
+def _functional(matrix: Floats, since: NDArray[np.int64], r: Floats | None) -> float:
+    """Return how many of the pairs are on at the same side and give the same values, up to scale; NaN where these are not known."""
+    if r is None:
+        return math.nan
+    one, other = since[:, 0], since[:, 1]
+    return float(((matrix[one, other] > 0) & (r[one, other] >= SAME)).sum())
+
+
+def _closest(
+    layer: str, units: NDArray[np.int64], matrix: Floats, r: Floats | None, level: float, since: NDArray[np.int64]
+) -> list[dict[str, Any]]:
     """Return a row for each of the layer's most alike pairs."""
     likeness = _likeness(matrix)
     steps = {(int(i), int(j)): int(step) for i, j, step in since}
@@ -144,6 +168,7 @@ def _closest(layer: str, units: NDArray[np.int64], matrix: Floats, level: float,
         i, j = divmod(int(place), len(matrix))
         if likeness[i, j] < 0:
             break
+        same = math.nan if r is None else float(r[i, j])
         pair = {"layer": layer, "unit": int(units[i]), "other": int(units[j]), "phi": float(matrix[i, j])}
-        rows.append({**pair, "chance": level, "since": steps.get((i, j))})
+        rows.append({**pair, "chance": level, "since": steps.get((i, j)), "r": None if math.isnan(same) else round(same, _DIGITS)})
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from boundarycb.probe.activity import Activity
 from boundarycb.probe.budget import LEAST_POINTS, Budget
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.feed import Feed, ForwardLike, feed_in, feed_out, module_at
@@ -21,6 +22,7 @@ __all__ = [
     "MAX_ALL_UNITS",
     "MAX_UNITS",
     "STAGE_3",
+    "Activity",
     "Alone",
     "BackgroundLike",
     "Budget",

@@ -16,6 +16,7 @@ from boundarycb.keep.kept import Kept
 from boundarycb.keep.reach import Reach
 from boundarycb.keep.userhooks import backward_parked
 from boundarycb.keep.verify import Portrait, Verdict
+from boundarycb.probe.activity import Activity, ActivityWatch
 from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
@@ -300,21 +301,20 @@ class Prober:
             # Weights that the pass wrote to are put back after it: then they are not what they were in it.
             return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
 
-    def answer(self, inputs: Floats) -> tuple[tuple[Trace, ...], Floats | None]:
-        """Run the model once, on `inputs`, and return of each layer a trace with activations and without a map, and the output.
+    def answer(self, inputs: Floats) -> tuple[tuple[Activity, ...], Floats | None]:
+        """Run the model once, on `inputs`, and return what each layer that is watched gives, and the shown output (n, C).
 
         Raises:
             ValueError: the model cannot take inputs of this shape, or calls no activation.
             Exception: what the forward pass itself raises.
         """
         self._tell("answer", inputs)
-        session = self._session
+        session, padded = self._session, self._padded(inputs)
         with session.passing():
-            optional, watched, n = self._conditions.activations, self._watched, len(inputs)
-            output, watch = self._run(
-                inputs, lambda batch: TraceWatch(n, session.running, optional, watched, (), batch, values=True)
-            )
-            return tuple(watch.traces), self._shown(output, n)[0]
+            optional, watched, n = self._conditions.activations, self._watched, len(padded)
+            output, watch = self._run(padded, lambda _: ActivityWatch(n, session.running, optional, watched))
+            shown = self._shown(output, n)[0]
+            return watch.activities(len(inputs)), None if shown is None else shown[: len(inputs)]
 
     def double(self, max_units: int | None = None) -> Prober:
         """Return another prober of the same scope, which runs the model in double precision.

@@ -78,7 +78,6 @@ class Trace:
             the input itself.
         replay: the layer's map and input, where there are any and memory allows.
         failure: why there is no replay although there is a map, in words.
-        values: activations of the kept units (n, kept), where they are kept.
     """
 
     layer: Layer
@@ -87,7 +86,6 @@ class Trace:
     first: bool
     replay: Replay | None
     failure: str | None = None
-    values: torch.Tensor | None = None
 
     def with_its_weights(self) -> Trace:
         """Return the trace with copies of the weights as they are now."""
@@ -150,7 +148,6 @@ class TraceWatch(CallWatch):
         inputs: the model's input, whose scale is 1.
         fleeting: whether weights are gone when their layer has run, as those that ranks gather are; then they are copied at once,
             as long as all of them together take no more memory than those of a trace may.
-        values: whether activations are kept.
     """
 
     def __init__(
@@ -163,13 +160,11 @@ class TraceWatch(CallWatch):
         inputs: torch.Tensor,
         *,
         fleeting: bool = False,
-        values: bool = False,
     ) -> None:
         super().__init__(n, running, optional, watched)
         self._copies_left = ALL_BYTES if fleeting else None
         self.traces: list[Trace] = []
         self._replayed = names
-        self._keeps_values = values
         self._scales: Known[_Scale] = Known()
         self._scales.put(inputs, _Scale(torch.ones_like(inputs[:1]).expand(inputs.shape), whole=True, of_input=True))
 
@@ -209,8 +204,7 @@ class TraceWatch(CallWatch):
                 replay = self._replay(call, call.affine, mark.source, known, result)
             except Exception as error:  # noqa: BLE001 - one odd layer shall not take the numbers of all others
                 failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        values = _kept_units(result.detach(), self._n, call.layer.kept).clone() if self._keeps_values else None
-        self.traces.append(Trace(call.layer, call.z, _strength(result, self._n, call), first, replay, failure, values))
+        self.traces.append(Trace(call.layer, call.z, _strength(result, self._n, call), first, replay, failure))
 
     def _replay(
         self, call: Call, affine: Affine, source: torch.Tensor, known: _Scale | None, result: torch.Tensor

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.automatic import Data
-from boundarycb.probe import Prober
-from boundarycb.types import Answers, Floats
+from boundarycb.engines.bands import most_together
+from boundarycb.probe import Activity, Prober
+from boundarycb.types import Answers, Floats, Layer
 
 _LEAST = 64  # samples, however coarse the grid
 _PART = 16  # of the grid's points: what as many samples may cost
-_RAYS = 64  # along which margins are looked for
-_PARTS = 16  # that a ray is looked at in
-_ROUNDS = 6  # of looking closer: 16 ** 6 parts of a ray are 6e-8 of it
+_LEAST_RAYS = 16  # along which margins are looked for
+_SAMPLES = 4  # for one ray beyond these: it takes sixty points
+_PARTS = 16  # that a ray, and then a part of it, is looked at in
+_ROUNDS = 4  # of looking closer; within 16 ** -4 of a ray scores are as good as straight
 
 
 def fitting(data: Data | None, resolution: int) -> Data | None:
@@ -21,65 +25,122 @@ def fitting(data: Data | None, resolution: int) -> Data | None:
     return None if data is None else data.some(max(_LEAST, resolution**2 // _PART))
 
 
-def answer(forward: Prober, data: Data, *, margins: bool = False) -> Answers:
+def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: bool = False) -> Answers:
     """Return what the network makes of `data`.
 
     Args:
         forward: the open probe.
         data: the samples.
+        layers: those that have units that are watched.
         margins: whether to find where the winning class changes first on the way from samples to others.
+
+    Raises:
+        ValueError: the samples go another way through the model than points of the slice do.
     """
-    count = len(data.values)
-    size = forward.batch_of(count)
-    traces, output = forward.answer(np.resize(data.values, (size, *data.values.shape[1:])))
-    on = np.concatenate([(one.z[:count] > 0).cpu().numpy() for one in traces], axis=1)
-    values = np.concatenate([one.values[:count].float().cpu().numpy() for one in traces if one.values is not None], axis=1)
-    winners = _winners(None if output is None else output[:count])
-    found = _margins(forward, data) if margins and winners is not None else None
-    return Answers(np.packbits(on.T, axis=1), values, winners, data.labels, found)
+    activities, output = _run(forward, data.values)
+    if tuple(one.layer for one in activities) != tuple(layers):
+        raise ValueError("the model calls other activations for them than on the slice")
+    on = np.concatenate([one.on for one in activities], axis=1)
+    values = np.concatenate([one.values for one in activities], axis=1)
+    has_classes = output is not None and output.shape[1] > 1 and not np.isnan(output).any()
+    return Answers(
+        np.packbits(on.T, axis=1),
+        values,
+        output.argmax(axis=1).astype(np.int64) if output is not None and has_classes else None,
+        data.labels,
+        _margins(forward, data) if margins and has_classes else None,
+    )
 
 
-def _winners(output: Floats | None) -> NDArray[np.int64] | None:
-    return None if output is None or output.ndim != 2 or output.shape[1] < 2 else output.argmax(axis=1).astype(np.int64)
+def _run(forward: Prober, inputs: Floats) -> tuple[list[Activity], Floats | None]:
+    """Return what units and output give for `inputs`, which run in batches that take a bounded amount of memory."""
+    ran = [forward.answer(part.copy()) for part in _parts(forward, inputs)]  # the model may write into its input
+    if any([one.layer for one in activities] != [one.layer for one in ran[0][0]] for activities, _ in ran):
+        raise ValueError("the model calls other activations for some of them than for others")
+    activities = [
+        Activity(ones[0].layer, np.concatenate([one.on for one in ones]), np.concatenate([one.values for one in ones]))
+        for ones in zip(*(activities for activities, _ in ran), strict=True)
+    ]
+    outputs = [output for _, output in ran if output is not None]
+    return activities, np.concatenate(outputs) if len(outputs) == len(ran) else None
+
+
+def _parts(forward: Prober, inputs: Floats) -> Iterator[Floats]:
+    size = most_together(inputs[0].size, sum(call.layer.size for call in forward.calls))
+    yield from np.array_split(inputs, -(-len(inputs) // size))
 
 
 def _margins(forward: Prober, data: Data) -> Floats:
     """Return the distance (m,) from samples, each towards another one, to where the winning class changes first; NaN if nowhere.
 
-    Each ray is looked at in 16 parts, the first of which changes the class is looked at in 16 parts, and so on. A class that comes
-    and goes within a sixteenth of a ray may be missed.
+    Each ray is looked at in 16 parts, the first part that ends in another class in 16 parts, and so on; in the last one the two
+    classes' scores are taken to be straight lines, which meet. A class that comes and goes within a sixteenth of a ray is missed.
     """
     start, stop = _ends(data)
-    low, high = np.zeros(len(start)), np.ones(len(start))
-    found = np.ones(len(start), dtype=bool)
-    for _ in range(_ROUNDS):
-        places = low[:, None] + (high - low)[:, None] * np.linspace(0, 1, _PARTS + 1)
-        winners = _along(forward, start, stop, places)
-        changed = winners != winners[:, :1]
-        found &= changed.any(axis=1)
-        first = np.maximum(changed.argmax(axis=1), 1)
-        rows = np.arange(len(start))
-        low, high = places[rows, first - 1], places[rows, first]
     lengths = np.linalg.norm((stop - start).reshape(len(start), -1), axis=1)
-    return np.where(found, (low + high) / 2 * lengths, np.nan)
+    ends = np.broadcast_to([0.0, 1.0], (len(start), 2))
+    places, scores = _looked_at(forward, start, stop, ends, _along(forward, start, stop, ends))
+    own = scores[:, 0].argmax(axis=1)
+    margins = np.full(len(start), np.nan)
+    found = (scores.argmax(axis=2) != own[:, None]).any(axis=1)
+    if not found.any():
+        return margins
+    start, stop, own, places, scores = start[found], stop[found], own[found], places[found], scores[found]
+    for _ in range(_ROUNDS - 1):
+        places, scores = _looked_at(forward, start, stop, *_first_change(places, scores, own))
+    margins[found] = _meeting(*_first_change(places, scores, own), own) * lengths[found]
+    return margins
 
 
 def _ends(data: Data) -> tuple[Floats, Floats]:
     """Return where rays start and stop (m, *shape): samples, and for each another one, of another class where these are known."""
     count = len(data.values)
-    starts = np.linspace(0, count - 1, min(count, _RAYS)).round().astype(np.int64)
+    rays = min(count, max(_LEAST_RAYS, count // _SAMPLES))
+    starts = np.linspace(0, count - 1, rays).round().astype(np.int64)
     order = (starts[:, None] + count // 2 + np.arange(count)) % count  # from the other half on
-    if data.labels is None:
-        stops = order[:, 0]
-    else:
-        stops = order[np.arange(len(starts)), (data.labels[order] != data.labels[starts, None]).argmax(axis=1)]
+    stops = order[:, 0]
+    if data.labels is not None:
+        others = data.labels[order]
+        stops = order[np.arange(rays), ((others != data.labels[starts, None]) & (others >= 0)).argmax(axis=1)]
     return data.values[starts], data.values[stops]
 
 
-def _along(forward: Prober, start: Floats, stop: Floats, places: Floats) -> NDArray[np.int64]:
-    """Return the winning classes (m, k) at `places` (m, k) of the rays."""
-    shares = places.reshape(*places.shape, *[1] * (start.ndim - 1))
-    points = start[:, None] + shares * (stop - start)[:, None]
-    output = forward(points.reshape(-1, *start.shape[1:])).output
-    assert output is not None
-    return np.asarray(output.argmax(axis=1).reshape(places.shape))
+def _looked_at(forward: Prober, start: Floats, stop: Floats, ends: Floats, scores: Floats) -> tuple[Floats, Floats]:
+    """Return places (m, 17) from end to end of parts of rays (m, 2), and the scores there, which are known at the ends."""
+    shares = np.arange(1, _PARTS) / _PARTS
+    inner = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * shares
+    between = _along(forward, start, stop, inner)
+    return (
+        np.concatenate([ends[:, :1], inner, ends[:, 1:]], axis=1),
+        np.concatenate([scores[:, :1], between, scores[:, 1:]], axis=1),
+    )
+
+
+def _along(forward: Prober, start: Floats, stop: Floats, places: Floats) -> Floats:
+    """Return the scores (m, k, C) at `places` (m, k) of rays, 0 where they start and 1 where they stop."""
+    rays = np.repeat(np.arange(len(places)), places.shape[1])
+    shares = places.reshape(-1, *[1] * (start.ndim - 1))
+    size = most_together(start[0].size, sum(call.layer.size for call in forward.calls))
+    scores = []
+    for first in range(0, len(rays), size):
+        some, share = rays[first : first + size], shares[first : first + size]
+        output = forward.answer((1 - share) * start[some] + share * stop[some])[1]
+        assert output is not None
+        scores.append(output)
+    return np.concatenate(scores).reshape(*places.shape, -1).astype(np.float64)
+
+
+def _first_change(places: Floats, scores: Floats, own: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Return the two places (m, 2) between which another class than `own` wins first, and the scores there (m, 2, C)."""
+    after = (scores.argmax(axis=2) != own[:, None]).argmax(axis=1)
+    rows, ends = np.arange(len(own))[:, None], np.stack([after - 1, after], axis=1)
+    return places[rows, ends], scores[rows, ends]
+
+
+def _meeting(places: Floats, scores: Floats, own: NDArray[np.int64]) -> Floats:
+    """Return the place (m,) between two at which the score of the class that wins at the one meets that of the other's winner."""
+    rows = np.arange(len(own))
+    lead = scores[rows, :, own] - scores[rows, :, scores[:, 1].argmax(axis=1)]
+    fall = lead[:, 0] - lead[:, 1]
+    share = np.where(fall > 0, lead[:, 0] / np.where(fall > 0, fall, 1.0), 0.0)  # two scores that are equal all along meet at once
+    return np.asarray(places[:, 0] + share * (places[:, 1] - places[:, 0]))

@@ -94,7 +94,7 @@ def look(
                 seen = replace(seen, notes=(what,))
         if data is not None:
             try:
-                seen = replace(seen, answers=answer(forward, data, margins=margins))
+                seen = replace(seen, answers=answer(forward, data, seen.capture.layers, margins=margins))
             except Exception as error:  # noqa: BLE001 - as above
                 words = f"samples of the data are left out, since their pass failed ({words_of(error)})"
                 seen = replace(seen, notes=(*seen.notes, words))

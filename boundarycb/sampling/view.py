@@ -141,10 +141,12 @@ class View:
         feed = Feed(forward=self._given.forward) if self._given.forward is not None else feed_in(state["feed"])
         data = _data_in(state["data"])
         if data is not None:
+            if self._given.data is not None and not data.same(self._given.data):
+                differing.append("data")
             self._given = replace(self._given, data=data)
         if feed is not None and self._given.inputs is None:
             self._conditions = replace(self._conditions, feed=feed)
-            self._settled = Settled(plane, self._conditions, 0, data)
+            self._settled = Settled(plane, self._conditions, 0, self._given.data)
         return tuple(differing)
 
     def try_out(self, model: nn.Module) -> None:
