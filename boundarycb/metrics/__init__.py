@@ -7,8 +7,9 @@ A metric is any callable of that signature; it needs no registration and no base
 
     BoundaryCallback(metrics=[*boundarycb.metrics.default(), lines])
 
-One that looks at ``sample.moves``, or at a capture's ``strength`` or ``planes``, says so with ``@metrics.needs("trace")``; one
-that looks at ``sample.window``, with ``@metrics.needs("window")``.
+A metric says what it takes to compute: ``@metrics.needs("trace")`` where it looks at ``sample.moves``, or at a capture's
+``strength``, ``planes`` or ``flat``; ``"window"`` for ``sample.window``; ``"data"`` for ``sample.answers``, and ``"data", "margins"``
+for their ``margins``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from boundarycb.metrics.cause import drift_causes
 from boundarycb.metrics.complexity import local_complexity
 from boundarycb.metrics.copycat import copycats
 from boundarycb.metrics.critical import critical_points
+from boundarycb.metrics.dead import dead_on_data
 from boundarycb.metrics.decision import decision_map
 from boundarycb.metrics.distance import boundary_distance
 from boundarycb.metrics.dormant import dormant_units
 from boundarycb.metrics.drift import drift_parts
 from boundarycb.metrics.indecisive import indecisive_units
 from boundarycb.metrics.line import line_motion
+from boundarycb.metrics.margin import data_margins
 from boundarycb.metrics.regions import exact_regions, regions_seen
 from boundarycb.metrics.share import on_share
 from boundarycb.metrics.symmetry import mirror_symmetry
@@ -35,6 +38,8 @@ __all__ = [
     "boundary_distance",
     "copycats",
     "critical_points",
+    "data_margins",
+    "dead_on_data",
     "decision_map",
     "default",
     "dormant_units",
@@ -53,5 +58,24 @@ __all__ = [
 
 
 def default() -> list[Metric]:
-    """Return the metrics that are computed unless the user says otherwise."""
-    return [on_share, regions_seen, drift_parts, drift_causes, line_motion, copycats, dormant_units]
+    """Return the metrics that are computed unless the user says otherwise: all but the dear ones.
+
+    Those that need a target, classes, exact lines or samples of the data give nothing where there are none.
+    """
+    return [
+        on_share,
+        regions_seen,
+        exact_regions,
+        drift_parts,
+        drift_causes,
+        line_motion,
+        copycats,
+        dormant_units,
+        dead_on_data,
+        indecisive_units,
+        mirror_symmetry,
+        critical_points,
+        target_parts,
+        decision_map,
+        ambiguous_zones,
+    ]

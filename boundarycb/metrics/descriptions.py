@@ -187,6 +187,31 @@ _TEXTS = {
         "Share of the slice on which two or more outputs are above 0.5, of a network that ends in sigmoids. Range 0 to 1; high: "
         "several classes at once."
     ),
+    "copycat/functional": (
+        "Those of copycat/pairs that are one function of the data too: on at the same side, and with a correlation of 0.95 or more "
+        "between what they give for samples of the data. 0 or more; high: units that could be merged. A mirrored pair never counts."
+    ),
+    "dormant/never_on_data": (
+        "Share of the layer's units that are on for none of the samples of the data that are looked at. Range 0 to 1; high: much "
+        "of the layer does nothing for them. Not dead: they may be on for others, and come back."
+    ),
+    "dormant/last_on": (
+        "Step of the last sample at which a unit was on for some of the samples of the data. -1 or more; -1: never so far."
+    ),
+    "dormant/saturated_data": (
+        "Share of the layer's units and samples of the data at which the slope of the sigmoid or tanh is less than a hundredth of "
+        "its largest. Range 0 to 1; high: hardly any gradient gets through."
+    ),
+    "dormant/never_predicted_data": ("Classes that win for none of the samples of the data that are looked at. Range 0 to C - 1."),
+    "margin/median": (
+        "Median distance in input space from samples of the data, along rays to samples of another class, to where the winning "
+        "class changes. 0 or more; high: decisions lie far from the data. Rays without a change are left out: see margin/found."
+    ),
+    "margin/low": ("The same distance's 5th percentile. 0 or more; near 0: some samples are nearly decided otherwise."),
+    "margin/found": (
+        "Share of the rays between samples of the data on which the winning class changes at all. Range 0 to 1; low: the network "
+        "tells few of the pairs apart."
+    ),
 }
 
 

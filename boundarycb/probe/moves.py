@@ -18,6 +18,8 @@ from boundarycb.types import Moves
 
 Values = dict[tuple[int, int], torch.Tensor]
 """Pre-activations (n, kept) by (map, input), each 0 for old and 1 for new."""
+_SOME = 1024
+"""Points, about, from which the size of a change is taken."""
 Pair = tuple[torch.Tensor, torch.Tensor]
 """Old and new (kept,)."""
 
@@ -59,7 +61,8 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
 
 def _change(four: Values, scales: Pair) -> torch.Tensor:
     """Return by how much each unit's own map changed (kept,): 0 where only by rounding, NaN where the old one gave 0 everywhere."""
-    old, new = four[0, 0].double() / scales[0], four[1, 0].double() / scales[1]
+    every = max(1, len(four[0, 0]) // _SOME) | 1  # odd, so that it is no divisor of a grid's side
+    old, new = four[0, 0][::every].double() / scales[0], four[1, 0][::every].double() / scales[1]
     size, moved = old.square().mean(dim=0).sqrt(), (new - old).square().mean(dim=0).sqrt()
     moved = torch.where(moved <= _rounding(four) * size, 0.0, moved)
     return torch.where(size > 0, moved / size, torch.nan)

@@ -22,6 +22,7 @@ from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves,
 
 RESOLUTION = 128
 _FLAT = 0.01
+_SOME = 4096  # points, about, that tell how flat a unit is
 _DEFAULT = Conditions()
 
 
@@ -158,10 +159,14 @@ def _strengths(traces: Sequence[Trace]) -> Floats:
 
 def _flat(traces: Sequence[Trace]) -> Floats:
     """Return the share of points (U,) at which a unit's pre-activation is next to nothing beside its size; NaN where that is 0."""
-    sizes = [one.z.square().mean(dim=0).sqrt() for one in traces]
-    shares = [(one.z.abs() < _FLAT * size).double().mean(dim=0) for one, size in zip(traces, sizes, strict=True)]
-    known = [torch.where(size > 0, share, torch.nan) for share, size in zip(shares, sizes, strict=True)]
-    return np.concatenate([share.cpu().numpy() for share in known])
+    found = []
+    for one in traces:
+        every = max(1, len(one.z) // _SOME) | 1  # odd, so that it is no divisor of a grid's side
+        values = one.z[::every].abs().float()
+        size = values.square().mean(dim=0).sqrt()
+        share = (values < _FLAT * size).sum(dim=0) / len(values)
+        found.append(torch.where(size > 0, share, torch.nan).double().cpu().numpy())
+    return np.concatenate(found)
 
 
 def _planes(slice: Slice, points: Floats, traces: Sequence[Trace]) -> Floats:

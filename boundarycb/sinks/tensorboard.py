@@ -48,8 +48,8 @@ _TEXTS = {
     "movie": "The whole run as one animation.",
     "report": "What the run did: each phenomenon with its figure, its chance level and its picture. Written when the run ends.",
     "copycat/closest": (
-        "The most alike pairs of each layer: phi of their on/off states (negative: mirrored), the layer's chance level, "
-        "and the step since when the pair is at or above it."
+        "The most alike pairs of each layer: phi of their on/off states (negative: mirrored), the correlation r of what they give "
+        "for samples of the data, the layer's chance level, and the step since when the pair is at or above it."
     ),
 }
 _PICTURE = re.compile(r"!\[[^\]]*\]\(report/(\w+)\.png\)")
@@ -59,6 +59,7 @@ _CLOSEST = {
     "unit": "unit",
     "other": "other",
     "phi": "phi",
+    "r": "r on data",
     "chance": "chance level",
     "since": "copycats since step",
 }
