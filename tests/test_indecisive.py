@@ -149,7 +149,7 @@ def test_one_that_goes_to_and_fro_is_named_with_its_two_states() -> None:
     layer = Layer("fc", "relu", (34,), tuple(range(1, 34, 2)))
     found = values(*(state(*row, layers=(layer,)) for row in planted()))
     (row,) = found["indecisive/worst"]
-    assert (row["layer"], row["unit"], row["one"], row["other"]) == ("fc", 23, 60, 70)
+    assert (row["layer"], row["unit"], row["step"], row["other_step"]) == ("fc", 23, 60, 70)
     assert [row[name] for name in ("jitter", "osc", "ret")] == pytest.approx([13 / 64, 1, 1 - 1 / 7])  # 13 of 64 columns
     assert row["rel_jitter"] == pytest.approx(found["indecisive/rel_jitter/fc"])
     assert found["indecisive/units/fc"] == 1
@@ -158,7 +158,7 @@ def test_one_that_goes_to_and_fro_is_named_with_its_two_states() -> None:
 def test_the_two_states_are_those_that_differ_most() -> None:
     edges = (0, 0.3, 0, 0.8, 0.1, 0.4, 0)
     found = values(*(state(edge, *still) for edge in edges for still in [(0.0, 0.1, 0.2, 0.3)]))
-    assert [(row["unit"], row["one"], row["other"]) for row in found["indecisive/worst"]] == [(0, 30, 60)]
+    assert [(row["unit"], row["step"], row["other_step"]) for row in found["indecisive/worst"]] == [(0, 30, 60)]
 
 
 def test_at_most_five_of_a_layer_are_named_the_most_restless_first() -> None:
@@ -575,4 +575,4 @@ def test_the_two_states_of_a_pair_are_found_as_by_trying_all() -> None:
         history[:, 1:, :4] = True
         (row,) = values(*map(captured, history))["indecisive/worst"]
         differ = {(10 * i, 10 * j): int((history[i, 0] != history[j, 0]).sum()) for i, j in combinations(range(7), 2)}
-        assert differ[row["one"], row["other"]] == max(differ.values())
+        assert differ[row["step"], row["other_step"]] == max(differ.values())

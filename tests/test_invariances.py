@@ -24,19 +24,26 @@ from boundarycb.metrics.ambiguity import ambiguous_zones
 from boundarycb.metrics.cause import drift_causes
 from boundarycb.metrics.complexity import local_complexity
 from boundarycb.metrics.copycat import copycats
+from boundarycb.metrics.critical import critical_points
+from boundarycb.metrics.dead import dead_on_data
 from boundarycb.metrics.decision import decision_map
 from boundarycb.metrics.dormant import dormant_units
 from boundarycb.metrics.drift import drift_parts
 from boundarycb.metrics.indecisive import indecisive_units
 from boundarycb.metrics.line import line_motion
+from boundarycb.metrics.margin import data_margins
 from boundarycb.metrics.regions import exact_regions, regions_seen
 from boundarycb.metrics.share import on_share
 from boundarycb.metrics.symmetry import mirror_symmetry
+from boundarycb.metrics.target import target_parts
 from boundarycb.types import Capture, Metric, Moves, Sample, Snapshot, Value, spans_of
 
 METRICS: list[Metric] = [
     ambiguous_zones,
     copycats,
+    critical_points,
+    data_margins,
+    dead_on_data,
     decision_map,
     dormant_units,
     drift_causes,
@@ -48,6 +55,7 @@ METRICS: list[Metric] = [
     mirror_symmetry,
     on_share,
     regions_seen,
+    target_parts,
 ]
 
 CHANGES: dict[str, dict[str, str]] = {
@@ -63,9 +71,9 @@ CHANGES: dict[str, dict[str, str]] = {
     },
     "permuted": {},
     # A weight turns its line about the inputs' origin, which is elsewhere now; only the first layer reads the inputs.
-    "shifted": {"cause/bias/0": "changes", "cause/weights/0": "changes"},
-    # Axes are called by other names.
-    "rotated": {"symmetry/left_right": "symmetry/up_down", "symmetry/up_down": "symmetry/left_right"},
+    "shifted": {"cause/bias/0": "changes", "cause/weights/0": "changes", "target/parts": "changes"},
+    # Axes are called by other names, and parts of the target lie elsewhere.
+    "rotated": {"target/parts": "changes", "symmetry/left_right": "symmetry/up_down", "symmetry/up_down": "symmetry/left_right"},
     # A unit that is on everywhere is on nowhere; who comes back from nowhere is another; phi, and which way the side that is on
     # grows, change their sign. Everything else speaks of boundaries.
     "complemented": {
@@ -378,6 +386,7 @@ def by_hand(snapshots: list[Snapshot], change: Callable[[Capture], Capture], met
             moves=moves_of(snapshots[number - 1].capture, snapshot.capture) if number else {},
             past=found[-1] if found else {},
             window=tuple(captures[:number]),
+            window_steps=STEPS[:number],
             slice=snapshot.slice,
         )
         found.append({name: value for metric in metrics for name, value in metric(sample).items()})

@@ -168,7 +168,7 @@ def restless(at: int) -> tuple[dict[str, Any], dict[int, Any]]:
         "indecisive/jitter/layer3": 0.01,
         "indecisive/output_moved": 0.002,
     }
-    row = {"layer": "layer3", "unit": 1, "jitter": 0.06, "osc": 0.9, "ret": 0.8, "rel_jitter": 6.0, "one": 60, "other": 100}
+    row = {"layer": "layer3", "unit": 1, "jitter": 0.06, "osc": 0.9, "ret": 0.8, "rel_jitter": 6.0, "step": 60, "other_step": 100}
     return numbers, {at: {"indecisive/worst": [row]}}
 
 

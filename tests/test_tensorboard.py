@@ -106,7 +106,8 @@ def test_descriptions_are_sent_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("metric", metrics.default(), ids=lambda metric: metric.__name__)
 def test_every_number_of_ours_is_described(metric: Any, tmp_path: Path) -> None:
     """With its range, or what it adds up to."""
-    recorder = Recorder(tmp_path, SQUARE, resolution=16, metrics=[metric])
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    recorder = Recorder(tmp_path, aimed, resolution=16, metrics=[metric], data=np.random.default_rng(0).normal(size=(20, 2)))
     for step in (0, 1):
         recorder.record(mlp(2, 4, 4, 2, seed=step), step)
     recorder.close()
@@ -136,10 +137,10 @@ def test_the_closest_pairs_are_a_table(tmp_path: Path) -> None:
     assert [event.step for event in events] == [0, 10, 12]
     lines = make_ndarray(events[-1].tensor_proto).item().decode().splitlines()
     rows = sorted(load(recorder.directory)[-1].tables["copycat/closest"], key=lambda row: row["chance"] - abs(row["phi"]))
-    assert lines[0] == "| layer | unit | other | phi | chance level | copycats since step |"
+    assert lines[0] == "| layer | unit | other | phi | r on data | chance level | copycats since step |"
     assert len(lines) == 2 + len(rows)
     assert lines[2].startswith(
-        f"| layer1 | {rows[0]['unit']} | {rows[0]['other']} | {rows[0]['phi']:.3f} | {rows[0]['chance']:.3f} |"
+        f"| layer1 | {rows[0]['unit']} | {rows[0]['other']} | {rows[0]['phi']:.3f} |  | {rows[0]['chance']:.3f} |"
     )
 
 

@@ -8,8 +8,8 @@ A metric is any callable of that signature; it needs no registration and no base
     BoundaryCallback(metrics=[*boundarycb.metrics.default(), lines])
 
 A metric says what it takes to compute: ``@metrics.needs("trace")`` where it looks at ``sample.moves``, or at a capture's
-``strength``, ``planes`` or ``flat``; ``"window"`` for ``sample.window``; ``"data"`` for ``sample.answers``, and ``"data", "margins"``
-for their ``margins``.
+``strength``, ``planes`` or ``flat``; ``"window"`` for ``sample.window``; ``"data"`` for ``sample.answers``, and
+``"data", "margins"`` for their ``margins``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.metrics.masks import defined, mean
-from boundarycb.metrics.segments import distances, points_along, segments_of
+from boundarycb.metrics.segments import distances, middles, segments_of
 from boundarycb.types import Floats, Sample, Slice, Target, Value, spans_of
 
 _ANYWHERE = 12  # points a side that stand for all of the slice: their mean distance is right to about 2 %
@@ -102,14 +102,15 @@ def critical_points(sample: Sample) -> dict[str, Value]:
 def _numbers(aim: _Aim, segments: Floats, resolution: int) -> dict[str, float]:
     if not len(segments):
         return dict.fromkeys(("edge", "edge_chance", "corner", "corner_chance"), math.nan)
-    points = points_along(segments, math.sqrt(float(aim.sides.prod())) / resolution)
+    points, lengths = middles(segments, math.sqrt(float(aim.sides.prod())) / resolution)
+    lengths = lengths / lengths.sum()
     turned = np.interp(np.linalg.norm(points - aim.sides / 2, axis=1), *aim.rings)
     groups = (aim.corners, aim.turned, aim.anywhere)
     near = distances(np.concatenate(groups), segments)
     at_corners, at_turned, anywhere = (mean(part) for part in np.split(near, np.cumsum([len(group) for group in groups])[:-1]))
     return {
-        "edge": mean(_look_up(aim.edges, points / aim.sides)) / aim.typical,
-        "edge_chance": mean(turned) / aim.typical,
+        "edge": float(lengths @ _look_up(aim.edges, points / aim.sides)) / aim.typical,
+        "edge_chance": float(lengths @ turned) / aim.typical,
         "corner": at_corners / anywhere,
         "corner_chance": at_turned / anywhere,
     }

@@ -76,7 +76,7 @@ def indecisive_units(sample: Sample) -> dict[str, Value]:
     Per unit: ``indecisive/jitter_per_unit/<layer>``, and so on for rel_jitter, osc, ret, flat, sensitivity, burst_jitter and
     burst_osc. osc, ret and burst_osc are NaN for units that did not move, all for units that are not finite. Table:
     ``indecisive/worst``, the up to five indecisive units of each layer with the largest jitter, and the two steps of the window,
-    ``one`` and ``other``, whose states of the unit differ most.
+    ``step`` and ``other_step``, at which its states differ most.
 
     Of more units than fit, the window is kept on fewer grid points (see :class:`boundarycb.memory.Memory`), and so compared there.
 
@@ -207,7 +207,7 @@ def _worst(states: Sequence[Capture], steps: Sequence[int], motion: _Motion) -> 
             names = ("jitter", "osc", "ret", "rel_jitter")
             numbers = {name: float(getattr(motion, name)[unit]) for name in names}
             one, other = _furthest(np.stack([state.on[unit] for state in states]))
-            pair = {"one": int(steps[one]), "other": int(steps[other])}
+            pair = {"step": int(steps[one]), "other_step": int(steps[other])}
             rows.append({"layer": layer.name, "unit": layer.kept[unit - span.start], **numbers, **pair})
     return rows
 

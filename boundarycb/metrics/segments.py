@@ -42,6 +42,22 @@ def points_along(segments: Floats, spacing: float) -> Floats:
     return np.asarray(segments[which, 0] + beyond[:, None] * steps[which])
 
 
+def middles(segments: Floats, longest: float) -> tuple[Floats, Floats]:
+    """Return the middles (k, 2) of equal pieces of each segment, no longer than `longest`, and the lengths (k,) of these.
+
+    >>> points, lengths = middles(np.array([[[0.0, 0], [1, 0]], [[1, 0], [1, 3]]]), 2)
+    >>> points.tolist(), lengths.tolist()
+    ([[0.5, 0.0], [1.0, 0.75], [1.0, 2.25]], [1.0, 1.5, 1.5])
+    """
+    steps = segments[:, 1] - segments[:, 0]
+    lengths = np.linalg.norm(steps, axis=1)
+    pieces = np.maximum(np.ceil(lengths / longest), 1).astype(np.int64)
+    which = np.repeat(np.arange(len(segments)), pieces)
+    number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    share = (number + 0.5) / pieces[which]
+    return segments[which, 0] + share[:, None] * steps[which], lengths[which] / pieces[which]
+
+
 def distances(points: Floats, segments: Floats) -> Floats:
     """Return the distance of each point to the nearest segment, (k,); infinite where there is no segment.
 

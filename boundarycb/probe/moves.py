@@ -18,7 +18,7 @@ from boundarycb.types import Moves
 
 Values = dict[tuple[int, int], torch.Tensor]
 """Pre-activations (n, kept) by (map, input), each 0 for old and 1 for new."""
-_SOME = 1024
+_SOME = 4096
 """Points, about, from which the size of a change is taken."""
 Pair = tuple[torch.Tensor, torch.Tensor]
 """Old and new (kept,)."""

@@ -205,7 +205,7 @@ def _ticks(low: float, high: float) -> list[tuple[float, str]]:
     >>> [words for _, words in _ticks(0, 1400)]
     ['0', '500', '1,000', '1,500']
     """
-    rough = (high - low) / 4
+    rough = (high - low) / 5
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)

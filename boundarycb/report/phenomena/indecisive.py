@@ -111,7 +111,7 @@ def _draw(run: Run, layers: list[str], found: Mapping[str, Any] | None) -> Pictu
     chart = draw_charts(run.steps.tolist(), [Chart("mean jitter", curves, "share of the slice a sample", low=0.0)])
     if found is None:
         return chart
-    one, other = run.at(found["one"]), run.at(found["other"])
+    one, other = run.at(found["step"]), run.at(found["other_step"])
     lines = [
         Lines(one, found["layer"], found["unit"], _ONE, f"step {one.step:,}", width=2.6),
         Lines(other, found["layer"], found["unit"], _OTHER, f"step {other.step:,}", "--", width=2.0),
