@@ -10,10 +10,11 @@ from pathlib import Path
 
 import boundarycb
 from boundarycb.history import load
-from boundarycb.report import summarise
+from boundarycb.report import make_report, summarise
 from boundarycb.report.compare import compare
 from boundarycb.report.sheet import draw_comparison
 from boundarycb.sinks.gif import make_movie
+from boundarycb.sinks.report import write_report
 
 _OPTIONS = {"image_size": "--size", "max_frames": "--frames", "fps": "--fps", "runs": "RUN"}
 """What arguments of our functions are called here."""
@@ -38,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"boundarycb {boundarycb.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     info = commands.add_parser("info", help="say what a run's history holds")
-    export = commands.add_parser("export", help="make the movie of a run")
+    export = commands.add_parser("export", help="make the movie (.gif) or the report (.md) of a run")
     beside = commands.add_parser("compare", help="say how alike runs are")
     for command, act in ((info, _info), (export, _export), (beside, _compare)):
         command.set_defaults(act=act)
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     beside.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more runs on the same slice")
     beside.add_argument("-o", "--output", type=Path, metavar="OUT.png", help="a picture of them side by side to write")
     beside.add_argument("--size", type=int, default=512, help="longer side of each plot in pixels (default: %(default)s)")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.gif", help="the file to write")
+    export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
     export.add_argument("--size", type=int, default=512, help="longer side of the plot in pixels (default: %(default)s)")
     export.add_argument("--frames", type=int, default=240, help="frames at most (default: %(default)s)")
     export.add_argument("--fps", type=float, default=None, help="frames a second (default: so that it takes 12 seconds)")
@@ -79,8 +80,12 @@ def _info(options: argparse.Namespace) -> str:
 
 def _export(options: argparse.Namespace) -> str:
     history = load(options.run)
+    if options.output.suffix.lower() == ".md":
+        report = make_report(history)
+        write_report(report, options.output)
+        return f"{options.output}, with {len(report.pictures)} pictures in {options.output.with_suffix('')}"
     if options.output.suffix.lower() != ".gif":
-        raise ValueError(f"`--output` must end in .gif, got {options.output}.")
+        raise ValueError(f"`--output` must end in .gif or .md, got {options.output}.")
     movie = make_movie(
         history, size=options.size, max_frames=options.frames, max_bytes=int(options.max_mb * 2**20), fps=options.fps
     )

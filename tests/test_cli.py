@@ -50,7 +50,7 @@ def test_export_makes_the_movie(run: Path, tmp_path: Path, capsys: pytest.Captur
     ("arguments", "words"),
     [
         (["info", "nowhere"], "boundarycb info: No history.bcb in nowhere"),
-        (["export", "RUN", "-o", "x.avi"], "boundarycb export: `--output` must end in .gif, got x.avi."),
+        (["export", "RUN", "-o", "x.avi"], "boundarycb export: `--output` must end in .gif or .md, got x.avi."),
         (["export", "RUN", "-o", "x.gif", "--size", "3"], "boundarycb export: `--size` must be"),
         (["export", "RUN", "-o", "no/such/folder/x.gif"], "boundarycb export: [Errno 2]"),
     ],

@@ -14,6 +14,7 @@ import pytest
 from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 from boundarycb import load, slices
+from boundarycb.cli import main
 from boundarycb.history import History, HistoryWriter
 from boundarycb.report import make_report
 from boundarycb.report.figures import _ticks, wrong_points
@@ -332,7 +333,8 @@ def test_ticks_hold_their_span() -> None:
 
 def test_the_files(whole: History, tmp_path: Path) -> None:
     report = make_report(whole)
-    page = write_report(report, tmp_path)
+    page = tmp_path / "report.md"
+    write_report(report, page)
     assert page.read_text(encoding="utf-8") == report.text
     for name in re.findall(r"\((report/\w+\.png)\)", report.text):
         assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
@@ -347,3 +349,14 @@ def test_without_a_report_there_are_no_files(tmp_path: Path) -> None:
     writer.append(plain(0))
     sink.close(load(tmp_path), None)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["history.bcb"]
+
+
+def test_a_page_of_another_name_has_its_own_folder(whole: History, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "my run.md"
+    assert main(["export", str(whole.path), "-o", str(page)]) == 0
+    assert f"my run.md, with 9 pictures in {tmp_path / 'my run'}" in capsys.readouterr().out
+    named = re.findall(r"\((my%20run/\w+\.png)\)", page.read_text(encoding="utf-8"))
+    assert len(named) == 9
+    assert all((tmp_path / name.replace("%20", " ")).exists() for name in named)
+    assert main(["export", str(whole.path), "-o", str(tmp_path / "run.txt")]) == 1
+    assert "`--output` must end in .gif or .md" in capsys.readouterr().err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 from boundarycb.types import History, Movie, Picture, Report, Snapshot
 
@@ -24,19 +25,18 @@ class ReportFile:
     def close(self, history: History | None, movie: Movie | None) -> None:  # noqa: ARG002 - a sink's signature
         """Write it: the pictures first, so that the page names none that is missing."""
         if history is not None and self._report is not None:
-            write_report(self._report, history.path.parent)
+            write_report(self._report, history.path.with_name("report.md"))
 
 
-def write_report(report: Report, directory: Path) -> Path:
-    """Write `report` as ``report.md`` into `directory`, and its pictures into ``report`` there; return the file."""
-    folder, page = directory / "report", directory / "report.md"
+def write_report(report: Report, page: Path) -> None:
+    """Write `report` as the file `page`, and its pictures into the folder beside it that has its name without ``.md``."""
+    folder = page.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     for name, picture in report.pictures.items():
         (folder / f"{name}.png").write_bytes(picture.png())
     part = page.with_suffix(".md.part")
     try:
-        part.write_text(report.text, encoding="utf-8")
+        part.write_text(report.text.replace("](report/", f"]({quote(folder.name)}/"), encoding="utf-8")
         part.replace(page)
     finally:
         part.unlink(missing_ok=True)
-    return page
