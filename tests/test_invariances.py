@@ -73,7 +73,13 @@ CHANGES: dict[str, dict[str, str]] = {
     # A weight turns its line about the inputs' origin, which is elsewhere now; only the first layer reads the inputs.
     "shifted": {"cause/bias/0": "changes", "cause/weights/0": "changes", "target/parts": "changes"},
     # Axes are called by other names, and parts of the target lie elsewhere.
-    "rotated": {"target/parts": "changes", "symmetry/left_right": "symmetry/up_down", "symmetry/up_down": "symmetry/left_right"},
+    "rotated": {
+        "symmetry/left_right": "symmetry/up_down",
+        "symmetry/up_down": "symmetry/left_right",
+        "symmetry/f1_left_right": "symmetry/f1_up_down",
+        "symmetry/f1_up_down": "symmetry/f1_left_right",
+        "target/parts": "changes",
+    },
     # A unit that is on everywhere is on nowhere; who comes back from nowhere is another; phi, and which way the side that is on
     # grows, change their sign. Everything else speaks of boundaries.
     "complemented": {

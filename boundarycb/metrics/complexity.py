@@ -50,5 +50,5 @@ def local_complexity(sample: Sample, radius: float = 0.05) -> dict[str, Value]:
         inner, low, high = slice(reach, side - reach), slice(0, side - 2 * reach), slice(2 * reach, side)
         first = states[:, inner, high]
         crossed = (first != states[:, inner, low]) | (first != states[:, high, inner]) | (first != states[:, low, inner])
-        values[f"complexity/local/{name}"] = float(crossed.sum() / first[0].size)
+        values[f"complexity/local/{name}"] = float(np.count_nonzero(crossed) / first[0].size)
     return values

@@ -94,13 +94,23 @@ _TEXTS = {
     ),
     "decision/never": "Classes that win nowhere on the slice. Range 0 to C - 1. They may win elsewhere.",
     "symmetry/left_right": (
-        "Likeness of the layer's boundaries, or of the output, to their mirror image along the slice's first axis. Range -1 to 1 "
-        "(output in classes: 0 to 1); 1: each has its mirror image. Means something above symmetry/chance, and beside the output's."
+        "Likeness of the layer's boundaries, or of the output or target, to their mirror image along the slice's first axis. "
+        "Range -1 to 1 (classes: 0 to 1); 1: each has its mirror image. Means something above symmetry/chance, where the "
+        "target's is too."
     ),
-    "symmetry/up_down": "The same along the slice's second axis. Range -1 to 1 (output in classes: 0 to 1); 1: mirror images.",
+    "symmetry/up_down": "The same along the slice's second axis. Range -1 to 1 (classes: 0 to 1); 1: mirror images.",
     "symmetry/chance": (
         "What symmetry/left_right and up_down are to be compared with: the mean over twenty other lines of reflection. Range -1 "
-        "to 1."
+        "to 1; high: alike however mirrored, as what crowds in the middle is."
+    ),
+    "symmetry/f1_left_right": (
+        "Share of the layer's boundaries that have a mirror image within two grid points in 128, along the slice's first axis: "
+        "precision, recall and F1 in one. Range 0 to 1; 1: all. Means something above symmetry/f1_chance."
+    ),
+    "symmetry/f1_up_down": "The same along the slice's second axis. Range 0 to 1; 1: all boundaries have their mirror image.",
+    "symmetry/f1_chance": (
+        "What symmetry/f1_left_right and f1_up_down are to be compared with: the mean over twenty other lines of reflection. Range "
+        "0 to 1; near 1: boundaries fill the slice, and the F1 says nothing."
     ),
     "indecisive/jitter": (
         "Share of the slice that flips from one sample to the next, mean over the last eight samples and the layer's "
