@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "boundarycb"
 # Modules of one layer are siblings: none imports another. A package is one module here; its own files may use each other.
 LAYERS = [
     {"types", "schedule", "nested"},
-    {"wire", "keep", "failing", "corners", "markdown"},
+    {"wire", "keep", "failing", "corners", "markdown", "packed"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
     {"automatic"},
     {"sampling", "sinks", "report", "measuring", "memory"},

@@ -21,7 +21,8 @@ from boundarycb.metrics.chance import FLOOR, chance_of_lines, chance_of_masks
 from boundarycb.metrics.clusters import complete_linkage
 from boundarycb.metrics.copycat import SAME
 from boundarycb.metrics.correlation import correlation
-from boundarycb.metrics.masks import count_common, count_ones, phi
+from boundarycb.metrics.masks import phi
+from boundarycb.packed import count_common, count_ones
 from boundarycb.recorder import Recorder
 from boundarycb.sampling import capture
 from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Sample, Slice, Value

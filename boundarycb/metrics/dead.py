@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.metrics.masks import count_ones, mean
+from boundarycb.metrics.masks import mean
+from boundarycb.packed import count_ones
 from boundarycb.types import Floats, Sample, Value, needs, spans_of
 
 _FLAT = 0.01

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.metrics.masks import count_ones, defined, mean
+from boundarycb.metrics.masks import defined, mean
+from boundarycb.packed import count_ones
 from boundarycb.types import Floats, Sample, Value, needs, spans_of
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from boundarycb.metrics.masks import count_ones, defined, mean
+from boundarycb.metrics.masks import defined, mean
 from boundarycb.metrics.shapley import shapley
+from boundarycb.packed import count_ones
 from boundarycb.types import Floats, Sample, Value, needs, spans_of
 
 _PARTS = ("shift", "rotate", "upstream")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.metrics.coarser import coarser
-from boundarycb.metrics.masks import count_ones, defined, mean
+from boundarycb.metrics.masks import defined, mean
+from boundarycb.packed import count_ones
 from boundarycb.types import Capture, Field, Floats, Layer, Sample, Value, needs, spans_of
 
 _LEAST_FLIPS = 5  # grid points a sample: less is no movement

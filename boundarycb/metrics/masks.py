@@ -7,40 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boundarycb.packed import count_between, count_common, count_ones
 from boundarycb.types import Bits, Capture, Field, Floats
-
-_TABLE = np.unpackbits(np.arange(2**16, dtype="<u2").view(np.uint8).reshape(-1, 2), axis=1).sum(axis=1, dtype=np.uint8)
-
-
-def count_ones(bits: Bits) -> NDArray[np.int64]:
-    """Return the number of set bits of each row of packed `bits` (U, bytes), int64 (U,)."""
-    return _ones(_words(bits))
-
-
-def count_common(bits: Bits) -> NDArray[np.int64]:
-    """Return the number of bits that are set in both, of each pair of rows of packed `bits` (U, bytes), int64 (U, U).
-
-    As fast as a matrix product of the states, without its memory, and without its threads, which wait for each other where other
-    processes keep the processor busy.
-    """
-    words = _words(bits)
-    both = np.zeros((len(words), len(words)), dtype=np.int64)
-    for row in range(len(words)):
-        both[row, row:] = both[row:, row] = _ones(words[row] & words[row:])
-    return both
-
-
-def _words(bits: Bits) -> NDArray[np.uint64]:
-    """Return packed rows as 64-bit words, filled up with zeros."""
-    if bits.shape[1] % 8:
-        bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
-    return np.ascontiguousarray(bits).view(np.uint64)
-
-
-def _ones(words: NDArray[np.uint64]) -> NDArray[np.int64]:
-    # numpy 1 has no instruction for it.
-    counts = np.bitwise_count(words) if hasattr(np, "bitwise_count") else _TABLE[words.view(np.uint16)]
-    return np.asarray(counts.sum(axis=1, dtype=np.int64))
 
 
 def defined(*captures: Capture) -> NDArray[np.bool_]:
@@ -98,9 +66,8 @@ def phi_between(bits: Bits, others: Bits, points: int) -> Floats:
     >>> phi_between(ones, others, 4).round(5).tolist()
     [[-1.0, 0.57735, 1.0], [nan, nan, nan]]
     """
-    words, other_words = _words(bits), _words(others)
-    both = np.array([_ones(row & other_words) for row in words], dtype=np.float64).reshape(len(words), len(other_words))
-    return _phi(both, _ones(words).astype(np.float64), _ones(other_words).astype(np.float64), points)
+    both = count_between(bits, others).astype(np.float64)
+    return _phi(both, count_ones(bits).astype(np.float64), count_ones(others).astype(np.float64), points)
 
 
 def _phi(both: Floats, on: Floats, other_on: Floats, points: int) -> Floats:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from boundarycb.metrics.masks import count_ones, defined, mean
+from boundarycb.metrics.masks import defined, mean
+from boundarycb.packed import count_ones
 from boundarycb.types import Sample, Value, spans_of
 
 

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from boundarycb.packed import count_ones
 from boundarycb.probe.trace import Replay, Trace
-from boundarycb.types import Moves
+from boundarycb.types import Bits, Floats, Moves
 
 Values = dict[tuple[int, int], torch.Tensor]
 """Pre-activations (n, kept) by (map, input), each 0 for old and 1 for new."""
@@ -119,8 +120,10 @@ def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
     The bits of a coalition are 1: the offset, 2: the rest of the map, 4: the input takes its new value. A mixed pre-activation is
     that of map and input, with the map's own offset taken out and the other put in: it is compared with the difference.
     """
-    base, after = four[0, 0] > 0, four[1, 1] > 0
-    counts = torch.zeros(8, base.shape[1], dtype=torch.int64, device=base.device)
+    points = len(four[0, 0])
+    known = {id(values): _by_unit(values) for values in four.values()}  # without upstream moves two are the same
+    base, after = (_packed(known[id(four[number, number])] > 0) for number in (0, 1))
+    counts = np.zeros((8, len(base)), dtype=np.int64)
     same_input = four[0, 1] is four[0, 0]
     for coalition in range(1, 7):
         offset, weights, source = coalition & 1, coalition >> 1 & 1, coalition >> 2
@@ -129,9 +132,24 @@ def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
             continue
         values = four[weights, source]
         threshold = ((offsets[weights] - offsets[offset]) * scales[weights]).to(values.dtype)
-        counts[coalition] = ((values > threshold) != base).sum(dim=0)
-    counts[7] = (after != base).sum(dim=0)
-    on = base.sum(dim=0) + after.sum(dim=0)
-    counts[:, (on == 0) | (on == 2 * len(base))] = 0  # a unit with the same state everywhere has not moved there
-    result: NDArray[np.int64] = counts.cpu().numpy()
-    return result
+        counts[coalition] = count_ones(_packed(known[id(values)] > _plain(threshold)[:, None]) ^ base)
+    counts[7] = count_ones(after ^ base)
+    on = count_ones(base) + count_ones(after)
+    counts[:, (on == 0) | (on == 2 * points)] = 0  # a unit with the same state everywhere has not moved there
+    return counts
+
+
+def _by_unit(values: torch.Tensor) -> Floats:
+    """Return values (n, kept) as an array (kept, n), in which a unit's numbers lie side by side."""
+    return _plain(values.T.contiguous())
+
+
+def _plain(values: torch.Tensor) -> Floats:
+    """Return values as an array; half precision as single."""
+    wide = values if values.dtype == torch.float64 else values.float()
+    array: Floats = wide.cpu().numpy()
+    return array
+
+
+def _packed(states: NDArray[np.bool_]) -> Bits:
+    return np.packbits(states, axis=1)
