@@ -174,7 +174,7 @@ def _edges(on: Bits, side: int) -> NDArray[np.int32]:
 
 
 def _blurred(edges: NDArray[np.int32]) -> Floats:
-    """Return `edges` blurred, at 64 by 64 points at most: what is blurred has nothing finer."""
+    """Return `edges` blurred, at 63 by 63 points at most: what is blurred has nothing finer."""
     weights, places, frame = _kernel(len(edges))
     framed = np.zeros((len(edges) + 2 * frame,) * 2)
     framed[frame:-frame, frame:-frame] = edges
@@ -197,7 +197,7 @@ def _kernel(side: int) -> tuple[Floats, Indices, int]:
 
 @lru_cache(maxsize=8)
 def _lattice(height: int, width: int) -> tuple[Indices, Indices, Flags]:
-    """Return evenly spread points of a grid, at least 32 a side where it has them, and their images as :func:`_images` does."""
+    """Return evenly spread points of a grid, some 32 a side and more of a small one, and their images as :func:`_images` does."""
     rows, columns = _spread(height), _spread(width)
     points = (rows[:, None] * width + columns).reshape(-1)
     return points, *_images(points, height, width)
