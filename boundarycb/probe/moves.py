@@ -7,7 +7,7 @@ new input) and the two offsets follow the on/off states under every coalition of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -50,11 +50,11 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
     scales = was.norms.double(), now.norms.double()
     plain, canonical = four.states(rescaled=False), four.states(rescaled=True)
     means = tuple(canonical[number, 0].mean(dim=0, dtype=torch.float64) / scales[number] for number in (0, 1))
-    one = torch.ones_like(scales[0])
+    one, by_unit = torch.ones_like(scales[0]), _ByUnit()
     return Moves(
         points=len(new.z),
-        geometry=_counts(canonical, _settled((means[0], means[1]), canonical, scales), scales),
-        cause=_counts(plain, bias, (one, one)),
+        geometry=_counts(canonical, _settled((means[0], means[1]), canonical, scales), scales, by_unit),
+        cause=_counts(plain, bias, (one, one), by_unit),
         gauge="canonical" if was.canonical and now.canonical else "own",
         change=_change(canonical, scales).cpu().numpy(),
     )
@@ -114,15 +114,14 @@ def _rounding(four: Values) -> float:
     return 8 * min(torch.finfo(four[0, 0].dtype).eps, torch.finfo(torch.float32).eps)
 
 
-def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
+def _counts(four: Values, offsets: Pair, scales: Pair, by_unit: Callable[[torch.Tensor], Floats]) -> NDArray[np.int64]:
     """Return at how many points each unit's state differs from the old one, int64 (8, kept), for every coalition.
 
     The bits of a coalition are 1: the offset, 2: the rest of the map, 4: the input takes its new value. A mixed pre-activation is
     that of map and input, with the map's own offset taken out and the other put in: it is compared with the difference.
     """
     points = len(four[0, 0])
-    known = {id(values): _by_unit(values) for values in four.values()}  # without upstream moves two are the same
-    base, after = (_packed(known[id(four[number, number])] > 0) for number in (0, 1))
+    base, after = (_packed(by_unit(four[number, number]) > 0) for number in (0, 1))
     counts = np.zeros((8, len(base)), dtype=np.int64)
     same_input = four[0, 1] is four[0, 0]
     for coalition in range(1, 7):
@@ -132,16 +131,23 @@ def _counts(four: Values, offsets: Pair, scales: Pair) -> NDArray[np.int64]:
             continue
         values = four[weights, source]
         threshold = ((offsets[weights] - offsets[offset]) * scales[weights]).to(values.dtype)
-        counts[coalition] = count_ones(_packed(known[id(values)] > _plain(threshold)[:, None]) ^ base)
+        counts[coalition] = count_ones(_packed(by_unit(values) > _plain(threshold)[:, None]) ^ base)
     counts[7] = count_ones(after ^ base)
     on = count_ones(base) + count_ones(after)
     counts[:, (on == 0) | (on == 2 * points)] = 0  # a unit with the same state everywhere has not moved there
     return counts
 
 
-def _by_unit(values: torch.Tensor) -> Floats:
-    """Return values (n, kept) as an array (kept, n), in which a unit's numbers lie side by side."""
-    return _plain(values.T.contiguous())
+class _ByUnit:
+    """Turns values (n, kept) into arrays (kept, n), in which a unit's numbers lie side by side, each once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[torch.Tensor, Floats]] = {}
+
+    def __call__(self, values: torch.Tensor) -> Floats:
+        if id(values) not in self._known:  # which stays its own as long as the tensor is held
+            self._known[id(values)] = values, np.ascontiguousarray(_plain(values).T)
+        return self._known[id(values)][1]
 
 
 def _plain(values: torch.Tensor) -> Floats:
