@@ -20,7 +20,7 @@ from boundarycb.types import Bits, Floats, Moves
 Values = dict[tuple[int, int], torch.Tensor]
 """Pre-activations (n, kept) by (map, input), each 0 for old and 1 for new."""
 _SOME = 4096
-"""Points, about, from which the size of a change is taken."""
+"""Points, about, from which sizes are taken."""
 Pair = tuple[torch.Tensor, torch.Tensor]
 """Old and new (kept,)."""
 
@@ -62,8 +62,7 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
 
 def _change(four: Values, scales: Pair) -> torch.Tensor:
     """Return by how much each unit's own map changed (kept,): 0 where only by rounding, NaN where the old one gave 0 everywhere."""
-    every = max(1, len(four[0, 0]) // _SOME) | 1  # odd, so that it is no divisor of a grid's side
-    old, new = four[0, 0][::every].double() / scales[0], four[1, 0][::every].double() / scales[1]
+    old, new = (_some(four[number, 0]).double() / scales[number] for number in (0, 1))
     size, moved = old.square().mean(dim=0).sqrt(), (new - old).square().mean(dim=0).sqrt()
     moved = torch.where(moved <= _rounding(four) * size, 0.0, moved)
     return torch.where(size > 0, moved / size, torch.nan)
@@ -103,9 +102,15 @@ def _settled(offsets: Pair, four: Values, scales: Pair) -> Pair:
 
     A unit that is exactly 0 on a whole region would else be switched on there by rounding.
     """
-    sizes = [four[number, 0].double().square().mean(dim=0).sqrt() / scales[number] for number in (0, 1)]
+    sizes = [_some(four[number, 0]).double().square().mean(dim=0).sqrt() / scales[number] for number in (0, 1)]
     close = (offsets[1] - offsets[0]).abs() <= _rounding(four) * torch.maximum(*sizes)
     return offsets[0], torch.where(close, offsets[0], offsets[1])
+
+
+def _some(values: torch.Tensor) -> torch.Tensor:
+    """Return values (n, kept) at some of the points, enough to tell how large they are."""
+    every = max(1, len(values) // _SOME) | 1  # odd, so that it is no divisor of a grid's side
+    return values[::every]
 
 
 def _rounding(four: Values) -> float:
