@@ -20,7 +20,7 @@ from test_wire import same
 from torch import nn
 from torch.utils.data import DataLoader
 
-from boundarycb import BoundaryWarning, Recorder, load, metrics, slices, watch
+from boundarycb import BoundaryWarning, Recorder, load, slices, watch
 from boundarycb.history import History
 
 
@@ -115,8 +115,7 @@ def test_a_resumed_run_has_the_history_of_one_that_never_stopped(pl: Any, tmp_pa
 
 def test_what_engine_and_metrics_remember_goes_on_too(pl: Any, tmp_path: Path) -> None:
     """A budget that the exact engine exceeds, so that it waits for a while; a metric that looks at several samples."""
-    chosen = [*metrics.default(), metrics.indecisive_units]
-    fits = Fits(pl, tmp_path, lambda: mlp(2, 12, 12, 2), every_n_steps=2, max_vertices=30, metrics=chosen)
+    fits = Fits(pl, tmp_path, lambda: mlp(2, 12, 12, 2), every_n_steps=2, max_vertices=30)
     with warned() as words:
         fits.fit("whole")
         fits.fit("cut", until=19)
@@ -183,7 +182,8 @@ def test_an_old_checkpoint_costs_the_parts_of_one_samples_drift(pl: Any, tmp_pat
         assert np.array_equal(mine.boundaries.points, theirs.boundaries.points)
         assert np.array_equal(mine.capture.on, theirs.capture.on)
         different = {name for name, value in theirs.metrics.items() if mine.metrics.get(name) != value and value == value}
-        assert all(mine.step == 10 and name.startswith(("drift/", "cause/")) and "flipped" not in name for name in different)
+        parts = ("drift/", "cause/", "indecisive/sensitivity")
+        assert all(mine.step == 10 and name.startswith(parts) and "flipped" not in name for name in different)
 
 
 def test_without_the_old_directory_the_slice_is_still_the_runs(pl: Any, tmp_path: Path) -> None:
