@@ -16,6 +16,7 @@ import torch
 from models import mlp
 
 from boundarycb import BoundaryWarning, Recorder, load, slices
+from boundarycb.memory import WINDOW
 from boundarycb.types import Capture, History, Movie, Picture, Sample, Snapshot
 
 SQUARE = slices.box((-1, 1), (-1, 1))
