@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,6 +184,12 @@ class History:
     def metrics(self) -> Iterator[dict[str, float]]:
         """Yield each snapshot's metrics, read from the frames' headers alone."""
         return (metrics for metrics, _ in self._numbers())
+
+    def tables(self, name: str) -> Iterator[list[dict[str, Any]]]:
+        """Yield each snapshot's table `name`, such as ``copycat/closest``, read from frames' headers; no rows where it has none."""
+        with self.path.open("rb") as file:
+            for start in self._starts:
+                yield wire.read_table(file, start, name)
 
     def series(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return (steps, values) of a metric, such as ``drift/shift/layer1``, or of what the loop logged, such as ``loss``.

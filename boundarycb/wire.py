@@ -124,12 +124,22 @@ def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def read_numbers(file: BinaryIO, start: int) -> tuple[dict[str, float], dict[str, float]]:
     """Return metrics and scalars of the frame at `start`, without reading its body."""
+    header = _read_header(file, start)
+    return _numbers_in(header["metrics"]), _numbers_in(header["scalars"])
+
+
+def read_table(file: BinaryIO, start: int, name: str) -> list[dict[str, Any]]:
+    """Return a table of the frame at `start`, without reading its body; no rows where it has none."""
+    return _rows_in(_read_header(file, start)["tables"].get(name, []))
+
+
+def _read_header(file: BinaryIO, start: int) -> dict[str, Any]:
     file.seek(start)
     lengths = _read_lengths(file)
     if lengths is None:
         raise WireError("A record was cut since it was found.")
-    header = json.loads(file.read(lengths[0]))
-    return _numbers_in(header["metrics"]), _numbers_in(header["scalars"])
+    header: dict[str, Any] = json.loads(file.read(lengths[0]))
+    return header
 
 
 def _read_lengths(file: BinaryIO) -> tuple[int, int] | None:
@@ -184,6 +194,10 @@ def _cell_in(cell: Any) -> Any:
 
 def _rows_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{key: _cell_out(cell) for key, cell in row.items()} for row in rows]
+
+
+def _rows_in(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: _cell_in(cell) for key, cell in row.items()} for row in rows]
 
 
 # ------------------------------------------------------------------------------------------------------------------- run
@@ -302,9 +316,7 @@ def decode(record: Record, slice: Slice) -> Snapshot:
         boundaries=Boundaries(part["points"], part["offsets"], part["owner"], layers, head["exact"], notes),
         metrics=_numbers_in(head["metrics"]),
         per_unit={name.removeprefix("unit/"): array for name, array in part.items() if name.startswith("unit/")},
-        tables={
-            name: [{key: _cell_in(cell) for key, cell in row.items()} for row in rows] for name, rows in head["tables"].items()
-        },
+        tables={name: _rows_in(rows) for name, rows in head["tables"].items()},
         scalars=_numbers_in(head["scalars"]),
         decision=_decision_in(head.get("decision"), part),
     )

@@ -160,3 +160,14 @@ def test_a_full_disk_costs_the_frame_that_did_not_fit(tmp_path: Path) -> None:
     assert ran.stdout.split() == ["full", "True", "full", "True"]
     assert ran.stderr == ""
     assert load(tmp_path).steps == (0, 3)
+
+
+def test_a_table_is_read_without_the_frames(tmp_path: Path) -> None:
+    rows = [{"layer": "fc", "phi": float("nan"), "since": None}]
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(plain(0))
+    writer.append(replace(plain(10), tables={"copycat/closest": rows}))
+    found = list(load(tmp_path).tables("copycat/closest"))
+    assert found[0] == []
+    assert repr(found[1]) == repr(rows) == repr(load(tmp_path)[1].tables["copycat/closest"])
+    assert list(load(tmp_path).tables("none")) == [[], []]

@@ -142,7 +142,7 @@ def test_copycats_are_told_with_their_birth(tmp_path: Path) -> None:
     tables = {800: {"copycat/closest": [pair(0, 0.99, units=(0, 1)), pair(100), pair(None, 0.94, units=(1, 3))]}}
     run = history(tmp_path, copies(lambda step: 2 if step >= 100 else 1), tables)
     said = found("copycats", run)
-    assert said.result == "2 pairs at the end, 1 at the start; 2 of them new"
+    assert said.result == "2 pairs at the end, 2 of them new; 1 at the start"
     assert said.level == "|phi| of 0.950 or more"
     assert said.sentences[0] == "layer1: units 0 and 1 are copycats from the start: |phi| 0.990, level 0.950."
     assert said.sentences[1] == "layer1: units 2 and 4 are copycats since step 100: |phi| 0.980, level 0.950."
@@ -157,7 +157,7 @@ def test_a_mirrored_pair_is_called_so(tmp_path: Path) -> None:
 
 def test_no_copycats_are_no_claim(tmp_path: Path) -> None:
     said = found("copycats", history(tmp_path, copies(0), {800: {"copycat/closest": [pair(None, 0.9)]}}))
-    assert said.result == "no pairs at the end, 0 at the start; 0 of them new"
+    assert said.result == "no pairs at the end, 0 of them new; 0 at the start"
     assert said.sentences == ["No pair of layer1 is more alike at the end than chance explains."]
     assert "not more alike than chance explains" in said.caption
 

@@ -233,6 +233,18 @@ def _step_ticks(steps: Floats) -> list[float]:
     return [first, *(power for power in powers if power > first)]
 
 
+def _short(step: float) -> str:
+    """Return a step in few letters.
+
+    >>> _short(0), _short(250), _short(10_000), _short(1_280_000)
+    ('0', '250', '10k', '1.28M')
+    """
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if step >= 10 * unit or (step >= unit and unit == 1e6):
+            return f"{step / unit:g}{letter}"
+    return f"{step:,.0f}"
+
+
 def _grid(canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: Floats, place: object) -> None:
     assert callable(place)
     letter = _LETTER * 0.9
@@ -244,7 +256,7 @@ def _grid(canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: 
     for step in _step_ticks(steps):
         points = place(np.full(2, step), np.array([ticks[0][0], ticks[-1][0]]))
         _line(canvas, points, plot, "#e4e6ea", 1.0, "-")
-        words = f"{step:,.0f}"
+        words = _short(step)
         left = float(points[0, 0]) - text_width(words, letter) / 2
         canvas.text(min(max(left, plot[0] - 4), plot[2] - text_width(words, letter)), plot[3] + 1.25 * letter, words, letter, FAINT)
     canvas.text(plot[2], canvas.height - 0.3 * letter, "step", letter, FAINT, align="right")
@@ -416,11 +428,13 @@ def _below(images: Sequence[Array]) -> Pixels:
 
 
 def _reduced(pixels: Pixels) -> Picture:
-    """Return true-colour pixels (h, w, 3) as a picture: with 32 steps a channel, where these are not too many colours."""
-    steps = (pixels >> 3).astype(np.int32)
-    colours, indices = np.unique(steps[..., 0] << 10 | steps[..., 1] << 5 | steps[..., 2], return_inverse=True)
-    if len(colours) <= 256:
-        parts = np.stack([colours >> 10, colours >> 5 & 31, colours & 31], axis=1)
-        return Picture(indices.reshape(pixels.shape[:2]).astype(np.uint8), np.rint(parts * (255 / 31)).astype(np.uint8))
+    """Return true-colour pixels (h, w, 3) as a picture: with 32 or 16 steps a channel, where these are few enough colours."""
+    for bits in (3, 4):
+        steps = (pixels >> bits).astype(np.int32)
+        colours, indices = np.unique(steps[..., 0] << 16 | steps[..., 1] << 8 | steps[..., 2], return_inverse=True)
+        if len(colours) <= 256:
+            parts = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
+            palette = np.rint(parts * (255 / (255 >> bits))).astype(np.uint8)
+            return Picture(indices.reshape(pixels.shape[:2]).astype(np.uint8), palette)
     image = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     return Picture(np.asarray(image), np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3))

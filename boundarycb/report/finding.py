@@ -46,12 +46,13 @@ class Finding:
 def percent(share: float) -> str:
     """Return a share in percent.
 
-    >>> percent(0.123), percent(0.004), percent(0.0), percent(float("nan"))
-    ('12 %', '0.4 %', '0 %', '')
+    >>> percent(0.123), percent(0.004), percent(0.0), percent(0.9972), percent(float("nan"))
+    ('12 %', '0.4 %', '0 %', '99.7 %', '')
     """
     if not math.isfinite(share):
         return ""
-    return f"{100 * share:.1f} %" if 0 < abs(share) < 0.01 else f"{100 * share:.0f} %"
+    is_fine = 0 < abs(share) < 0.01 or 0.99 < abs(share) < 1
+    return f"{100 * share:.1f} %" if is_fine else f"{100 * share:.0f} %"
 
 
 def number(value: float, digits: int = 2) -> str:

@@ -37,7 +37,7 @@ def copycats(run: Run) -> Finding | None:
         name="copycats",
         title="Copycats",
         question=_QUESTION,
-        result=f"{of_several(int(end), 'pair')} at the end, {int(start)} at the start; {int(new)} of them new",
+        result=f"{of_several(int(end), 'pair')} at the end, {int(new)} of them new; {int(start)} at the start",
         level=f"|phi| of {number(lowest, 3)}" + (f" to {number(highest, 3)}" if highest > lowest + 5e-4 else "") + " or more",
         columns={
             "layer": "layer",

@@ -33,8 +33,7 @@ def indecisive(run: Run) -> Finding | None:
     units = _summed(run, "units", layers)
     strict = _summed(run, "strict", layers)
     most = int(np.nanmax(units))
-    place = int(np.nanargmax(strict if np.nanmax(strict, initial=0) > 0 else units))
-    found = _worst(run, place) if most else None
+    place, found = _worst(run, strict if np.nanmax(strict, initial=0) > 0 else units)
     return Finding(
         name="indecisive",
         title="Indecisive units",
@@ -77,10 +76,14 @@ def _highest(values: Floats) -> float:
     return math.nan if np.isnan(values).all() else float(np.nanmax(values))
 
 
-def _worst(run: Run, place: int) -> Mapping[str, Any] | None:
-    """Return the row of the most restless unit that is indecisive at sample number `place`."""
-    rows = [row for row in run.history[place].tables.get("indecisive/worst", []) if row["layer"] in run.layers]
-    return max(rows, key=lambda row: row["jitter"], default=None)
+def _worst(run: Run, units: Floats) -> tuple[int, Mapping[str, Any] | None]:
+    """Return the row of the most restless unit, of all samples at which there are `units`, and the number of its sample."""
+    worst: tuple[int, Mapping[str, Any] | None] = (0, None)
+    for place, rows in enumerate(run.history.tables("indecisive/worst")):
+        for row in rows if units[place] > 0 else []:
+            if row["layer"] in run.layers and (worst[1] is None or row["jitter"] > worst[1]["jitter"]):
+                worst = (place, row)
+    return worst
 
 
 def _sentences(run: Run, place: int, found: Mapping[str, Any] | None, most: int) -> list[str]:
