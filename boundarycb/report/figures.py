@@ -143,9 +143,10 @@ def draw_target_beside(snapshot: Snapshot, target: Target) -> Picture:
     return _reduced(_beside([sheet.pixels[..., :3] for sheet, _ in canvases]))
 
 
-def side_by_side(*pictures: Picture) -> Picture:
-    """Return pictures beside each other, each as it is, on white."""
-    return _reduced(_beside([picture.rgb() for picture in pictures]))
+def side_by_side(*pictures: Picture, shaded: bool = False) -> Picture:
+    """Return pictures beside each other, each as it is, on white; `shaded` ones keep their shades rather than their finest lines."""
+    pixels = _beside([picture.rgb() for picture in pictures])
+    return _shaded(pixels) if shaded else _reduced(pixels)
 
 
 def wrong_points(snapshot: Snapshot, target: Target) -> NDArray[np.bool_]:
@@ -436,5 +437,10 @@ def _reduced(pixels: Pixels) -> Picture:
             parts = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
             palette = np.rint(parts * (255 / (255 >> bits))).astype(np.uint8)
             return Picture(indices.reshape(pixels.shape[:2]).astype(np.uint8), palette)
-    image = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    return _shaded(pixels)
+
+
+def _shaded(pixels: Pixels) -> Picture:
+    """Return true-colour pixels (h, w, 3) as a picture in the 256 colours that suit it best."""
+    image = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     return Picture(np.asarray(image), np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3))

@@ -44,7 +44,7 @@ def make_report(history: History) -> Report:
 def _run_picture(run: Run) -> Picture:
     """Return the first, a middle and the last sample beside each other."""
     places = sorted({0, len(run.steps) // 2, len(run.steps) - 1})
-    return side_by_side(*(draw_overlay(run.history[place], _SIZE) for place in places))
+    return side_by_side(*(draw_overlay(run.history[place], _SIZE) for place in places), shaded=True)
 
 
 def _lines(run: Run, findings: list[Finding]) -> Iterator[str]:

@@ -65,8 +65,8 @@ def _draw(run: Run, layers: list[str]) -> Picture:
         Curve(f"up to {spoken(layer)}", run.series(f"regions/exact/{layer}"), layer_colour(run.end, layer)) for layer in layers
     ]
     if run.has("regions/seen"):
-        curves.append(Curve("seen on the grid", run.series("regions/seen"), style=":"))
-    charts = [Chart("regions of the slice", curves, "regions", low=0.0)]
+        curves.append(Curve("seen on a grid", run.series("regions/seen"), style=":"))
+    charts = [Chart("regions of the slice", curves, "", low=0.0)]
     if math.isfinite(run.at_end("decision/length")):
         charts.append(
             Chart("border between classes", [Curve("length", run.series("decision/length"))], "sides of the slice", low=0.0)
