@@ -7,9 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import ginn_full
 import numpy as np
 import pytest
+import torch
 
 from boundarycb import load
 
@@ -34,6 +37,18 @@ def test_the_bottle_runs_and_reports(tmp_path: Path) -> None:
     assert re.search(r"accuracy +\d+\.\d+% of 40,000 pixels", text)
     assert f"tensorboard --samples_per_plugin images=1000 --logdir {tmp_path / 'here' / 'ginn_bottle'}" in text
     assert (run_directory / "boundaries" / "boundaries.gif").exists()
+    report = (run_directory / "boundaries" / "report.md").read_text()
+    told = re.findall(r"^## (.*)", report, re.MULTILINE)
+    assert told[1:-1] == [  # all phenomena, between the table and the numbers
+        "What moved: shift, turn, or the layers below",
+        "Convergence to critical points",
+        "Copycats",
+        "Indecisive units",
+        "Symmetry",
+        "Which part of the target was missed",
+        "Units that do not switch",
+        "Regions, and the map of classes",
+    ]
 
 
 def test_the_digits_run_and_show_which_is_where(tmp_path: Path) -> None:
@@ -116,3 +131,34 @@ def test_the_bottle_is_learned(tmp_path: Path, seed: int) -> None:
 def test_the_failure_is_reproducible(tmp_path: Path) -> None:
     text = run("ginn_bottle.py", "--recipe", "failure", cwd=tmp_path)
     assert "it is missed" in text
+
+
+@pytest.mark.logs_warnings
+def test_the_full_training_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ginn_full, "CHECKPOINT", 10)
+    monkeypatch.setattr(ginn_full, "CHUNK", 5)
+    save = torch.save
+
+    def save_and_stop(state: Any, path: Path) -> None:
+        save(state, path)
+        raise KeyboardInterrupt
+
+    def train(place: str) -> None:
+        monkeypatch.setattr("sys.argv", ["ginn_full.py", "--steps", "30", "--out", str(tmp_path / place)])
+        ginn_full.main()
+
+    threads = torch.get_num_threads()
+    try:
+        train("whole")
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(torch, "save", save_and_stop)
+            train("cut")
+        train("cut")
+    finally:
+        torch.set_num_threads(threads)
+    whole, resumed = load(tmp_path / "whole" / "boundaries"), load(tmp_path / "cut" / "boundaries-1")
+    assert resumed.steps == whole.steps
+    assert (whole.steps[0], whole.steps[-1]) == (0, 30)
+    for mine, theirs in zip(resumed, whole, strict=True):
+        assert repr(dict(mine.metrics)) == repr(dict(theirs.metrics))  # NaN equals NaN here
+        assert np.array_equal(mine.boundaries.points, theirs.boundaries.points)

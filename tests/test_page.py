@@ -49,9 +49,9 @@ def test_nothing_is_said_of_what_was_not_measured(tmp_path: Path) -> None:
     run = history(tmp_path, {})
     assert [phenomenon(Run(run)) for phenomenon in ALL] == [None] * len(ALL)
     report = make_report(run)
-    assert set(report.pictures) == {"run"}
+    assert set(report.pictures) == {"run", "training"}
     assert "In short" not in report.text
-    assert "10 samples of steps 0 to 800" in report.text
+    assert "10 snapshots of steps 0 to 800" in report.text
 
 
 def test_an_empty_history_is_refused(tmp_path: Path) -> None:
@@ -76,12 +76,14 @@ def drift(shift: Any, bias: float) -> dict[str, Any]:
 def test_what_moved_early_and_late(tmp_path: Path) -> None:
     run = history(tmp_path, drift(lambda step: 0.9 if step <= 20 else 0.4, bias=0.25))
     said = found("moved", run)
-    assert said.result == "layer1: shift makes 90 % of shift + turn in steps 0 to 20, 40 % in steps 100 to 800"
-    assert said.sentences[0].startswith("layer1 moved less and less by shifting: 90 % of shift + turn in steps 0 to 20, 40 %")
-    assert "its biases did 25 % in steps 0 to 20 and 25 % in steps 100 to 800" in said.sentences[1]
+    assert said.result == "of shift + turn, shift makes 90 % in steps 0 to 20, 40 % in steps 100 to 800"
+    assert "shift makes 90 % in steps 0 to 20 and 40 % in steps 100 to 800 (layer1)" in said.sentences[0]
+    assert said.sentences[0].endswith("Clearly less, by three standard errors: layer1.")
+    assert "its bias did 25 % in steps 0 to 20 and 25 % in steps 100 to 800" in said.sentences[1]
     (row,) = said.rows
     # nine samples of 0.1: .9; shift .1 (4 x .9 + 5 x .4) of .9
     assert row["flipped"] == "0.90"
+    assert row["part"] == "44 %"  # four of nine
     assert row["shift"] == f"{(4 * 0.9 + 5 * 0.4) / 9:.0%}".replace("%", " %")
     assert row["upstream"] == "0 %"
 
@@ -89,7 +91,15 @@ def test_what_moved_early_and_late(tmp_path: Path) -> None:
 def test_a_window_that_has_too_few_samples_is_not_compared(tmp_path: Path) -> None:
     """Three samples make a sentence: the window from 20 to 100 has two, and what is in it could not be less like the others."""
     said = found("moved", history(tmp_path, drift(lambda step: 0.0 if 20 < step <= 100 else 0.5, bias=0.25)))
-    assert "as much or more by shifting: 50 % of shift + turn in steps 0 to 20, 50 % in steps 100 to 800" in said.sentences[0]
+    assert "shift makes 50 % in steps 0 to 20 and 50 % in steps 100 to 800" in said.sentences[0]
+    assert said.sentences[0].endswith("three standard errors: none.")
+
+
+def test_less_shift_that_samples_scatter_by_is_not_clearly_less(tmp_path: Path) -> None:
+    """0.9, 0.1, 0.9, 0.1 early and 0.2, 0.4, 0.6 late: 0.5 and 0.4, with standard errors of 0.23 and 0.12."""
+    shares = {5: 0.9, 10: 0.1, 15: 0.9, 20: 0.1, 60: 0.5, 100: 0.5, 600: 0.2, 700: 0.4, 800: 0.6}
+    said = found("moved", history(tmp_path, drift(lambda step: shares[step], bias=0.25)))
+    assert said.sentences[0].endswith("three standard errors: none.")
 
 
 def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
@@ -113,16 +123,27 @@ def test_critical_points_need_a_target(tmp_path: Path) -> None:
 
 
 def test_edge_ratios_are_compared_with_their_own_chance_levels(tmp_path: Path) -> None:
-    """Layer 2 has the lower ratio, and is not below its chance level; layer 1 is."""
+    """Layer 2 has the lower ratio, and is not below its chance level; layer 1 is, by 4.4 times 0.28 / sqrt(6)."""
     aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
-    numbers = {**critical("layer1", 0.6, 0.9), **critical("layer2", 0.5, 0.55)}
+    numbers = {**critical("layer1", 0.4, 0.9), **critical("layer2", 0.35, 0.4)}
     said = found("critical", history(tmp_path, numbers, plane=aimed))
-    assert said.result == "nearest to the edges: layer1, edge ratio 0.60 at the end"
-    assert said.level == "0.90 when its boundaries are turned"
-    assert said.sentences[0].startswith("At the end more than chance explains holds for layer1: it runs nearer")
-    assert [row["edge1"] for row in said.rows] == ["0.60", "0.50"]
-    none = found("critical", history(tmp_path / "none", critical("layer2", 0.5, 0.55), plane=aimed))
-    assert "holds for no layer: none runs nearer" in none.sentences[0]
+    assert said.result == "edge ratio 0.40 / 0.35 at the end"
+    assert said.level == "0.90 / 0.40 when the same boundaries are turned"
+    assert said.sentences[0].startswith("At the end the boundaries of layer1 run clearly nearer to the target's edges")
+    assert [row["edge1"] for row in said.rows] == ["0.40", "0.35"]
+    assert said.rows[0]["units1"] == "6 of 6"
+    none = found("critical", history(tmp_path / "none", critical("layer2", 0.35, 0.4), plane=aimed))
+    assert none.sentences[0].startswith("At the end the boundaries of no layer by itself run clearly nearer")
+    assert len(none.sentences) == 2
+
+
+def test_layers_that_are_near_together_are_told_so(tmp_path: Path) -> None:
+    """0.25 below in lines of 6, 3 and 4 units: 2.2, 1.5 and 1.8 standard deviations, together 5.5 / sqrt(3) = 3.2."""
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    numbers = critical("layer1", 0.65, 0.9) | critical("layer2", 0.65, 0.9) | critical("layer3", 0.65, 0.9)
+    said = found("critical", history(tmp_path, numbers, plane=aimed))
+    assert "of no layer by itself" in said.sentences[0]
+    assert said.sentences[1] == "All 3 layers together do: they lie 3.2 standard deviations below."
 
 
 def pair(since: int | None, phi: float = 0.98, layer: str = "layer1", units: tuple[int, int] = (2, 4)) -> dict[str, Any]:
@@ -157,9 +178,9 @@ def test_a_mirrored_pair_is_called_so(tmp_path: Path) -> None:
 
 def test_no_copycats_are_no_claim(tmp_path: Path) -> None:
     said = found("copycats", history(tmp_path, copies(0), {800: {"copycat/closest": [pair(None, 0.9)]}}))
-    assert said.result == "no pairs at the end, 0 of them new; 0 at the start"
-    assert said.sentences == ["No pair of layer1 is more alike at the end than chance explains."]
-    assert "not more alike than chance explains" in said.caption
+    assert said.result == "no pairs at the end; 0 at the start"
+    assert said.sentences == ["At the end no pair of layer1 reaches its layer's level."]
+    assert "the most alike pair, which does not reach its level" in said.caption
 
 
 def restless(at: int) -> tuple[dict[str, Any], dict[int, Any]]:
@@ -167,7 +188,7 @@ def restless(at: int) -> tuple[dict[str, Any], dict[int, Any]]:
         "indecisive/units/layer3": lambda step: 1 if step == at else 0,
         "indecisive/strict/layer3": lambda step: 1 if step == at else 0,
         "indecisive/jitter/layer3": 0.01,
-        "indecisive/output_moved": 0.002,
+        "indecisive/output_moved": lambda step: 0.002 if step == at else 0.5,
     }
     row = {"layer": "layer3", "unit": 1, "jitter": 0.06, "osc": 0.9, "ret": 0.8, "rel_jitter": 6.0, "step": 60, "other_step": 100}
     return numbers, {at: {"indecisive/worst": [row]}}
@@ -175,17 +196,33 @@ def restless(at: int) -> tuple[dict[str, Any], dict[int, Any]]:
 
 def test_an_indecisive_unit_is_named_with_its_two_states(tmp_path: Path) -> None:
     said = found("indecisive", history(tmp_path, *restless(600)))
-    assert said.result == "1 unit at a time at most; 1 strict one"
-    assert "layer3, unit 1, in the samples up to step 600: it flips on 6 % of the slice a sample, 6 times" in said.sentences[0]
-    assert "the output moved by 0.2 %" in said.sentences[0]
-    assert said.caption.startswith("Left: two states of layer3's unit 1.")
+    assert said.result == "1 unit ever flagged, 1 at once at most"
+    assert (
+        "of the strict ones: layer3, unit 1, in the eight snapshots up to step 600: it flips on 6 % of the slice"
+        in said.sentences[0]
+    )
+    assert "the output moved by 0.2 % of its range a snapshot" in said.sentences[0]  # then, and not at the end
+    assert "layer3, unit 1, at 1 snapshot of 10" in said.sentences[1]
+    assert said.caption.startswith("Left: the two of the eight snapshots at which layer3's unit 1 differs most")
+
+
+def test_the_most_restless_of_the_strict_ones_is_shown(tmp_path: Path) -> None:
+    """Another one flips more, while the output moves; a third one less."""
+    numbers, tables = restless(600)
+    row = tables[600]["indecisive/worst"][0]
+    tables[100] = {"indecisive/worst": [{**row, "unit": 2, "jitter": 0.3}]}
+    tables[700] = {"indecisive/worst": [{**row, "unit": 0, "jitter": 0.01}, {**row, "unit": 2, "jitter": 0.3}]}
+    said = found("indecisive", history(tmp_path, numbers, tables))
+    assert "layer3, unit 1" in said.sentences[0]
+    assert "Flagged most often: layer3, unit 2, at 2 snapshots" in said.sentences[1]
+    assert [row["units"] for row in said.rows] == ["3"]
 
 
 def test_no_indecisive_unit_is_said_so(tmp_path: Path) -> None:
     numbers, _ = restless(-1)
     said = found("indecisive", history(tmp_path, numbers))
-    assert said.result == "no units at a time at most; no strict ones"
-    assert said.sentences == ["No unit met all of the criteria at any sample."]
+    assert said.result == "no units ever flagged"
+    assert said.sentences == ["No unit met all of the criteria at any snapshot."]
 
 
 def test_the_most_symmetric_layer_is_that_farthest_above_its_chance(tmp_path: Path) -> None:
@@ -203,22 +240,44 @@ def test_dormant_units_are_told_at_start_and_end(tmp_path: Path) -> None:
     said = found("dormant", history(tmp_path, {**numbers, "dormant/never_predicted_data": 1}))
     assert said.result == "layer2: 50 % of the units switch at the end"
     assert said.level == "100 % at the start"
-    assert said.sentences[0].startswith("2 revivals in the run")
-    assert said.sentences[1] == "1 class won for none of the data's samples."
+    assert said.sentences == [
+        "1 class won for none of the data points.",
+        "That a unit which was on nowhere on the slice was on at the next snapshot, again or for the first time: 2 times.",
+    ]
+
+
+def test_units_that_do_nothing_for_the_data_are_told_first(tmp_path: Path) -> None:
+    numbers = {"dormant/live/layer2": 0.5, "dormant/revivals/layer2": 0, "dormant/never_on_data/layer2": 0.5}
+    said = found("dormant", history(tmp_path, numbers))
+    assert said.sentences[0] == "At the end these shares of the units are on for none of the data points: layer2 50 %."
+    assert said.sentences[1].endswith("for the first time: never.")
+
+
+def parts_of(*recalls: float) -> dict[int, Any]:
+    rows = [
+        {"part": number + 1, "class": number % 2, "share": 0.1, "u": 0.01, "v": -0.02, "recall": recall}
+        for number, recall in enumerate(recalls)
+    ]
+    return {800: {"target/parts": rows}}
 
 
 def test_the_part_that_was_missed_is_named(tmp_path: Path) -> None:
     aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
-    parts = [
-        {"part": 1, "class": 0, "share": 0.75, "u": 0.0, "v": 0.0, "recall": 0.99},
-        {"part": 2, "class": 1, "share": 0.247, "u": 0.01, "v": -0.02, "recall": 0.1},
-        {"part": 3, "class": 1, "share": 0.003, "u": 0.9, "v": 0.9, "recall": 0.0},  # too small to be told of
-    ]
-    run = history(tmp_path, {"target/accuracy": 0.77}, {800: {"target/parts": parts}}, plane=aimed)
-    said = found("missed", run)
-    assert said.result == "1 part missed, of 2; 77 % of the points are right"
+    numbers = {"target/accuracy": 0.77, "target/missed_parts": 1}
+    said = found("missed", history(tmp_path, numbers, parts_of(0.99, 0.1, 0.6), plane=aimed))
+    assert said.result == "1 part missed; 77 % of the points are right"
     assert said.level == "75 % of the points are right where the commonest class is said everywhere"
     assert said.sentences == ["Part 2 is missed: of its points around (0.01, -0.02), class 1, 10 % are right."]
+
+
+def test_how_many_parts_are_missed_is_the_metrics_to_say(tmp_path: Path) -> None:
+    """The table has the twenty largest parts; a smaller one may be missed all the same."""
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    run = history(tmp_path / "one", {"target/accuracy": 0.99, "target/missed_parts": 1}, parts_of(*[1.0] * 20), plane=aimed)
+    assert found("missed", run).result == "1 part missed; 99 % of the points are right"
+    assert found("missed", run).sentences == []
+    none = history(tmp_path / "none", {"target/accuracy": 0.99, "target/missed_parts": 0}, parts_of(0.9), plane=aimed)
+    assert found("missed", none).sentences[0].startswith("No part of 0.5 % of the slice or more is missed as a whole.")
 
 
 def test_wrong_points_are_those_of_another_class(tmp_path: Path) -> None:
@@ -251,7 +310,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> History:
     for layer in LAYERS:
         numbers |= {f"symmetry/{part}/{layer}": 0.2 for part in ("left_right", "up_down", "chance")} | critical(layer, 0.5, 0.5)
         numbers |= {f"dormant/live/{layer}": 1.0, f"dormant/revivals/{layer}": 0}
-    numbers |= {**drift(lambda step: 0.5, 0.5), **copies(1), "target/accuracy": 0.9, "regions/seen": 30}
+    numbers |= {**drift(lambda step: 0.5, 0.5), **copies(1), "target/accuracy": 0.9, "target/missed_parts": 0, "regions/seen": 30}
     parts = [{"part": 1, "class": 0, "share": 0.75, "u": 0.0, "v": 0.0, "recall": 0.99}]
     tables = {**tables, 800: {"copycat/closest": [pair(100)], "target/parts": parts}}
     return history(tmp_path_factory.mktemp("whole"), numbers, tables, plane=aimed)
@@ -260,11 +319,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> History:
 def test_the_page_has_every_phenomenon_and_every_picture_is_there(whole: History) -> None:
     report = make_report(whole)
     named = re.findall(r"!\[[^\]]*\]\(report/(\w+)\.png\)", report.text)
-    assert (
-        named
-        == list(report.pictures)
-        == ["run", "moved", "critical", "copycats", "indecisive", "symmetry", "missed", "dormant", "regions"]
-    )
+    assert sorted(named) == sorted(report.pictures)
+    assert named == ["run", "training", "missed", "dormant", "regions", "moved", "critical", "copycats", "indecisive", "symmetry"]
     assert report.text.count("\n## ") == 2 + len(ALL)  # in short, the phenomena, all numbers
     for picture in report.pictures.values():
         height, width = picture.pixels.shape
@@ -286,7 +342,8 @@ def test_every_cell_of_the_page_is_closed(whole: History) -> None:
 
 def test_the_page_says_what_numbers_mean(whole: History) -> None:
     text = make_report(whole).text
-    assert "| `dormant/live/layer1` | 1.0000 | Share of" in text
+    assert "| `dormant/live` |  | 1 | 1 | 1 | Share of" in text  # a column a layer, behind that of numbers of no layer
+    assert "| `target/accuracy` | 0.9000 |  |  |  | Share of" in text
 
 
 @pytest.mark.parametrize("output", [None, one_value, two_classes, four_classes])
@@ -304,7 +361,7 @@ def test_any_output_can_be_drawn(output: Any, tmp_path: Path) -> None:
 def test_a_run_of_one_sample_has_a_page(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path, SQUARE)
     writer.append(replace(plain(0), metrics={"regions/seen": 12.0, "copycat/pairs/layer1": 0.0, "copycat/chance/layer1": 0.95}))
-    assert "1 sample of steps 0 to 0" in make_report(load(tmp_path)).text
+    assert "1 snapshot of steps 0 to 0" in make_report(load(tmp_path)).text
 
 
 def test_a_broken_number_at_the_end_leaves_the_page_whole(tmp_path: Path) -> None:
@@ -354,9 +411,39 @@ def test_without_a_report_there_are_no_files(tmp_path: Path) -> None:
 def test_a_page_of_another_name_has_its_own_folder(whole: History, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "my run.md"
     assert main(["export", str(whole.path), "-o", str(page)]) == 0
-    assert f"my run.md, with 9 pictures in {tmp_path / 'my run'}" in capsys.readouterr().out
+    assert f"my run.md, with 10 pictures in {tmp_path / 'my run'}" in capsys.readouterr().out
     named = re.findall(r"\((my%20run/\w+\.png)\)", page.read_text(encoding="utf-8"))
-    assert len(named) == 9
+    assert len(named) == 10
     assert all((tmp_path / name.replace("%20", " ")).exists() for name in named)
     assert main(["export", str(whole.path), "-o", str(tmp_path / "run.txt")]) == 1
     assert "`--output` must end in .gif or .md" in capsys.readouterr().err
+
+
+def test_what_is_not_finite_at_the_end_is_told_and_the_rest_stays(tmp_path: Path) -> None:
+    """The network is lost after step 600: the report tells of what was there, and says where it ends."""
+    lost = {name: (lambda step: math.nan if step > 600 else 0.5) for name in ("dormant/live/layer1", "symmetry/left_right/layer1")}
+    run = history(tmp_path, {**lost, "symmetry/up_down/layer1": 0.1, "symmetry/chance/layer1": 0.1})
+    report = make_report(run)
+    assert "**After step 600 nothing is finite any more; the end, here, is that step.**" in report.text
+    assert found("symmetry", run).result == "most: layer1, left-right, 0.50"
+
+
+def test_random_symmetry_is_no_finding(tmp_path: Path) -> None:
+    """0.3 above chance is what one of a few layers on one of two axes reaches now and then; 0.35 is told."""
+    numbers = {"symmetry/left_right/layer1": 0.4, "symmetry/up_down/layer1": 0.0, "symmetry/chance/layer1": 0.1}
+    said = found("symmetry", history(tmp_path / "none", numbers))
+    assert said.result == "no layer beyond chance; most: layer1, left-right, 0.40"
+    assert said.sentences[0].startswith("At the end no layer is more symmetric than chance explains")
+    said = found("symmetry", history(tmp_path / "some", {**numbers, "symmetry/left_right/layer1": 0.46}))
+    assert said.sentences[0].startswith("At the end layer1 is the most symmetric layer beyond its chance level")
+
+
+def test_without_the_last_layer_regions_are_not_called_linear(tmp_path: Path) -> None:
+    numbers = {"regions/exact/layer1": 7, "regions/exact/layer2": 13, "regions/seen": 39}
+    assert found("regions", history(tmp_path, numbers)).result == "39 activation patterns seen at the end"
+
+
+def test_the_pair_that_is_shown_is_the_most_alike_of_the_new_ones(tmp_path: Path) -> None:
+    closest = [pair(0, 0.999, units=(0, 1)), pair(100, 0.96), pair(60, 0.99, units=(1, 3)), pair(60, 0.97, units=(0, 5))]
+    said = found("copycats", history(tmp_path, copies(4), {800: {"copycat/closest": closest}}))
+    assert said.caption.startswith("layer1, units 1 and 3: at the start, when they became copycats")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,11 @@ def decision_map(sample: Sample) -> dict[str, Value]:
     if field is None or classes is None:
         return {}
     values: dict[str, Value] = {}
-    if sample.decision is not None and sample.slice is not None:
+    if sample.decision is not None and sample.slice is not None and (classes >= 0).any():
         values["decision/length"] = border_length(sample.decision, sample.slice)
-    values["decision/fragments"] = float(count_pieces(classes))
-    values["decision/never"] = float(field.classes - len(np.unique(classes)))
+    known = np.unique(classes[classes >= 0])
+    values["decision/fragments"] = float(count_pieces(classes)) if len(known) else math.nan
+    values["decision/never"] = float(field.classes - len(known)) if len(known) else math.nan
     return values
 
 
@@ -59,12 +61,13 @@ def border_length(border: Boundaries, slice: Slice) -> float:
 
 
 def count_pieces(classes: NDArray[Any], least: int = LEAST_POINTS) -> int:
-    """Return the number of connected pieces of `classes` (H, W) with `least` points or more.
+    """Return the number of connected pieces of `classes` (H, W) with `least` points or more; -1 is no class.
 
     >>> count_pieces(np.array([[1, 1, 0], [0, 1, 0], [1, 0, 0]]), least=1)
     4
     """
-    return int((np.bincount(pieces_of(classes).reshape(-1)) >= least).sum())
+    names = pieces_of(classes)[classes >= 0]
+    return int((np.bincount(names) >= least).sum()) if len(names) else 0
 
 
 def pieces_of(classes: NDArray[Any]) -> NDArray[np.int64]:

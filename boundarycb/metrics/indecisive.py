@@ -53,9 +53,9 @@ def indecisive_units(sample: Sample) -> dict[str, Value]:
       range over slice and window. 0 to 1. NaN without an output on the slice, and for a value that is the same everywhere.
     * ``indecisive/loss_moved``: :math:`(\max - \min) / \overline{|\mathrm{loss}|}` over the window, of what the loop logged as
       ``loss``. 0 or more. NaN with fewer than two losses.
-    * ``indecisive/strict/<layer>``: number of indecisive units while output_moved is below 0.01: those that flip without a change
-      of the output, GINN's case; NaN where output_moved is. The output decides, not the loss: the loop logs the loss of one batch,
-      which differs from batch to batch by more than one percent even where nothing is learnt.
+    * ``indecisive/strict/<layer>``: number of indecisive units while output_moved is below 0.01 and below the unit's own jitter:
+      those that flip without a change of the output, GINN's case; NaN where output_moved is. The output decides, not the loss: the
+      loop logs the loss of one batch, which differs from batch to batch by more than one percent even where nothing is learnt.
 
     Where the last three samples are of consecutive steps, as :func:`boundarycb.schedule.bursts` takes them:
 
@@ -107,9 +107,10 @@ def indecisive_units(sample: Sample) -> dict[str, Value]:
     moved = _output_moved([state.field for state in states])
     values |= {"indecisive/output_moved": moved, "indecisive/loss_moved": _loss_moved(sample)}
     for layer, span in spans_of(sample.now.layers).items():
-        count = float(motion.indecisive[span].sum())
-        values[f"indecisive/units/{layer}"] = count
-        values[f"indecisive/strict/{layer}"] = math.nan if math.isnan(moved) else count * (moved < _OUTPUT_STANDS)
+        flagged = motion.indecisive[span]
+        values[f"indecisive/units/{layer}"] = float(flagged.sum())
+        stands = moved < np.minimum(_OUTPUT_STANDS, motion.jitter[span])
+        values[f"indecisive/strict/{layer}"] = math.nan if math.isnan(moved) else float((flagged & stands).sum())
     return {**values, "indecisive/worst": _worst(states, steps, motion)}
 
 

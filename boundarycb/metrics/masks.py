@@ -20,10 +20,11 @@ def defined(*captures: Capture) -> NDArray[np.bool_]:
 
 
 def classes_of(field: Field) -> NDArray[Any] | None:
-    """Return the class that wins at each grid point (H, W); None where the output is no classes."""
+    """Return the class that wins at each grid point, int64 (H, W), -1 for none that is finite; None for outputs of no classes."""
     if field.kind == "value":
         return None
-    return np.asarray(field.value > 0.5) if field.winner is None else field.winner
+    winner = field.value > 0.5 if field.winner is None else field.winner
+    return np.where(np.isfinite(field.value), winner.astype(np.int64), -1)
 
 
 def mean(values: Floats) -> float:

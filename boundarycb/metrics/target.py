@@ -16,6 +16,9 @@ from boundarycb.types import Floats, Sample, Target, Value
 LEAST_SHARE = 0.005
 """Share of the slice that a part covers at least: smaller ones are left out."""
 
+MISSED = 0.5
+"""Recall of a part: less is missed."""
+
 _ROWS = 20  # of the table
 
 
@@ -76,13 +79,13 @@ def target_parts(sample: Sample) -> dict[str, Value]:
         return {}
     labels, parts = plane.target.labels, _parts_of(plane.target)
     places = plane.target.pixels(len(classes))
-    right = classes == labels[places]
-    recall = _recall(parts.number[places], right, len(parts.classes))
+    right, finite = classes == labels[places], classes >= 0
+    recall = _recall(np.where(finite, parts.number[places], 0), right, len(parts.classes))
     known = recall[~np.isnan(recall)]
     return {
-        "target/accuracy": mean(right[labels[places] >= 0].astype(np.float64)),
+        "target/accuracy": mean(right[finite & (labels[places] >= 0)].astype(np.float64)),
         "target/worst_part": float(known.min()) if len(known) else float("nan"),
-        "target/missed_parts": float((known < 0.5).sum()),
+        "target/missed_parts": float((known < MISSED).sum()) if finite.any() else float("nan"),
         "target/parts": _table(parts, recall, np.array(plane.bounds)),
     }
 

@@ -14,7 +14,7 @@ from boundarycb.metrics.masks import classes_of
 from boundarycb.render.canvas import Box, Canvas, fitted, text_width
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, class_colour, layer_colours, rgb
 from boundarycb.render.marks import to_pixels
-from boundarycb.render.pictures import axes_caption, field_span
+from boundarycb.render.pictures import field_span
 from boundarycb.types import Array, Floats, Picture, Slice, Snapshot, Target
 
 _CHART = 440, 270  # pixels
@@ -22,6 +22,8 @@ _PLANE = 340  # pixels of the plot's longer side
 _LETTER = 12.0
 _GAP = 16  # between pictures
 _PALE = 0.35  # of the background, behind lines
+ONE, OTHER, THIRD = "#7a3e9d", "#00857a", FAINT
+"""Colours of things that are no layers."""
 _DASHES = {"-": None, "--": (7.0, 4.0), ":": (2.0, 3.0)}
 
 Pixels = NDArray[np.uint8]
@@ -56,6 +58,7 @@ class Chart:
         level_label: what it is.
         low: the least value that is shown in any case.
         high: the largest one.
+        most: what is higher is cut off; None for nothing.
     """
 
     title: str
@@ -65,6 +68,7 @@ class Chart:
     level_label: str = ""
     low: float | None = None
     high: float | None = None
+    most: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +148,14 @@ def draw_target_beside(snapshot: Snapshot, target: Target) -> Picture:
 
 
 def side_by_side(*pictures: Picture, shaded: bool = False) -> Picture:
-    """Return pictures beside each other, each as it is, on white; `shaded` ones keep their shades rather than their finest lines."""
+    """Return pictures beside each other, on white; `shaded` ones keep their shades rather than their finest lines."""
     pixels = _beside([picture.rgb() for picture in pictures])
     return _shaded(pixels) if shaded else _reduced(pixels)
+
+
+def below(*pictures: Picture) -> Picture:
+    """Return pictures below each other, on white."""
+    return _reduced(_below([picture.rgb() for picture in pictures]))
 
 
 def wrong_points(snapshot: Snapshot, target: Target) -> NDArray[np.bool_]:
@@ -185,9 +194,20 @@ def _chart(steps: Floats, chart: Chart) -> Pixels:
     if level:
         _line(canvas, place(steps[[0, -1]], np.full(2, chart.level)), plot, FAINT, 1.2, "--")
     for curve in curves:
-        known = np.isfinite(curve.values)
-        _line(canvas, place(steps[known], curve.values[known]), plot, curve.colour, 1.8, curve.style)
+        for piece in _pieces(curve.values):
+            _line(canvas, place(steps[piece], curve.values[piece]), plot, curve.colour, 1.8, curve.style)
     return np.ascontiguousarray(canvas.pixels[..., :3])
+
+
+def _pieces(values: Floats) -> list[slice]:
+    """Return where values are defined, without a break: a curve has a gap where its number means nothing.
+
+    >>> _pieces(np.array([1.0, 2.0, np.nan, 3.0]))
+    [slice(0, 2, None), slice(3, 4, None)]
+    """
+    known = np.concatenate([[False], np.isfinite(values), [False]]).astype(np.int8)
+    starts, stops = np.flatnonzero(np.diff(known) > 0), np.flatnonzero(np.diff(known) < 0)
+    return [slice(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
 
 
 def _span(chart: Chart, curves: Sequence[Curve]) -> tuple[float, float]:
@@ -195,6 +215,7 @@ def _span(chart: Chart, curves: Sequence[Curve]) -> tuple[float, float]:
     shown = np.concatenate([*values, [bound for bound in (chart.low, chart.high, chart.level) if bound is not None]])
     shown = shown[np.isfinite(shown)]
     low, high = (float(shown.min()), float(shown.max())) if len(shown) else (0.0, 1.0)
+    high = high if chart.most is None else min(high, max(low, chart.most))
     return (low, high) if high > low else (low, low + (abs(low) or 1.0))
 
 
@@ -260,7 +281,8 @@ def _grid(canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: 
         words = _short(step)
         left = float(points[0, 0]) - text_width(words, letter) / 2
         canvas.text(min(max(left, plot[0] - 4), plot[2] - text_width(words, letter)), plot[3] + 1.25 * letter, words, letter, FAINT)
-    canvas.text(plot[2], canvas.height - 0.3 * letter, "step", letter, FAINT, align="right")
+    words = "step" if steps[-1] <= 20 else "step (logarithmic from 10 on)"
+    canvas.text(plot[2], canvas.height - 0.3 * letter, words, letter, FAINT, align="right")
     corners = np.array([[plot[0], plot[1]], [plot[0], plot[3]], [plot[2], plot[3]]], dtype=np.float64)
     _line(canvas, corners, (0, 0, canvas.width, canvas.height), INK, 1.0, "-")
 
@@ -287,13 +309,19 @@ def _sheet(plane: Plane) -> tuple[Canvas, Box]:
     named = [(_label(lines), lines.colour, lines.style) for lines in plane.lines if lines.label]
     if plane.target is not None:
         _draw_target(canvas, plot, slice, plane.target)
-        named.append(("edge of the target", INK, ":"))
+        named += [("edge of the target", INK, ":"), ("corner", INK, "o")]
     for lines in plane.lines:
         _draw_lines(canvas, plot, lines)
     _legend(canvas, named)
-    caption = fitted(axes_caption(slice), _LETTER * 0.9, canvas.width - 2 * margin)
+    caption = fitted(_axes_words(slice), _LETTER * 0.9, canvas.width - 2 * margin)
     canvas.text(margin, canvas.height - 0.5 * _LETTER, caption, _LETTER * 0.9, FAINT)
     return canvas, plot
+
+
+def _axes_words(slice: Slice) -> str:
+    """Return which way the axes go, and from where to where."""
+    (first, second), ((u0, u1), (v0, v1)) = slice.names, slice.bounds
+    return f"across: {first}, {u0:.3g} to {u1:.3g}   up: {second}, {v0:.3g} to {v1:.3g}"
 
 
 def _size(slice: Slice) -> tuple[int, int]:
@@ -357,8 +385,13 @@ def _draw_target(canvas: Canvas, plot: Box, slice: Slice, target: Target) -> Non
         canvas.ring(float(x), float(y), 5.0, INK, None)
 
 
+def is_in_view(lines: Lines) -> bool:
+    """Return whether there is anything to draw."""
+    return bool(len(_numbers_of(lines)))
+
+
 def _label(lines: Lines) -> str:
-    return lines.label if len(_numbers_of(lines)) else f"{lines.label} (not in view)"
+    return lines.label if is_in_view(lines) else f"{lines.label} (not in view)"
 
 
 def _numbers_of(lines: Lines) -> NDArray[np.int64]:
@@ -401,7 +434,10 @@ def _legend(canvas: Canvas, named: Sequence[tuple[str, str, str]]) -> None:
     room = (canvas.width - 16) / len(named) - swatch - 14
     for words, colour, style in named:
         height = 2.3 * _LETTER
-        _line(canvas, np.array([[x, height], [x + swatch, height]]), (0, 0, canvas.width, canvas.height), colour, 2.4, style)
+        if style == "o":
+            canvas.ring(x + swatch / 2, height, 5.0, colour, None)
+        else:
+            _line(canvas, np.array([[x, height], [x + swatch, height]]), (0, 0, canvas.width, canvas.height), colour, 2.4, style)
         words = fitted(words, letter, max(room, 8.0)) if _wide(named, letter) > canvas.width - 16 else words
         canvas.text(x + swatch + 4, 2.62 * _LETTER, words, letter, INK)
         x += swatch + 4 + text_width(words, letter) + 12

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from boundarycb.report.run import Run
-from boundarycb.types import Picture
+from boundarycb.types import Picture, Snapshot, spans_of
 
 LEAST_SAMPLES = 3
 """Samples in a window of steps, for a sentence about it."""
@@ -100,6 +100,12 @@ def between(window: tuple[int, int]) -> str:
     'steps 0 to 1,200'
     """
     return f"steps {window[0]:,} to {window[1]:,}"
+
+
+def live_units(snapshot: Snapshot, layer: str) -> str:
+    """Return how many of a layer's units switch on the slice, in words."""
+    span = spans_of(snapshot.layers).get(layer)
+    return "" if span is None else f"{int(snapshot.capture.switching()[span].sum())} of {span.stop - span.start}"
 
 
 def start_and_end(run: Run, name: str, digits: int = 2) -> tuple[str, str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
+from typing import Any
 
 from boundarycb.history import History
 from boundarycb.markdown import table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
-from boundarycb.report.figures import side_by_side
-from boundarycb.report.finding import Finding, number, of_several
+from boundarycb.report.figures import Chart, Curve, draw_charts, side_by_side
+from boundarycb.report.finding import Finding, listed, of_several
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, Report, left_out
@@ -17,9 +19,18 @@ from boundarycb.types import Picture, Report, left_out
 _SIZE = 384  # of the overlays at the top, pixels
 
 _WORDS = (
-    "A *unit* is *on* where the number that goes into its activation is above 0. Its *boundary* is where it switches. All "
-    "pictures and numbers are about one *slice*, a flat piece of the input space that stays the same for the whole run. A "
-    "*sample* is one look at the network, between two training steps. Numbers that are not defined are left empty."
+    "A *unit* is *on* where the number that goes into its activation is above 0. Its *boundary* is where it switches: of a unit "
+    "that reads the input, w . x + b = 0, a straight line on the slice; those of deeper layers bend where they cross boundaries "
+    "of layers below. All pictures and numbers are about one *slice*, a flat piece of the input space (of two inputs: all of it "
+    "between the bounds), the same for the whole run. A *snapshot* is one look at the network, between two training steps; *data "
+    "points* are samples of the training data that it was looked at with. Units count from 0. What is not defined is left empty. "
+    "This is one run: what it shows may be otherwise with another seed."
+)
+
+_SOURCE = (
+    "Numbers in brackets, as in “section 5”, are sections of L. N. Darlow and A. J. Storkey, *GINN: Geometric Illustration of "
+    "Neural Networks*, 2018, arXiv:1810.01860. That a layer is more symmetric, or nearer to the target, than chance does not say "
+    "that this made the run better; that a unit is never on here does not say that it is dead."
 )
 
 
@@ -36,30 +47,47 @@ def make_report(history: History) -> Report:
         raise ValueError("`history` holds no snapshot, so there is no report.")
     run = Run(history)
     findings = [found for phenomenon in ALL if (found := phenomenon(run)) is not None]
-    pictures = {"run": _run_picture(run)}
+    pictures = {"run": _run_picture(run)} | _curves(run)
     pictures |= {found.name: found.draw() for found in findings if found.draw is not None}
-    return Report("\n".join(_lines(run, findings)), pictures)
+    return Report("\n".join(_lines(run, findings, pictures)), pictures)
+
+
+def _places(run: Run) -> list[int]:
+    return sorted({0, len(run.steps) // 2, len(run.steps) - 1})
 
 
 def _run_picture(run: Run) -> Picture:
-    """Return the first, a middle and the last sample beside each other."""
-    places = sorted({0, len(run.steps) // 2, len(run.steps) - 1})
-    return side_by_side(*(draw_overlay(run.history[place], _SIZE) for place in places), shaded=True)
+    """Return the first, the middle and the last snapshot beside each other."""
+    return side_by_side(*(draw_overlay(run.history[place], _SIZE) for place in _places(run)), shaded=True)
 
 
-def _lines(run: Run, findings: list[Finding]) -> Iterator[str]:
+def _curves(run: Run) -> dict[str, Picture]:
+    """Return the picture of what the loop logged and of the accuracy on the slice; none where there is nothing."""
+    charts = [Chart(name, [Curve(name, values)], "", low=0.0) for name, values in run.scalars().items()][:3]
+    if run.has("target/accuracy"):
+        values = run.series("target/accuracy")
+        charts.append(Chart("accuracy on the slice", [Curve("accuracy", values)], "share of the points", high=1.0))
+    return {"training": draw_charts(run.steps.tolist(), charts)} if charts and len(run.steps) > 1 else {}
+
+
+def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iterator[str]:
     yield "# What this run did\n"
     yield f"{_said_of_run(run)}\n"
     yield f"{_WORDS}\n"
+    steps = [f"step {run.steps[place]:,}" for place in _places(run)]
     yield _picture(
-        "run", "The first, a middle and the last sample: each line is a unit's boundary, coloured by layer, over the output."
+        "run",
+        f"Every unit's boundary, coloured by layer, over the network's output: {listed(steps)} (first, middle and last snapshot).",
     )
+    if "training" in pictures:
+        yield "\n" + _picture("training", "What the training loop logged at the snapshots, of the last batch as a rule.")
     if findings:
         yield "\n## In short\n"
         rows = [{"what": found.title, "result": found.result, "level": found.level} for found in findings]
         yield table(rows, {"what": "phenomenon", "result": "this run", "level": "to compare with"})
     for found in findings:
         yield from _section(found)
+    yield f"\n{_SOURCE}"
     yield from _last_numbers(run)
 
 
@@ -71,13 +99,15 @@ def _said_of_run(run: Run) -> str:
     )
     first, second = run.end.slice.names
     (u0, u1), (v0, v1) = run.end.slice.bounds
-    lines = "exact" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
-    samples = f"{of_several(len(run.steps), 'sample')} of steps {run.start.step:,} to {run.end.step:,}"
+    lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
+    samples = f"{of_several(len(run.steps), 'snapshot')} of steps {run.start.step:,} to {run.end.step:,}"
     said = [f"{samples} of a network with the layers {units}{shown}."]
-    said.append(f"Slice: {first} from {u0:.4g} to {u1:.4g}, {second} from {v0:.4g} to {v1:.4g}; lines are {lines}.")
+    said.append(f"Slice: {first} from {u0:.4g} to {u1:.4g}, {second} from {v0:.4g} to {v1:.4g}; boundaries are {lines}.")
+    if run.last < len(run.steps) - 1:
+        said.append(f"**After step {run.end.step:,} nothing is finite any more; the end, here, is that step.**")
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
-        said.append(f"At the last sample: {scalars}.")
+        said.append(f"At the last one: {scalars}.")
     notes = (*run.end.notes, *left_out(run.end.layers))
     if notes:
         said.append(f"Note: {'; '.join(dict.fromkeys(notes))}.")
@@ -85,13 +115,14 @@ def _said_of_run(run: Run) -> str:
 
 
 def _section(found: Finding) -> Iterator[str]:
+    """Yield a section: what was found first, then what was asked, then the figures."""
     yield f"\n## {found.title}\n"
-    yield f"{found.question}\n"
     for sentence in found.sentences:
-        yield f"- {sentence}"
+        yield f"- **{sentence}**" if sentence == found.sentences[0] else f"- {sentence}"
+    yield f"\n{found.question}\n"
     if found.rows:
         filled = {key: head for key, head in found.columns.items() if any(row.get(key) not in ("", None) for row in found.rows)}
-        yield f"\n{table(found.rows, filled)}\n"
+        yield f"{table(found.rows, filled)}\n"
     if found.draw is not None:
         yield _picture(found.name, found.caption)
 
@@ -101,11 +132,25 @@ def _picture(name: str, caption: str) -> str:
 
 
 def _last_numbers(run: Run) -> Iterator[str]:
-    """Yield all numbers of the last sample, with what they mean."""
-    rows = [
-        {"name": f"`{name}`", "value": number(value, 4), "text": describe(name)}
-        for name, value in sorted(run.end.metrics.items())
-        if name.count("/") < 2 or name.rpartition("/")[2] in {*run.layers, "output", "target"}
-    ]
+    """Yield all numbers of the last snapshot, a row each with a column a layer, and what they mean."""
+    places = [*run.layers, "output", "target"]
+    rows: dict[str, dict[str, Any]] = {}
+    for name, value in sorted(run.end.metrics.items()):
+        metric, _, place = name.rpartition("/")
+        where = place if place in places and metric.count("/") else ""
+        known = metric if where else name
+        if where or name.count("/") < 2:
+            rows.setdefault(known, {"name": f"`{known}`", "text": describe(known)})[where] = _plain(value)
     if rows:
-        yield f"\n## All numbers of the last sample\n\n{table(rows, {'name': 'name', 'value': 'value', 'text': 'what it is'})}"
+        used = [place for place in ["", *places] if any(place in row for row in rows.values())]
+        columns = {"name": "name", **{place: place or "value" for place in used}, "text": "what it is"}
+        yield f"\n## All numbers of the last snapshot\n\n{table(list(rows.values()), columns)}"
+
+
+def _plain(value: float) -> str:
+    """Return a number as short as it can be told."""
+    if not math.isfinite(value):
+        return ""
+    if value == round(value):
+        return f"{value:,.0f}"
+    return f"{value:.4f}" if abs(value) >= 0.00005 else f"{value:.1g}"

@@ -15,6 +15,7 @@ from boundarycb.types import Floats, Snapshot
 WINDOWS = (0, 20, 100, 500, 2000)
 """Steps between which drift is told apart, up to the run's end: most happens early."""
 
+_CLEAR = 3  # standard errors
 _LAYERS = 8  # that a table shows, evenly spread
 
 
@@ -28,7 +29,8 @@ class Run:
         history: the same.
         steps: (n,), the step of each sample.
         start: the first snapshot.
-        end: the last one.
+        last: number of the last one that says something: with a network that is not a number everywhere nothing can be measured.
+        end: that one.
         layers: names of at most eight layers, evenly spread: those that a report speaks of.
         edges: the steps at which the windows begin and end, all of them samples; a short run has fewer.
     """
@@ -37,7 +39,6 @@ class Run:
         self.history = history
         self.steps = np.array(history.steps)
         self.start: Snapshot = history[0]
-        self.end: Snapshot = history[-1]
         self.layers = _evenly(history.layers, _LAYERS)
         left_out = set(history.layers) - set(self.layers)
         series: dict[str, Floats] = {}
@@ -48,9 +49,17 @@ class Run:
                 if name in series:
                     series[name][number] = value
         self._series = series
+        self.last = self._last_defined()
+        self.end: Snapshot = history[self.last]
         nominal = [step for step in WINDOWS if step < self.end.step]
         ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}
         self.edges = sorted(ends | {self.end.step})
+
+    def _last_defined(self) -> int:
+        """Return the number of the last snapshot in which some layer has a state; of the last one where that was not measured."""
+        live = [values for name, values in self._series.items() if name.startswith("dormant/live/")]
+        known = np.flatnonzero(np.isfinite(live).any(axis=0)) if live else np.array([len(self.steps) - 1])
+        return int(known[-1]) if len(known) else len(self.steps) - 1
 
     @property
     def windows(self) -> list[tuple[int, int]]:
@@ -67,14 +76,19 @@ class Run:
         """Return the number `name` at each sample (n,); NaN where there is none."""
         return self._series.get(name, np.full(len(self.steps), np.nan))
 
+    def scalars(self) -> dict[str, Floats]:
+        """Return what the training loop logged at each snapshot, by name, with the loss first: (n,) each."""
+        names = sorted(self.end.scalars, key=lambda name: (name != "loss", name))
+        return {name: self.history.series(name)[1] for name in names}
+
     def at_start(self, name: str) -> float:
         """Return the number `name` at the first sample that has it; NaN where none does."""
         known = self.series(name)[np.isfinite(self.series(name))]
         return float(known[0]) if len(known) else math.nan
 
     def at_end(self, name: str) -> float:
-        """Return the number `name` at the last sample; NaN where there is none."""
-        return float(self.series(name)[-1])
+        """Return the number `name` at the last snapshot that says something; NaN where there is none."""
+        return float(self.series(name)[self.last])
 
     def sum(self, name: str, start: int, stop: int) -> float:
         """Return the sum of a number over the samples after step `start` up to `stop`; NaN where there are none."""
@@ -87,6 +101,19 @@ class Run:
         flipped = self.sum(f"drift/flipped/{layer}", start, stop)
         enough = flipped * self.end.capture.resolution**2 >= LEAST_FLIPS
         return sums[0] / sum(sums) if enough and sum(sums) > 0 else math.nan
+
+    def falls(self, parts: Sequence[str], layer: str, early: tuple[int, int], late: tuple[int, int]) -> bool:
+        """Return whether the first part's share of all of them is clearly less late than early: by three standard errors."""
+        shares = [self.share(parts, layer, *window) for window in (early, late)]
+        return shares[0] - shares[1] > _CLEAR * math.hypot(*(self._error(parts, layer, window) for window in (early, late)))
+
+    def _error(self, parts: Sequence[str], layer: str, window: tuple[int, int]) -> float:
+        """Return the standard error of a share, which is a ratio of sums, from how the samples scatter about it."""
+        inside = (self.steps > window[0]) & (self.steps <= window[1])
+        first, *others = (np.nan_to_num(self.series(f"{part}/{layer}")[inside]) for part in parts)
+        whole = first + sum(others)
+        off = first - first.sum() / whole.sum() * whole
+        return float(math.sqrt((off**2).sum() * len(off) / (len(off) - 1)) / whole.sum())
 
     def samples_in(self, window: tuple[int, int]) -> int:
         """Return how many samples lie in a window."""

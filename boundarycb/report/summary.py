@@ -96,7 +96,8 @@ class _Summary:
             return
         first, last = known[0], known[-1]
         spans = [f"steps {windows[number][0]:,}-{windows[number][1]:,}" for number in (first, last)]
-        change = "less and less" if shifts[last] < shifts[first] else "as much or more"
+        falls = self._run.falls(["drift/shift", "drift/rotate"], layer, windows[first], windows[last])
+        change = "less and less" if falls else "as much or more" if shifts[last] >= shifts[first] else "not clearly less"
         early, late = (f"{shifts[number]:.0%}" for number in (first, last))
         yield f"{spoken(layer)} moved {change} by shifting: {early} of shift + rotate in {spans[0]}, {late} in {spans[1]}."
         yield (

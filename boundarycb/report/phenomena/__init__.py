@@ -9,7 +9,7 @@ from boundarycb.report.phenomena.moved import moved
 from boundarycb.report.phenomena.regions import regions
 from boundarycb.report.phenomena.symmetry import symmetry
 
-ALL = (moved, critical, copycats, indecisive, symmetry, missed, dormant, regions)
-"""In the order in which GINN's report has them (its sections 5 to 10), then what it has not."""
+ALL = (missed, dormant, regions, moved, critical, copycats, indecisive, symmetry)
+"""First whether it learnt, and with how many units; then what GINN's report tells of, in its order (sections 5 to 9)."""
 
 __all__ = ["ALL"]

@@ -6,20 +6,36 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from boundarycb.report.figures import Lines, Plane, draw_planes
-from boundarycb.report.finding import Finding, count, number, of_several
+import numpy as np
+
+from boundarycb.report.figures import (
+    ONE,
+    OTHER,
+    Chart,
+    Curve,
+    Lines,
+    Plane,
+    below,
+    draw_charts,
+    draw_planes,
+    is_in_view,
+    layer_colour,
+    side_by_side,
+)
+from boundarycb.report.finding import Finding, count, listed, number, of_several
 from boundarycb.report.run import Run, spoken
-from boundarycb.types import Picture
+from boundarycb.types import Picture, Snapshot
 
+_CAPTION = "Behind them: the network's output. The curves: |phi| of each layer's most alike pair, and the level of the shown one."
 _TOLD = 8  # pairs that have a sentence
-_ONE, _OTHER = "#1F6FD0", "#D55E00"
-
 _QUESTION = (
-    "Are two units on and off at the same points? Their likeness is |phi|, the correlation of their on/off states: 1 for the "
-    "same boundary, 0 for unrelated ones. Of many lines some pair is always alike, so a pair counts as *copycats* only at or "
-    "above its layer's chance level, which is fixed at the first sample. *Functional* pairs also have proportional values on "
-    "samples of the data (r of 0.95 or more, same side on): one of them could go. GINN's authors call them copycat neurons "
-    "(section 7)."
+    "Are two units of a layer on and off at the same points? Their likeness is |phi|, the correlation of their on/off states: 1 "
+    "for the same boundary, 0 for unrelated ones. Of many boundaries some two are always alike, so a pair counts as *copycats* "
+    "only at or above its layer's *level*, which is fixed at the first snapshot: what the most alike of as many random straight "
+    "lines exceed in one layer of twenty, and what the run's own first boundaries reach when they are mirrored and turned one by "
+    "one; 0.95 at least. *Functional* pairs also correlate by 0.95 or more in what they give for data points, on at the same "
+    "side: one of them could go. *Effective units*: 1 if all are copies, the number of units that switch if all are "
+    "uncorrelated. GINN's authors call them copycat neurons (section 7)."
 )
 
 
@@ -37,19 +53,19 @@ def copycats(run: Run) -> Finding | None:
         name="copycats",
         title="Copycats",
         question=_QUESTION,
-        result=f"{of_several(int(end), 'pair')} at the end, {int(new)} of them new; {int(start)} at the start",
+        result=f"{of_several(int(end), 'pair')} at the end{f', {int(new)} of them new' if end else ''}; {int(start)} at the start",
         level=f"|phi| of {number(lowest, 3)}" + (f" to {number(highest, 3)}" if highest > lowest + 5e-4 else "") + " or more",
         columns={
             "layer": "layer",
-            "level": "chance level",
+            "level": "level",
             "phi0": "most alike pair, start",
-            "phi1": "end",
+            "phi1": "most alike pair, end",
             "pairs0": "pairs, start",
-            "pairs1": "end",
-            "functional": "functional, end",
+            "pairs1": "pairs, end",
+            "functional": "functional pairs, end",
             "cluster": "largest group",
             "effective": "effective units",
-            "live": "of units that switch",
+            "live": "units that switch, of those compared",
         },
         rows=rows,
         sentences=_sentences(run, layers),
@@ -68,8 +84,6 @@ def _counts(run: Run, layer: str) -> tuple[float, float, float]:
 
 
 def _row(run: Run, layer: str) -> dict[str, str]:
-    units = sum(len(one.kept) for one in run.end.layers if one.name == layer)
-    live = run.at_end(f"dormant/live/{layer}")
     return {
         "layer": layer,
         "level": number(run.at_end(f"copycat/chance/{layer}"), 3),
@@ -80,8 +94,14 @@ def _row(run: Run, layer: str) -> dict[str, str]:
         "functional": count(run.at_end(f"copycat/functional/{layer}")),
         "cluster": count(run.at_end(f"copycat/largest_cluster/{layer}")),
         "effective": number(run.at_end(f"copycat/effective_units/{layer}"), 1),
-        "live": count(live * units) if math.isfinite(live) else "",
+        "live": _compared(run, layer),
     }
+
+
+def _compared(run: Run, layer: str) -> str:
+    """Return how many of the units that are compared switch at the end, in words."""
+    matrix = run.end.per_unit.get(f"copycat/phi/{layer}")
+    return "" if matrix is None else f"{int((~np.isnan(np.diag(matrix))).sum())} of {len(matrix)}"
 
 
 def _pairs(run: Run) -> list[dict[str, Any]]:
@@ -111,9 +131,10 @@ def _sentences(run: Run, layers: list[str]) -> list[str]:
     more = int(sum(_counts(run, layer)[1] for layer in layers)) - len(told)
     if more > 0:
         told.append(f"And {of_several(more, 'more such pair')}.")
-    none = [spoken(layer) for layer in layers if run.at_end(f"copycat/pairs/{layer}") == 0]
+    known = [layer for layer in layers if math.isfinite(run.at_end(f"copycat/max_phi/{layer}"))]
+    none = [spoken(layer) for layer in known if run.at_end(f"copycat/pairs/{layer}") == 0]
     if none:
-        told.append(f"No pair of {', '.join(none)} is more alike at the end than chance explains.")
+        told.append(f"At the end no pair of {listed(none)} reaches its layer's level.")
     return told
 
 
@@ -122,18 +143,27 @@ def _caption(pair: Mapping[str, Any] | None) -> str:
         return ""
     who = f"{spoken(pair['layer'])}, units {pair['unit']} and {pair['other']}"
     if pair["since"] is None:
-        return f"{who}, the most alike pair of the run, which is not more alike than chance explains: at the start and at the end."
-    return f"{who}: at the start, when they became copycats, and at the end."
+        return f"{who}: the most alike pair, which does not reach its level. {_CAPTION}"
+    return f"{who}: at the start, when they became copycats, and at the end. {_CAPTION}"
 
 
 def _draw(run: Run, pair: Mapping[str, Any]) -> Picture:
-    steps = sorted({run.start.step, run.start.step if pair["since"] is None else pair["since"], run.end.step})
-    planes = []
-    for step in steps:
-        snapshot = run.at(step)
-        lines = [
-            Lines(snapshot, pair["layer"], pair["unit"], _ONE, f"unit {pair['unit']}", width=3.2),
-            Lines(snapshot, pair["layer"], pair["other"], _OTHER, f"unit {pair['other']}", "--", width=1.8),
-        ]
-        planes.append(Plane(f"step {step:,}", snapshot, lines))
-    return draw_planes(planes)
+    middle = int(run.steps[len(run.steps) // 2])
+    steps = sorted({run.start.step, middle if pair["since"] is None else pair["since"], run.end.step})
+    planes = [plane for step in steps if any(map(is_in_view, (plane := _plane(run.at(step), pair)).lines))]
+    curves = [
+        Curve(spoken(layer), run.series(f"copycat/max_phi/{layer}"), layer_colour(run.end, layer))
+        for layer in run.layers
+        if run.has(f"copycat/max_phi/{layer}")
+    ]
+    chart = Chart("most alike pair", curves, "|phi|", level=pair["chance"], level_label="level", low=0.0, high=1.0)
+    shown, course = draw_planes(planes or [_plane(run.end, pair)]), draw_charts(run.steps.tolist(), [chart])
+    return below(shown, course) if len(planes) > 1 else side_by_side(shown, course)
+
+
+def _plane(snapshot: Snapshot, pair: Mapping[str, Any]) -> Plane:
+    lines = [
+        Lines(snapshot, pair["layer"], pair["unit"], ONE, f"unit {pair['unit']}", width=3.2),
+        Lines(snapshot, pair["layer"], pair["other"], OTHER, f"unit {pair['other']}", "--", width=1.8),
+    ]
+    return Plane(f"step {snapshot.step:,}", snapshot, lines)

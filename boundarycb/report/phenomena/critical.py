@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from boundarycb.report.figures import Chart, Curve, Lines, Plane, draw_charts, draw_planes, layer_colour, side_by_side
-from boundarycb.report.finding import Finding, listed, number, start_and_end
+from boundarycb.report.figures import THIRD, Chart, Curve, Lines, Plane, draw_charts, draw_planes, layer_colour, side_by_side
+from boundarycb.report.finding import Finding, listed, live_units, number, start_and_end
 from boundarycb.report.run import Run, spoken
-from boundarycb.types import Picture
+from boundarycb.types import Picture, spans_of
 
 _QUESTION = (
     "Do boundaries run where the target changes? The *edge ratio* is how far a layer's boundaries lie from the target's edges, "
@@ -17,8 +17,10 @@ _QUESTION = (
     "when they are turned about the slice's middle. GINN's authors saw boundaries converge to such critical points (section 6)."
 )
 
-_SCATTER = 0.1
-"""How far an edge ratio of 16 random lines may well lie from its chance level (docs/metrics.md)."""
+_SCATTER = 0.28
+"""How far the edge ratio of U random lines lies from its chance level, as standard deviation, times the root of U."""
+
+_CLEAR = 3  # standard deviations: what is told of
 
 
 def critical(run: Run) -> Finding | None:
@@ -26,50 +28,74 @@ def critical(run: Run) -> Finding | None:
     layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"critical/edge/{layer}"))]
     if run.end.slice.target is None or not layers:
         return None
-    nearest = min(layers, key=lambda layer: _above_chance(run, layer))
-    edge, chance = (run.at_end(f"critical/{name}/{nearest}") for name in ("edge", "edge_chance"))
-    below = [spoken(layer) for layer in layers if _above_chance(run, layer) < -_SCATTER]
-    told = f"{listed(below)}: {'it runs' if len(below) == 1 else 'they run'}" if below else "no layer: none runs"
+    nearest = min(layers, key=lambda layer: _above_chance(run, "edge", layer))
+    edges, chances = (
+        " / ".join(number(run.at_end(f"critical/{name}/{layer}")) or "?" for layer in layers) for name in ("edge", "edge_chance")
+    )
     return Finding(
         name="critical",
         title="Convergence to critical points",
         question=_QUESTION,
-        result=f"nearest to the edges: {spoken(nearest)}, edge ratio {number(edge)} at the end",
-        level=f"{number(chance)} when its boundaries are turned",
+        result=f"edge ratio {edges} at the end",
+        level=f"{chances} when the same boundaries are turned",
         columns={
             "layer": "layer",
+            "units": "units that switch, start",
             "edge0": "edge ratio, start",
-            "edge1": "end",
-            "edge2": "chance, end",
+            "edge2": "edge ratio turned, start",
+            "units1": "units that switch, end",
+            "edge1": "edge ratio, end",
+            "edge3": "edge ratio turned, end",
             "corner0": "corner ratio, start",
-            "corner1": "end",
-            "corner2": "chance, end",
+            "corner2": "corner ratio turned, start",
+            "corner1": "corner ratio, end",
+            "corner3": "corner ratio turned, end",
         },
         rows=[_row(run, layer) for layer in layers],
-        sentences=[
-            f"At the end more than chance explains holds for {told} nearer to the target's edges than the same boundaries turned, "
-            "by more than 0.1, which is how far a layer of 16 random lines scatters. (A corner ratio of so few lines scatters by "
-            "0.3.)"
-        ],
+        sentences=_sentences(run, layers),
         caption=(
-            f"Left: both ratios over the run, by layer, and the chance level of {spoken(nearest)}. Right: {spoken(nearest)}'s "
-            "boundaries at the end, with the target's edges and corners."
+            f"Left: both ratios over the run, by layer, and what {spoken(nearest)}'s boundaries have when they are turned. Right: "
+            f"{spoken(nearest)}'s boundaries at the end over the network's output, with the target's edges and corners."
         ),
         draw=lambda: _draw(run, layers, nearest),
     )
 
 
-def _above_chance(run: Run, layer: str) -> float:
-    """Return how far a layer's edge ratio lies above its chance level at the end; what is not defined lies above everything."""
-    above = run.at_end(f"critical/edge/{layer}") - run.at_end(f"critical/edge_chance/{layer}")
+def _sentences(run: Run, layers: list[str]) -> list[str]:
+    """Return what edge ratios say: of single layers, and of all together."""
+    off = {layer: _deviations(run, layer) for layer in layers}
+    known = [value for value in off.values() if math.isfinite(value)]
+    below = [spoken(layer) for layer, value in off.items() if value <= -_CLEAR]
+    together = sum(known) / math.sqrt(len(known)) if known else 0.0
+    who = f"of {listed(below)}" if below else "of no layer by itself"
+    told = [f"At the end the boundaries {who} run clearly nearer to the target's edges than the same boundaries turned."]
+    if not below and together <= -_CLEAR:
+        told.append(f"All {len(known)} layers together do: they lie {-together:.1f} standard deviations below.")
+    return [
+        *told,
+        f"Clearly: by {_CLEAR} standard deviations of as many random lines (0.28 divided by the root of their number). The corner "
+        "ratio of a layer of 16 scatters by 0.25 to 0.4, so that of one layer by itself says little.",
+    ]
+
+
+def _deviations(run: Run, layer: str) -> float:
+    """Return how far a layer's edge ratio lies above its chance level, in standard deviations of as many random lines."""
+    span = spans_of(run.end.layers)[layer]
+    lines = int(run.end.capture.switching()[span].sum())
+    return _above_chance(run, "edge", layer) / (_SCATTER / math.sqrt(lines)) if lines else math.nan
+
+
+def _above_chance(run: Run, name: str, layer: str) -> float:
+    """Return how far a layer's ratio lies above its chance level at the end; what is not defined lies above everything."""
+    above = run.at_end(f"critical/{name}/{layer}") - run.at_end(f"critical/{name}_chance/{layer}")
     return above if math.isfinite(above) else math.inf
 
 
 def _row(run: Run, layer: str) -> dict[str, str]:
-    row = {"layer": layer}
+    row = {"layer": layer, "units": live_units(run.start, layer), "units1": live_units(run.end, layer)}
     for name in ("edge", "corner"):
         row[f"{name}0"], row[f"{name}1"] = start_and_end(run, f"critical/{name}/{layer}")
-        row[f"{name}2"] = number(run.at_end(f"critical/{name}_chance/{layer}"))
+        row[f"{name}2"], row[f"{name}3"] = start_and_end(run, f"critical/{name}_chance/{layer}")
     return row
 
 
@@ -79,10 +105,11 @@ def _draw(run: Run, layers: list[str], nearest: str) -> Picture:
             f"{name} ratio",
             [
                 *(Curve(spoken(layer), run.series(f"critical/{name}/{layer}"), layer_colour(run.end, layer)) for layer in layers),
-                Curve("chance", run.series(f"critical/{name}_chance/{nearest}"), layer_colour(run.end, nearest), ":"),
+                Curve(f"{spoken(nearest)} turned", run.series(f"critical/{name}_chance/{nearest}"), THIRD, ":"),
             ],
-            "ratio",
+            "",
             low=0.0,
+            most=2.0,
         )
         for name in ("edge", "corner")
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from boundarycb.report.figures import Chart, Curve, draw_charts, layer_colour
 from boundarycb.report.finding import Finding, count, of_several, percent
 from boundarycb.report.run import Run, spoken
@@ -12,9 +14,9 @@ from boundarycb.types import Picture
 _QUESTION = (
     "Which units do no work here? A unit that is on nowhere on the slice gives nothing to the next layer there; one that is on "
     "everywhere is linear there; the others are *live*. The slice is a thin piece of the input space, so a unit that is never on "
-    "here is not called dead: it may be on for data elsewhere, which *never on for the data* looks at, and it can *revive* when "
-    "the layers below move. *tau-dormant* units have a mean activation of 2.5 % of their layer's or less (Sokar et al. 2023, on "
-    "the slice)."
+    "here is not called dead: it may be on for data elsewhere, which *never on for the data points* looks at, and it can come on "
+    "again when the layers below move. *tau-dormant* units have a mean activation of 2.5 % of their layer's or less (Sokar et "
+    "al. 2023, on the slice)."
 )
 
 
@@ -24,7 +26,7 @@ def dormant(run: Run) -> Finding | None:
     if not layers:
         return None
     least = min(layers, key=lambda layer: run.at_end(f"dormant/live/{layer}"))
-    revivals = sum(run.at_end(f"dormant/revivals/{layer}") for layer in layers)
+    revivals = np.nansum([run.at_end(f"dormant/revivals/{layer}") for layer in layers])
     never = run.at_end("dormant/never_predicted_data")
     return Finding(
         name="dormant",
@@ -35,26 +37,31 @@ def dormant(run: Run) -> Finding | None:
         columns={
             "layer": "layer",
             "live0": "live, start",
-            "live1": "end",
+            "live1": "live, end",
             "never": "never on here, end",
             "always": "always on here, end",
             "tau": "tau-dormant, end",
-            "data": "never on for the data, end",
-            "revivals": "revivals in the run",
+            "data": "never on for the data points, end",
+            "revivals": "came on again",
         },
         rows=[_row(run, layer) for layer in layers],
-        sentences=[
-            f"{of_several(round(revivals), 'revival').capitalize()} in the run: a unit that was on nowhere on the slice was on "
-            "again at the next sample.",
-            *(
-                [f"{of_several(round(never), 'class', 'classes').capitalize()} won for none of the data's samples."]
-                if never > 0
-                else []
-            ),
-        ],
+        sentences=_sentences(run, layers, round(revivals), never),
         caption="The share of units that switch on the slice, and of those that are never on, by layer.",
         draw=lambda: _draw(run, layers),
     )
+
+
+def _sentences(run: Run, layers: list[str], revivals: int, never: float) -> list[str]:
+    idle = [(layer, run.at_end(f"dormant/never_on_data/{layer}")) for layer in layers]
+    told = [f"{spoken(layer)} {percent(share)}" for layer, share in idle if share > 0]
+    said = [f"At the end these shares of the units are on for none of the data points: {', '.join(told)}."] if told else []
+    if never > 0:
+        said.append(f"{of_several(round(never), 'class', 'classes').capitalize()} won for none of the data points.")
+    back = "once" if revivals == 1 else f"{revivals:,} times" if revivals else "never"
+    return [
+        *said,
+        f"That a unit which was on nowhere on the slice was on at the next snapshot, again or for the first time: {back}.",
+    ]
 
 
 def _row(run: Run, layer: str) -> dict[str, str]:

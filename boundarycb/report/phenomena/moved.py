@@ -6,22 +6,22 @@ import math
 
 import numpy as np
 
-from boundarycb.report.figures import Chart, Curve, draw_charts
-from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, number, percent
+from boundarycb.report.figures import ONE, OTHER, THIRD, Chart, Curve, draw_charts
+from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, listed, number, percent
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Floats, Picture
 
 _SHIFT = ["drift/shift", "drift/rotate"]
 _BIAS = ["cause/bias", "cause/weights"]
-_BLUE, _ORANGE, _GREY = "#1F6FD0", "#D55E00", "#73777f"
 _SHOWN = 4  # layers in the picture
 
 _QUESTION = (
     "A unit's boundary can *shift* in parallel, it can *turn*, or the layers below can carry it along (*upstream*). Between two "
-    "samples, all points of the slice where the unit switched are counted, and shared out among the three (Shapley values, which "
-    "add up to the whole). Which *parameters* did it is another question: the same points, shared out among the unit's own bias, "
-    "its own weights, and upstream. GINN's authors saw that boundaries shift before they turn, and called it “bias shifts before "
-    "weights shift” (section 5)."
+    "snapshots, all points of the slice where the unit switched are counted, and shared out among the three: each gets its part, "
+    "averaged over all orders in which the three could have changed (Shapley values, which add up to the whole). Which "
+    "*parameters* did it is another question: the same points, shared out among the unit's own bias, its own weights, and "
+    "upstream. Moving the zero point of the inputs would change the second split, not the first. GINN's authors saw that "
+    "boundaries shift before they turn, and called it “bias shifts before weights shift” (section 5)."
 )
 
 
@@ -35,27 +35,34 @@ def moved(run: Run) -> Finding | None:
         name="moved",
         title="What moved: shift, turn, or the layers below",
         question=_QUESTION,
-        result=_result(run, layers[0], early, late),
+        result=_result(run, layers, early, late),
         level="no chance level: compare early with late",
         columns={
-            "layer": "layer",
-            "flipped": "flipped, sum over the run",
-            "shift": "by shift",
-            "rotate": "by turn",
-            "upstream": "by upstream",
-            "early": f"shift / (shift + turn), {between(early)}",
-            "late": f"… {between(late)}",
-            "bias_early": f"own bias / (bias + weights), {between(early)}",
-            "bias_late": f"… {between(late)}",
+            key: head for key, head in _columns(early, late).items() if early != late or key not in ("part", "late", "bias_late")
         },
         rows=[_row(run, layer, early, late) for layer in layers],
-        sentences=_sentences(run, layers[0], early, late),
+        sentences=_sentences(run, layers, early, late),
         caption=(
             "How much switched so far, mean over the layer's units, and what did it: left by geometry, right by parameters. A "
             "part falls where it undid what another part did. 1 means: as many switches as the slice has points."
         ),
         draw=lambda: _draw(run, layers[:_SHOWN]),
     )
+
+
+def _columns(early: tuple[int, int], late: tuple[int, int]) -> dict[str, str]:
+    return {
+        "layer": "layer",
+        "flipped": "switches a point and unit, in all",
+        "part": f"of these in {between(early)}",
+        "shift": "by shift",
+        "rotate": "by turn",
+        "upstream": "by upstream",
+        "early": f"shift / (shift + turn), {between(early)}",
+        "late": f"the same, {between(late)}",
+        "bias_early": f"own bias / (bias + weights), {between(early)}",
+        "bias_late": f"the same, {between(late)}",
+    }
 
 
 def _whole(run: Run) -> tuple[int, int]:
@@ -83,6 +90,7 @@ def _row(run: Run, layer: str, early: tuple[int, int], late: tuple[int, int]) ->
     return {
         "layer": layer,
         "flipped": number(run.sum(f"drift/flipped/{layer}", *whole)),
+        "part": percent(run.sum(f"drift/flipped/{layer}", *early) / run.sum(f"drift/flipped/{layer}", *whole)),
         **{part: percent(run.share(names, layer, *whole)) for part, names in parts.items()},
         "early": percent(run.share(_SHIFT, layer, *early)),
         "late": percent(run.share(_SHIFT, layer, *late)),
@@ -91,23 +99,30 @@ def _row(run: Run, layer: str, early: tuple[int, int], late: tuple[int, int]) ->
     }
 
 
-def _result(run: Run, layer: str, early: tuple[int, int], late: tuple[int, int]) -> str:
-    first, last = (percent(run.share(_SHIFT, layer, *window)) for window in (early, late))
-    if early == late or not first or not last:
-        return f"{spoken(layer)}: {number(run.sum(f'drift/flipped/{layer}', *_whole(run)))} of the slice flipped a unit"
-    return f"{spoken(layer)}: shift makes {first} of shift + turn in {between(early)}, {last} in {between(late)}"
+def _result(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> str:
+    if early == late:
+        flipped = number(run.sum(f"drift/flipped/{layers[0]}", *_whole(run)))
+        return f"{spoken(layers[0])}: {flipped} switches a point and unit"
+    first, last = (_shares(run, _SHIFT, layers, window) for window in (early, late))
+    return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}"
 
 
-def _sentences(run: Run, layer: str, early: tuple[int, int], late: tuple[int, int]) -> list[str]:
+def _shares(run: Run, parts: list[str], layers: list[str], window: tuple[int, int]) -> str:
+    """Return the first part's share of all of them in each layer, in words."""
+    return " / ".join(percent(run.share(parts, layer, *window)) or "?" for layer in layers)
+
+
+def _sentences(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
     if early == late:
         return []
-    shift, bias = ([run.share(parts, layer, *window) for window in (early, late)] for parts in (_SHIFT, _BIAS))
-    change = "less and less" if shift[1] < shift[0] else "as much or more"
+    falling = [spoken(layer) for layer in layers if run.falls(_SHIFT, layer, early, late)]
+    less = listed(falling) if falling else "none"
+    who = " / ".join(spoken(layer) for layer in layers)
     return [
-        f"{spoken(layer)} moved {change} by shifting: {percent(shift[0])} of shift + turn in {between(early)}, "
-        f"{percent(shift[1])} in {between(late)}.",
-        f"Shift is not bias: of what {spoken(layer)}'s own parameters did, its biases did {percent(bias[0])} in {between(early)} "
-        f"and {percent(bias[1])} in {between(late)}. (This split, unlike the first, depends on where the inputs' origin lies.)",
+        f"Of what a unit did by shifting or turning, shift makes {_shares(run, _SHIFT, layers, early)} in {between(early)} and "
+        f"{_shares(run, _SHIFT, layers, late)} in {between(late)} ({who}). Clearly less, by three standard errors: {less}.",
+        f"Shift is not bias: of what a unit's own parameters did, its bias did {_shares(run, _BIAS, layers, early)} in "
+        f"{between(early)} and {_shares(run, _BIAS, layers, late)} in {between(late)}.",
     ]
 
 
@@ -117,15 +132,15 @@ def _draw(run: Run, layers: list[str]) -> Picture:
         for title, names in (
             (
                 "geometry",
-                (("shift", "drift/shift", _BLUE), ("turn", "drift/rotate", _ORANGE), ("upstream", "drift/upstream", _GREY)),
+                (("shift", "drift/shift", ONE), ("turn", "drift/rotate", OTHER), ("upstream", "drift/upstream", THIRD)),
             ),
             (
                 "parameters",
-                (("bias", "cause/bias", _BLUE), ("weights", "cause/weights", _ORANGE), ("upstream", "cause/upstream", _GREY)),
+                (("bias", "cause/bias", ONE), ("weights", "cause/weights", OTHER), ("upstream", "cause/upstream", THIRD)),
             ),
         ):
             curves = [Curve(label, _so_far(run, f"{name}/{layer}"), colour) for label, name, colour in names]
-            charts.append(Chart(f"{spoken(layer)}: {title}", curves, "switched so far", low=0))
+            charts.append(Chart(f"{spoken(layer)}: {title}", curves, "switches a point and unit", low=0))
     return draw_charts(run.steps.tolist(), charts)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from boundarycb.report.figures import Chart, Curve, draw_charts, layer_colour
 from boundarycb.report.finding import Finding, count, number
 from boundarycb.report.run import Run, spoken
@@ -14,17 +16,17 @@ _NAMES = {
     "decision/length": "length of the border between classes, in sides of the slice",
     "decision/fragments": "connected pieces of the map of classes",
     "decision/never": "classes that win nowhere on the slice",
-    "ambiguity/tie": "share of the slice where the two likeliest classes are within 0.1",
+    "ambiguity/tie": "share of the slice where the chances of the two likeliest classes differ by less than 0.1",
     "ambiguity/overlap": "share where two or more outputs are above 0.5",
     "ambiguity/none": "share where no output is above 0.5",
 }
 _WHOLE = {"regions/seen", "decision/fragments", "decision/never"}
 
 _QUESTION = (
-    "Into how many pieces do all boundaries cut the slice? On each piece a network of ReLUs is linear. *Regions up to a layer* "
-    "is their exact number for the boundaries of that layer and those below it. The border between classes is a border of the "
-    "output, made of straight lines in these regions. That the number of regions grows with the number of units, far from what "
-    "depth allows, is known for random networks (Hanin and Rolnick 2019)."
+    "Into how many pieces do all boundaries cut the slice? On each piece every unit is either on or off, so a network of ReLUs "
+    "is linear there. *Regions up to a layer* is the exact number of pieces that the boundaries of that layer and those below it "
+    "make. Of random networks it is known that their number grows with the number of units and not exponentially with depth "
+    "(Hanin and Rolnick 2019). The border between classes is where the winning class changes."
 )
 
 
@@ -40,8 +42,10 @@ def regions(run: Run) -> Finding | None:
     ]
     if not rows:
         return None
-    name = f"regions/exact/{layers[-1]}" if layers else "regions/seen"
-    words = "linear regions" if layers else "activation patterns seen"
+    whole = run.end.layers[-1].name  # of outputs without classes its boundaries are not cut along
+    is_exact = math.isfinite(run.at_end(f"regions/exact/{whole}"))
+    name = f"regions/exact/{whole}" if is_exact else "regions/seen"
+    words = "linear regions" if is_exact else "activation patterns seen"
     return Finding(
         name="regions",
         title="Regions, and the map of classes",
@@ -50,8 +54,20 @@ def regions(run: Run) -> Finding | None:
         level=f"{count(run.at_start(name))} at the start" if run.has(name) else rows[0]["start"],
         columns={"what": "", "start": "start", "end": "end"},
         rows=rows,
+        sentences=[_course(run, name, words)] if run.has(name) else [],
         caption="The number of regions, and the length of the border between classes, over the run.",
         draw=lambda: _draw(run, layers),
+    )
+
+
+def _course(run: Run, name: str, words: str) -> str:
+    """Return the least and the most of a number in the run."""
+    values = run.series(name)
+    low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
+    return (
+        f"{words.capitalize()}: {count(run.at_start(name))} at the start, at least {count(values[low])} (step "
+        f"{int(run.steps[low]):,}), at most {count(values[high])} (step {int(run.steps[high]):,}), {count(run.at_end(name))} at "
+        "the end."
     )
 
 
