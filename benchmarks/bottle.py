@@ -68,8 +68,9 @@ def said(values: Sequence[float]) -> str:
     known = [value for value in values if math.isfinite(value)]
     if not known:
         return ""
-    digits = 0 if all(value == round(value) for value in known) and max(map(abs, known)) > 1 else 2
-    mean, low, high = (f"{value:.{digits}f}" for value in (float(np.mean(known)), min(known), max(known)))
+    whole = all(value == round(value) for value in known)
+    mean = f"{np.mean(known):.{1 if whole else 2}f}".removesuffix(".0")
+    low, high = (f"{value:.{0 if whole else 2}f}" for value in (min(known), max(known)))
     return f"{mean} ({low} to {high})" + ("" if len(known) == len(values) else f", {len(known)} of {len(values)} defined")
 
 

@@ -112,6 +112,8 @@ class Run:
         inside = (self.steps > window[0]) & (self.steps <= window[1])
         first, *others = (np.nan_to_num(self.series(f"{part}/{layer}")[inside]) for part in parts)
         whole = first + sum(others)
+        if len(whole) < 2 or not whole.sum() > 0:
+            return math.inf
         off = first - first.sum() / whole.sum() * whole
         return float(math.sqrt((off**2).sum() * len(off) / (len(off) - 1)) / whole.sum())
 

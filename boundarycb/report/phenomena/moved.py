@@ -90,13 +90,17 @@ def _row(run: Run, layer: str, early: tuple[int, int], late: tuple[int, int]) ->
     return {
         "layer": layer,
         "flipped": number(run.sum(f"drift/flipped/{layer}", *whole)),
-        "part": percent(run.sum(f"drift/flipped/{layer}", *early) / run.sum(f"drift/flipped/{layer}", *whole)),
+        "part": percent(_ratio(run.sum(f"drift/flipped/{layer}", *early), run.sum(f"drift/flipped/{layer}", *whole))),
         **{part: percent(run.share(names, layer, *whole)) for part, names in parts.items()},
         "early": percent(run.share(_SHIFT, layer, *early)),
         "late": percent(run.share(_SHIFT, layer, *late)),
         "bias_early": percent(run.share(_BIAS, layer, *early)),
         "bias_late": percent(run.share(_BIAS, layer, *late)),
     }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else math.nan
 
 
 def _result(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> str:
