@@ -175,8 +175,8 @@ def test_the_restless_unit_is_named_with_its_two_states(single: History, single_
     said = found("indecisive", single)
     assert said.result == "1 unit ever flagged, 1 at once at most"
     assert f"layer 2, unit {RESTLESS}, in the eight snapshots up to step" in said.sentences[0]
-    assert "the output moved by 0 %" in said.sentences[0]
-    assert f"Some unit is named at {len(named)} samples of {len(STEPS)}." in single_text
+    assert "the output changed its class at 0 % of the points" in said.sentences[0]
+    assert f"Flagged most often: layer 2, unit {RESTLESS}, at {len(named)} snapshots of {len(STEPS)}." in single_text
 
 
 def test_its_two_states_are_those_that_it_goes_between(single: History) -> None:
