@@ -12,6 +12,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import contourpy
@@ -20,9 +21,12 @@ import torch
 from torch import nn
 
 from boundarycb import metrics, slices
+from boundarycb.automatic import Data
+from boundarycb.measuring import measure, no_values
+from boundarycb.memory import Memory
 from boundarycb.render import draw_overlay
 from boundarycb.sampling import Look, look
-from boundarycb.types import Metric, Sample, Snapshot, Value
+from boundarycb.types import Sample, Snapshot
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 NETS = {"3 x 16": (16, 3), "3 x 64": (64, 3), "8 x 32": (32, 8), "3 x 256": (256, 3)}
@@ -78,41 +82,63 @@ def medians(contestants: dict[str, Callable[[], object]], repeats: int) -> dict[
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def two_looks(model: nn.Sequential, resolution: int) -> tuple[Look, Look]:
-    """Return a look at the model and one after a small step."""
-    before = look(model, SQUARE, resolution=resolution, trace=True)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))
-    return before, look(model, SQUARE, resolution=resolution, trace=True, before=before.traces)
+DIAMOND = slices.aimed(SQUARE, lambda inputs: np.abs(inputs).sum(axis=1) < 0.7)
+DATA = Data(np.random.default_rng(0).uniform(-1, 1, (256, 2)))
+NAMED = (metrics.local_complexity, metrics.data_margins)
+"""Metrics that are not computed by default."""
+
+
+def last_sample(model: nn.Sequential, resolution: int) -> tuple[Look, Sample]:
+    """Return the last of nine looks at a model that moves a little in between, and the sample that metrics get."""
+    memory, seen = Memory(windowed=True), None
+    for step in range(9):
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.01 * torch.randn_like(parameter))
+        before = () if seen is None else seen.traces
+        seen = look(model, DIAMOND, resolution=resolution, trace=True, before=before, data=DATA, margins=True)
+        sample = replace(
+            memory.sample(step, seen.capture, seen.boundaries, seen.moves),
+            decision=seen.decision,
+            slice=DIAMOND,
+            regions=seen.regions,
+            answers=seen.answers,
+        )
+        kinds = no_values()
+        for metric in metrics.default() if step in (0, 7) else []:
+            for kind, values in measure(metric, sample).items():
+                kinds[kind].update(values)
+        snapshot = Snapshot(step, 0.0, DIAMOND, seen.capture, seen.boundaries, *kinds.values())
+        memory.remember(snapshot, seen.traces)
+    assert seen is not None
+    return seen, sample
 
 
 def print_metrics(repeats: int, resolution: int) -> None:
-    """Print what the default metrics cost beyond the look that they are about."""
-    print("\nunits               look ms  traced pass ms   metrics ms  together ms   / look   of the metrics")
+    """Print what each metric costs, and the passes that metrics need beyond the look that they are about, in milliseconds."""
+    columns: dict[str, dict[str, float]] = {}
     for name, (width, depth) in MEASURED.items():
         model = net(width, depth)
-        before, now = two_looks(model, resolution)
-        past: dict[str, Value] = {}
-        for metric in metrics.default():
-            past.update(metric(Sample(before.capture, before.boundaries, None, before.capture)))
-        sample = Sample(now.capture, now.boundaries, before.capture, before.capture, 1, now.moves, past)
-        single: dict[str, Metric] = {metric.__name__: metric for metric in metrics.default()}
-        ms = medians(
-            {
-                "look": partial(look, model, SQUARE, resolution=resolution),
-                "traced": partial(look, model, SQUARE, resolution=resolution, trace=True, before=before.traces),
-                **{key: partial(metric, sample) for key, metric in single.items()},
-            },
-            repeats if width * depth < 5000 else 3,
-        )
-        ms = {key: 1000 * value for key, value in ms.items()}
-        traced, computed = ms["traced"] - ms["look"], sum(ms[key] for key in single)
-        dearest = ", ".join(f"{key} {ms[key]:.1f}" for key in sorted(single, key=lambda key: -ms[key])[:2])
-        print(
-            f"{name:18} {ms['look']:8.1f} {traced:15.1f} {computed:12.1f} {traced + computed:12.1f} "
-            f"{(traced + computed) / ms['look']:8.2f}   {dearest}"
-        )
+        before, sample = last_sample(model, resolution)
+        at = partial(look, model, DIAMOND, resolution=resolution)
+        single: dict[str, Callable[[], object]] = {one.__name__: partial(one, sample) for one in (*metrics.default(), *NAMED)}
+        passes = {
+            "look": at,
+            "with trace": partial(at, trace=True, before=before.traces),
+            "with data": partial(at, data=DATA),
+            "with margins": partial(at, data=DATA, margins=True),
+        }
+        ms = {key: 1000 * value for key, value in medians({**passes, **single}, repeats if width * depth < 5000 else 3).items()}
+        for key in ("with trace", "with data", "with margins"):
+            ms[key] -= ms["look"]
+        default = [one.__name__ for one in metrics.default()]
+        ms["default metrics"] = sum(ms[key] for key in default)
+        ms["default, with trace and data"] = ms["default metrics"] + ms["with trace"] + ms["with data"]
+        columns[name] = ms
+    print()
+    print(f"{'ms':32}" + "".join(f"{name:>20}" for name in columns))
+    for key in next(iter(columns.values())):
+        print(f"{key:32}" + "".join(f"{ms[key]:20.2f}" for ms in columns.values()))
 
 
 def main() -> None:
