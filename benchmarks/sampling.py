@@ -108,7 +108,8 @@ def last_sample(model: nn.Sequential, resolution: int) -> tuple[Look, Sample]:
         for metric in metrics.default() if step in (0, 7) else []:
             for kind, values in measure(metric, sample).items():
                 kinds[kind].update(values)
-        snapshot = Snapshot(step, 0.0, DIAMOND, seen.capture, seen.boundaries, *kinds.values())
+        numbers, arrays, tables = (kinds[kind] for kind in ("metrics", "per_unit", "tables"))
+        snapshot = Snapshot(step, 0.0, DIAMOND, seen.capture, seen.boundaries, numbers, arrays, tables)
         memory.remember(snapshot, seen.traces)
     assert seen is not None
     return seen, sample
