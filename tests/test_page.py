@@ -17,9 +17,10 @@ from boundarycb import load, slices
 from boundarycb.cli import main
 from boundarycb.history import History, HistoryWriter
 from boundarycb.report import make_report
-from boundarycb.report.figures import _ticks, wrong_points
+from boundarycb.report.charts import _ticks
 from boundarycb.report.finding import Finding
 from boundarycb.report.phenomena import ALL
+from boundarycb.report.planes import wrong_points
 from boundarycb.report.run import Run
 from boundarycb.sinks.report import ReportFile, write_report
 

@@ -10,8 +10,9 @@ from boundarycb.history import History
 from boundarycb.markdown import table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
-from boundarycb.report.figures import Chart, Curve, draw_charts, side_by_side
+from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, listed, of_several
+from boundarycb.report.layout import side_by_side
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, Report, left_out

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
-from boundarycb.report.figures import THIRD, Chart, Curve, Lines, Plane, draw_charts, draw_planes, layer_colour, side_by_side
+from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, listed, live_units, number, start_and_end
+from boundarycb.report.layout import THIRD, layer_colour, side_by_side
+from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture, spans_of
 

@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from boundarycb.report.figures import Chart, Curve, draw_charts, layer_colour
+from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, of_several, percent
+from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture
 

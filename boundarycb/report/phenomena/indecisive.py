@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from boundarycb.report.figures import ONE, OTHER, Chart, Curve, Lines, Plane, draw_charts, draw_planes, layer_colour, side_by_side
+from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, number, of_several
+from boundarycb.report.layout import ONE, OTHER, layer_colour, side_by_side
+from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Floats, Picture
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from boundarycb.metrics.target import MISSED
-from boundarycb.report.figures import draw_target_beside
 from boundarycb.report.finding import Finding, number, of_several, percent
+from boundarycb.report.planes import draw_target_beside
 from boundarycb.report.run import Run
 from boundarycb.types import Snapshot, Target
 

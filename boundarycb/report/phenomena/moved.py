@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from boundarycb.report.figures import ONE, OTHER, THIRD, Chart, Curve, draw_charts
+from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, listed, number, percent
+from boundarycb.report.layout import ONE, OTHER, THIRD
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Floats, Picture
 

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from boundarycb.report.figures import OTHER, THIRD, Chart, Curve, Lines, Plane, draw_charts, draw_planes, layer_colour, side_by_side
+from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, live_units, number, start_and_end
+from boundarycb.report.layout import OTHER, THIRD, layer_colour, side_by_side
+from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture
 

@@ -1,0 +1,179 @@
+"""Curves over a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from boundarycb.render.canvas import Box, Canvas, text_width
+from boundarycb.render.colours import FAINT, INK, WHITE
+from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced, stacked, write_legend, write_titles
+from boundarycb.types import Floats, Picture
+
+_CHART = 440, 270  # pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """A number over the run.
+
+    Args:
+        label: what it is, for the legend.
+        values: (n,), one a sample.
+        colour: "#rrggbb".
+        style: ``-`` solid, ``--`` dashed, ``:`` dotted.
+    """
+
+    label: str
+    values: Floats
+    colour: str = INK
+    style: str = "-"
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """A plot of curves.
+
+    Args:
+        title: what it shows.
+        curves: the curves; those without a defined value are left out.
+        unit: of the vertical axis.
+        level: a value to compare with, such as chance, drawn as a dashed line; None for none.
+        level_label: what it is.
+        low: the least value that is shown in any case.
+        high: the largest one.
+        most: what is higher is cut off; None for nothing.
+    """
+
+    title: str
+    curves: Sequence[Curve]
+    unit: str
+    level: float | None = None
+    level_label: str = ""
+    low: float | None = None
+    high: float | None = None
+    most: float | None = None
+
+
+def draw_charts(steps: Sequence[int], charts: Sequence[Chart], *, columns: int = 2) -> Picture:
+    """Return charts beside each other, over the steps of a run: on a logarithmic axis, since most happens early."""
+    axis = np.asarray(steps, dtype=np.float64)
+    drawn = [_chart(axis, chart) for chart in charts]
+    rows = [beside(drawn[first : first + columns]) for first in range(0, len(drawn), columns)]
+    return reduced(stacked(rows))
+
+
+def _chart(steps: Floats, chart: Chart) -> Pixels:
+    width, height = _CHART
+    canvas = Canvas(width, height, WHITE)
+    curves = [curve for curve in chart.curves if np.isfinite(curve.values).any()]
+    ticks = _ticks(*_span(chart, curves))
+    wide = max(text_width(words, LETTER * 0.9) for _, words in ticks)
+    plot = (round(wide) + 10, round(3.6 * LETTER), width - 12, height - round(2.6 * LETTER))
+    write_titles(canvas, chart.title, chart.unit)
+    level = [] if chart.level is None or not math.isfinite(chart.level) else [(chart.level_label, FAINT, "--")]
+    write_legend(canvas, [(curve.label, curve.colour, curve.style) for curve in curves] + level)
+    low, high = ticks[0][0], ticks[-1][0]
+
+    def place(x: Floats, y: Floats) -> Floats:
+        across = plot[0] + _stretched(x, steps) * (plot[2] - plot[0])
+        return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1])], axis=1)
+
+    _grid(canvas, plot, ticks, steps, place)
+    if level:
+        draw_line(canvas, place(steps[[0, -1]], np.full(2, chart.level)), plot, FAINT, 1.2, "--")
+    for curve in curves:
+        for piece in _pieces(curve.values):
+            draw_line(canvas, place(steps[piece], curve.values[piece]), plot, curve.colour, 1.8, curve.style)
+    return np.ascontiguousarray(canvas.pixels[..., :3])
+
+
+def _pieces(values: Floats) -> list[slice]:
+    """Return where values are defined, without a break: a curve has a gap where its number means nothing.
+
+    >>> _pieces(np.array([1.0, 2.0, np.nan, 3.0]))
+    [slice(0, 2, None), slice(3, 4, None)]
+    """
+    known = np.concatenate([[False], np.isfinite(values), [False]]).astype(np.int8)
+    starts, stops = np.flatnonzero(np.diff(known) > 0), np.flatnonzero(np.diff(known) < 0)
+    return [slice(int(start), int(stop)) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _span(chart: Chart, curves: Sequence[Curve]) -> tuple[float, float]:
+    values = [curve.values[np.isfinite(curve.values)] for curve in curves]
+    shown = np.concatenate([*values, [bound for bound in (chart.low, chart.high, chart.level) if bound is not None]])
+    shown = shown[np.isfinite(shown)]
+    low, high = (float(shown.min()), float(shown.max())) if len(shown) else (0.0, 1.0)
+    high = high if chart.most is None else min(high, max(low, chart.most))
+    return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+
+
+def _ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return four to eight round numbers around a span, and how they are written.
+
+    >>> [words for _, words in _ticks(0.0, 0.9)]
+    ['0.0', '0.2', '0.4', '0.6', '0.8', '1.0']
+    >>> [words for _, words in _ticks(0, 1400)]
+    ['0', '500', '1,000', '1,500']
+    """
+    rough = (high - low) / 5
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    return [(number * step, f"{number * step:,.{digits}f}") for number in range(first, last + 1)]
+
+
+def _stretched(x: Floats, steps: Floats) -> Floats:
+    """Return the place of steps along the axis, 0 to 1: in proportion up to 10, then each tenfold takes as much."""
+
+    def stretch(values: Floats) -> Floats:
+        return np.where(values <= 10, values / 10, 1 + np.log10(np.maximum(values, 10) / 10))
+
+    if steps[-1] <= 20:
+        return np.asarray((x - steps[0]) / (steps[-1] - steps[0] or 1.0))
+    low, high = stretch(steps[[0, -1]])
+    return np.asarray((stretch(np.asarray(x, dtype=np.float64)) - low) / (high - low))
+
+
+def _step_ticks(steps: Floats) -> list[float]:
+    first, last = float(steps[0]), float(steps[-1])
+    if last <= 20:
+        return sorted({first, last} | {float(round((first + last) / 2))})
+    powers = [10.0**power for power in range(1, int(math.log10(last)) + 1)]
+    return [first, *(power for power in powers if power > first)]
+
+
+def _short(step: float) -> str:
+    """Return a step in few letters.
+
+    >>> _short(0), _short(250), _short(10_000), _short(1_280_000)
+    ('0', '250', '10k', '1.28M')
+    """
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if step >= 10 * unit or (step >= unit and unit == 1e6):
+            return f"{step / unit:g}{letter}"
+    return f"{step:,.0f}"
+
+
+def _grid(canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: Floats, place: object) -> None:
+    assert callable(place)
+    letter = LETTER * 0.9
+    ends = steps[[0, -1]]
+    for value, words in ticks:
+        points = place(ends, np.full(2, value))
+        draw_line(canvas, points, plot, "#e4e6ea", 1.0, "-")
+        canvas.text(plot[0] - 5, float(points[0, 1]) + 0.35 * letter, words, letter, FAINT, align="right")
+    for step in _step_ticks(steps):
+        points = place(np.full(2, step), np.array([ticks[0][0], ticks[-1][0]]))
+        draw_line(canvas, points, plot, "#e4e6ea", 1.0, "-")
+        words = _short(step)
+        left = float(points[0, 0]) - text_width(words, letter) / 2
+        canvas.text(min(max(left, plot[0] - 4), plot[2] - text_width(words, letter)), plot[3] + 1.25 * letter, words, letter, FAINT)
+    words = "step" if steps[-1] <= 20 else "step (logarithmic from 10 on)"
+    canvas.text(plot[2], canvas.height - 0.3 * letter, words, letter, FAINT, align="right")
+    corners = np.array([[plot[0], plot[1]], [plot[0], plot[3]], [plot[2], plot[3]]], dtype=np.float64)
+    draw_line(canvas, corners, (0, 0, canvas.width, canvas.height), INK, 1.0, "-")

@@ -1,0 +1,116 @@
+"""What the report's pictures share: lines, letters, and how they are put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from boundarycb.render.canvas import Box, Canvas, fitted, text_width
+from boundarycb.render.colours import FAINT, INK, layer_colours
+from boundarycb.types import Array, Floats, Picture, Snapshot
+
+_GAP = 16  # between pictures
+
+
+LETTER = 12.0
+
+
+ONE, OTHER, THIRD = "#7a3e9d", "#00857a", FAINT
+"""Colours of things that are no layers."""
+
+
+_DASHES = {"-": None, "--": (7.0, 4.0), ":": (2.0, 3.0)}
+
+
+Pixels = NDArray[np.uint8]
+
+
+def layer_colour(snapshot: Snapshot, layer: str) -> str:
+    """Return the colour that a layer has in all pictures."""
+    names = [one.name for one in snapshot.layers]
+    return layer_colours(len(names))[names.index(layer)] if layer in names else INK
+
+
+def draw_line(canvas: Canvas, points: Floats, clip: Box, colour: str, width: float, style: str) -> None:
+    """Draw a line through `points` (n, 2), in pixels; `style` is ``-`` solid, ``--`` dashed or ``:`` dotted."""
+    if len(points) > 1:
+        canvas.lines(points, np.array([0, len(points)]), colour, width, clip, dashes=_DASHES[style])
+
+
+def write_titles(canvas: Canvas, title: str, unit: str) -> None:
+    """Write the title at the left end of the first line, and the unit at the right one."""
+    room = canvas.width - 16 - text_width(unit, LETTER * 0.9) - 10
+    canvas.text(8, 1.25 * LETTER, fitted(title, LETTER, room * 0.92), LETTER, INK, bold=True)
+    canvas.text(canvas.width - 8, 1.25 * LETTER, unit, LETTER * 0.9, FAINT, align="right")
+
+
+def write_legend(canvas: Canvas, named: Sequence[tuple[str, str, str]]) -> None:
+    """Write the names of lines behind a piece of each, in the second line."""
+    if not named:
+        return
+    letter, swatch, x = LETTER * 0.9, 22.0, 8.0
+    room = (canvas.width - 16) / len(named) - swatch - 14
+    for words, colour, style in named:
+        height = 2.3 * LETTER
+        if style == "o":
+            canvas.ring(x + swatch / 2, height, 5.0, colour, None)
+        else:
+            draw_line(
+                canvas, np.array([[x, height], [x + swatch, height]]), (0, 0, canvas.width, canvas.height), colour, 2.4, style
+            )
+        words = fitted(words, letter, max(room, 8.0)) if _wide(named, letter) > canvas.width - 16 else words
+        canvas.text(x + swatch + 4, 2.62 * LETTER, words, letter, INK)
+        x += swatch + 4 + text_width(words, letter) + 12
+
+
+def _wide(named: Sequence[tuple[str, str, str]], letter: float) -> float:
+    return sum(38 + text_width(words, letter) for words, _, _ in named)
+
+
+def beside(images: Sequence[Array]) -> Pixels:
+    """Return images (h, w, 3) side by side, on white, the tops in line."""
+    height = max(image.shape[0] for image in images)
+    width = sum(image.shape[1] for image in images) + _GAP * (len(images) - 1)
+    sheet, left = np.full((height, width, 3), 255, dtype=np.uint8), 0
+    for image in images:
+        sheet[: image.shape[0], left : left + image.shape[1]] = image
+        left += image.shape[1] + _GAP
+    return sheet
+
+
+def stacked(images: Sequence[Array]) -> Pixels:
+    """Return images (h, w, 3) below each other, on white."""
+    turned = [np.swapaxes(image, 0, 1) for image in images]
+    return np.ascontiguousarray(np.swapaxes(beside(turned), 0, 1))
+
+
+def side_by_side(*pictures: Picture, shaded: bool = False) -> Picture:
+    """Return pictures beside each other, on white; `shaded` ones keep their shades rather than their finest lines."""
+    pixels = beside([picture.rgb() for picture in pictures])
+    return _in_shades(pixels) if shaded else reduced(pixels)
+
+
+def below(*pictures: Picture) -> Picture:
+    """Return pictures below each other, on white."""
+    return reduced(stacked([picture.rgb() for picture in pictures]))
+
+
+def reduced(pixels: Pixels) -> Picture:
+    """Return true-colour pixels (h, w, 3) as a picture: with 32 or 16 steps a channel, where these are few enough colours."""
+    for bits in (3, 4):
+        steps = (pixels >> bits).astype(np.int32)
+        colours, indices = np.unique(steps[..., 0] << 16 | steps[..., 1] << 8 | steps[..., 2], return_inverse=True)
+        if len(colours) <= 256:
+            parts = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
+            palette = np.rint(parts * (255 / (255 >> bits))).astype(np.uint8)
+            return Picture(indices.reshape(pixels.shape[:2]).astype(np.uint8), palette)
+    return _in_shades(pixels)
+
+
+def _in_shades(pixels: Pixels) -> Picture:
+    """Return true-colour pixels (h, w, 3) as a picture in the 256 colours that suit it best."""
+    image = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return Picture(np.asarray(image), np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3))
