@@ -12,18 +12,15 @@ from boundarycb.render.canvas import Box, Canvas, fitted, text_width
 from boundarycb.render.colours import FAINT, INK, layer_colours
 from boundarycb.types import Array, Floats, Picture, Snapshot
 
-_GAP = 16  # between pictures
-
-
 LETTER = 12.0
+"""Size of letters in pixels."""
 
+_GAP = 16  # between pictures
 
 ONE, OTHER, THIRD = "#7a3e9d", "#00857a", FAINT
 """Colours of things that are no layers."""
 
-
 _DASHES = {"-": None, "--": (7.0, 4.0), ":": (2.0, 3.0)}
-
 
 Pixels = NDArray[np.uint8]
 

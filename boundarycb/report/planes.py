@@ -18,8 +18,6 @@ from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced,
 from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
 
 _PLANE = 340  # pixels of the plot's longer side
-
-
 _PALE = 0.35  # of the background, behind lines
 
 
