@@ -40,14 +40,14 @@ def test_the_bottle_runs_and_reports(tmp_path: Path) -> None:
     report = (run_directory / "boundaries" / "report.md").read_text()
     told = re.findall(r"^## (.*)", report, re.MULTILINE)
     assert told[1:-1] == [  # all phenomena, between the table and the numbers
+        "Which part of the target was missed",
+        "Units that do not switch",
+        "Regions, and the map of classes",
         "What moved: shift, turn, or the layers below",
         "Convergence to critical points",
         "Copycats",
         "Indecisive units",
         "Symmetry",
-        "Which part of the target was missed",
-        "Units that do not switch",
-        "Regions, and the map of classes",
     ]
 
 

@@ -17,7 +17,7 @@ from models import mlp
 
 from boundarycb import BoundaryWarning, Recorder, load, slices
 from boundarycb.memory import WINDOW
-from boundarycb.types import Capture, History, Movie, Picture, Sample, Snapshot
+from boundarycb.types import Capture, History, Movie, Picture, Report, Sample, Snapshot
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -390,3 +390,44 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path: Path) -> None
         tracemalloc.stop()
     assert late - early < 100_000  # 100 samples of 20 kB each would be 2 MB
     assert sum(type(thing) is Capture for thing in gc.get_objects()) <= 3 + WINDOW
+
+
+class Told:
+    """A sink that takes the report, or fails to."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.fails, self.reports, self.closed = fails, [], False  # type: ignore[var-annotated]
+
+    def write(self, snapshot: Snapshot, images: Any) -> None: ...
+
+    def tell(self, report: Report) -> None:
+        if self.fails:
+            raise RuntimeError("no report, please")
+        assert not self.closed
+        self.reports.append(report)
+
+    def close(self, history: History | None, movie: Movie | None) -> None:
+        self.closed = True
+
+
+def test_sinks_that_take_it_get_the_report_before_they_are_closed(tmp_path: Path) -> None:
+    broken, good = Told(fails=True), Told()
+    recorder = make(tmp_path, sinks=[Keeps(), broken, good])
+    for step in (0, 1):
+        recorder.record(mlp(2, 4, 2, seed=step), step)
+    with pytest.warns(BoundaryWarning, match=r"Told could not take the report\. \(RuntimeError: no report, please\)"):
+        recorder.close()
+    assert broken.closed
+    assert good.closed
+    (report,) = good.reports
+    assert report.text.startswith("# What this run did")
+    assert "run" in report.pictures
+
+
+def test_without_numbers_there_is_no_report(tmp_path: Path) -> None:
+    sink = Told()
+    recorder = make(tmp_path, sinks=[sink], metrics=[])
+    recorder.record(mlp(2, 4, 2), 0)
+    recorder.close()
+    assert sink.reports == []
+    assert sink.closed

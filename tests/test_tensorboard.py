@@ -331,3 +331,17 @@ def test_the_movie_of_the_event_file_is_the_one_on_disk(tmp_path: Path) -> None:
     assert (recorder.directory / "boundaries.gif").read_bytes() == movie.encoded_image_string
     assert max(movie.width, movie.height) < 500
     assert np.asarray(Image.open(io.BytesIO(movie.encoded_image_string))).ndim == 2
+
+
+def test_the_report_is_a_text_whose_pictures_are_images(tmp_path: Path) -> None:
+    recorder = train(Ginn(), 4, every_n_steps=2, directory=tmp_path)
+    (event,) = read(tmp_path).Tensors("boundaries/report")
+    assert event.step == 4
+    text = make_ndarray(event.tensor_proto).item().decode()
+    named = re.findall(r"\*Picture: `boundaries/report/(\w+)` under Images\.\*", text)
+    images = {tag.removeprefix("boundaries/report/") for tag in read(tmp_path).Tags()["images"] if "/report/" in tag}
+    assert set(named) == images
+    assert "](report/" not in text  # which would be a picture that is not there
+    page = (recorder.directory / "report.md").read_text(encoding="utf-8")
+    assert {path.stem for path in (recorder.directory / "report").glob("*.png")} == images
+    assert re.sub(r"!\[[^\]]*\]\(report/(\w+)\.png\)", r"*Picture: `boundaries/report/\1` under Images.*", page) == text
