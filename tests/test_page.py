@@ -103,6 +103,15 @@ def test_less_shift_that_samples_scatter_by_is_not_clearly_less(tmp_path: Path) 
     assert said.sentences[0].endswith("three standard errors: none.")
 
 
+def test_a_layer_whose_drift_has_no_parts_is_no_obstacle(tmp_path: Path) -> None:
+    """Such as one behind a normalisation: windows are those of the first layer that has parts."""
+    numbers = {
+        name.replace("layer1", "layer2"): value for name, value in drift(lambda step: 0.9 if step <= 20 else 0.4, 0.25).items()
+    }
+    said = found("moved", history(tmp_path, {**numbers, "drift/flipped/layer1": 0.1}))
+    assert said.result == "of shift + turn, shift makes ? / 90 % in steps 0 to 20, ? / 40 % in steps 100 to 800"
+
+
 def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
     """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them."""
     assert found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25))).sentences == []

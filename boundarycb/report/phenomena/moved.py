@@ -31,7 +31,8 @@ def moved(run: Run) -> Finding | None:
     layers = [layer for layer in run.layers if math.isfinite(run.sum(f"drift/flipped/{layer}", *_whole(run)))]
     if not layers:
         return None
-    early, late = _compared(run, layers[0])
+    parted = [layer for layer in layers if math.isfinite(run.share(_SHIFT, layer, *_whole(run)))]
+    early, late = _compared(run, (parted or layers)[0])
     return Finding(
         name="moved",
         title="What moved: shift, turn, or the layers below",
