@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boundarycb.types import Floats
 
+_FEW = 1024  # segments: of more, only those around a point are looked at
+_CELLS = 32  # a side
 _PAIRS = 2**15  # points times segments at a time: a processor's cache holds them, and one thread multiplies them
 
 
@@ -49,13 +52,18 @@ def middles(segments: Floats, longest: float) -> tuple[Floats, Floats]:
     >>> points.tolist(), lengths.tolist()
     ([[0.5, 0.0], [1.0, 0.75], [1.0, 2.25]], [1.0, 1.5, 1.5])
     """
+    points, which, pieces = _cut(segments, longest)
+    return points, np.linalg.norm(segments[:, 1] - segments[:, 0], axis=1)[which] / pieces[which]
+
+
+def _cut(segments: Floats, longest: float) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """Return the middles (k, 2) of equal pieces, the segment (k,) of each, and how many pieces each segment has (s,)."""
     steps = segments[:, 1] - segments[:, 0]
-    lengths = np.linalg.norm(steps, axis=1)
-    pieces = np.maximum(np.ceil(lengths / longest), 1).astype(np.int64)
+    pieces = np.maximum(np.ceil(np.linalg.norm(steps, axis=1) / longest), 1).astype(np.int64)
     which = np.repeat(np.arange(len(segments)), pieces)
     number = np.arange(len(which)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     share = (number + 0.5) / pieces[which]
-    return segments[which, 0] + share[:, None] * steps[which], lengths[which] / pieces[which]
+    return segments[which, 0] + share[:, None] * steps[which], which, pieces
 
 
 def distances(points: Floats, segments: Floats) -> Floats:
@@ -66,6 +74,50 @@ def distances(points: Floats, segments: Floats) -> Floats:
     """
     if not len(segments):
         return np.full(len(points), np.inf)
+    if len(segments) <= _FEW:
+        return _to_all(points, segments)
+    nearest, certain = _to_near(points, segments)
+    rest = nearest > certain
+    if rest.any():
+        nearest[rest] = _to_all(points[rest], segments)
+    return nearest
+
+
+def _to_near(points: Floats, segments: Floats) -> tuple[Floats, float]:
+    """Return the distance of each point to the nearest of the segments around it, and up to where no other one can be nearer.
+
+    Segments are cut into pieces no longer than the side of a cell, and known by the cells of their middles. A segment nearer than a
+    half of a side has the middle of a piece within a whole one of the point, and so in its cell or one of the eight around it.
+    """
+    low = np.minimum(segments.min(axis=(0, 1)), points.min(axis=0))
+    side = float((np.maximum(segments.max(axis=(0, 1)), points.max(axis=0)) - low).max()) / _CELLS or 1.0
+    middle, which, _ = _cut(segments, side)
+    wide = _CELLS + 3  # with a rim that is empty
+    cells = [((places - low) / side).astype(np.int64).clip(0, _CELLS) + 1 for places in (middle, points)]
+    known, asked = (places[:, 1] * wide + places[:, 0] for places in cells)
+    order = np.argsort(known, kind="stable")
+    around = asked[:, None] + (np.arange(-1, 2)[:, None] * wide + np.arange(-1, 2)).reshape(-1)
+    starts, stops = (np.searchsorted(known[order], around, side=end) for end in ("left", "right"))
+    counts = stops - starts
+    row = np.repeat(np.arange(len(points)), counts.sum(axis=1))
+    within = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts.reshape(-1), counts.reshape(-1))
+    found = which[order[np.repeat(starts.reshape(-1), counts.reshape(-1)) + within]]
+    nearest = np.full(len(points), np.inf)
+    np.minimum.at(nearest, row, _one_by_one(points[row], segments[found]))
+    return nearest, side / 2
+
+
+def _one_by_one(points: Floats, segments: Floats) -> Floats:
+    """Return the distance of each point (k, 2) to the segment (k, 2, 2) beside it."""
+    step = segments[:, 1] - segments[:, 0]
+    squares = np.maximum((step**2).sum(axis=1), np.finfo(np.float64).tiny)
+    offset = points - segments[:, 0]
+    share = ((offset * step).sum(axis=1) / squares).clip(0, 1)
+    return np.asarray(np.linalg.norm(offset - share[:, None] * step, axis=1))
+
+
+def _to_all(points: Floats, segments: Floats) -> Floats:
+    """Return the distance of each point to the nearest segment, by all pairs."""
     step = segments[:, 1] - segments[:, 0]
     length = np.linalg.norm(step, axis=1)
     along = np.where(length[:, None] > 0, step / np.where(length > 0, length, 1.0)[:, None], [1.0, 0.0])
