@@ -1,6 +1,6 @@
 """The phenomena of GINN on the bottle: five seeds of five settings, as a table.
 
-    python benchmarks/bottle.py --out /tmp/bottle    # 25 runs, two at a time, of a minute each; those that are there are read
+    python benchmarks/bottle.py --out runs/bottle   # 25 runs, two at a time, of a minute each; those that are there are read
 
 Each run is one of ``examples/ginn_bottle.py``; all figures are the package's own, read from the histories.
 """
