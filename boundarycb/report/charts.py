@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,8 +159,9 @@ def _short(step: float) -> str:
     return f"{step:,.0f}"
 
 
-def _grid(canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: Floats, place: object) -> None:
-    assert callable(place)
+def _grid(
+    canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: Floats, place: Callable[[Floats, Floats], Floats]
+) -> None:
     letter = LETTER * 0.9
     ends = steps[[0, -1]]
     for value, words in ticks:

@@ -15,6 +15,17 @@ from boundarycb.types import Picture
 
 _AXES = {"left_right": "left-right", "up_down": "up-down"}
 
+_COLUMNS = {
+    "layer": "layer",
+    "units": "units that switch, end",
+    "lr0": "left-right, start",
+    "lr1": "left-right, end",
+    "ud0": "up-down, start",
+    "ud1": "up-down, end",
+    "chance0": "chance, start",
+    "chance1": "chance, end",
+}
+
 _FAR = 0.35
 """How far a score must lie above its chance level to be told of: there are two axes and several layers to choose from; layers of
 16 random lines scatter by 0.12, and of 512, whose density is the square's own, the score lies 0.2 above it by itself."""
@@ -48,16 +59,7 @@ def symmetry(run: Run) -> Finding | None:
         question=_QUESTION,
         result=f"{'' if found else 'no layer beyond chance; '}most: {spoken(best)}, {_AXES[axis]}, {number(score)}",
         level=f"{number(chance)} on other axes",
-        columns={
-            "layer": "layer",
-            "units": "units that switch, end",
-            "lr0": "left-right, start",
-            "lr1": "left-right, end",
-            "ud0": "up-down, start",
-            "ud1": "up-down, end",
-            "chance0": "chance, start",
-            "chance1": "chance, end",
-        },
+        columns=_COLUMNS,
         rows=[
             _row(run, name) for name in (*layers, "output", "target") if math.isfinite(run.at_end(f"symmetry/left_right/{name}"))
         ],
