@@ -1,0 +1,211 @@
+"""The nearest boundary from a point, as far as one looks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from boundarycb import slices
+from boundarycb.analysis.crossings import TOLERANCE, Crossings, Of, checked, crossings_of
+from boundarycb.analysis.rays import Ints, Rays
+from boundarycb.probe import Prober, probe
+from boundarycb.sampling import said_of_lost
+from boundarycb.sampling.how import How, conditions_of
+from boundarycb.types import Floats, Unit, frozen, warn
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # it comes with torch
+
+_AXES = 64  # numbers of an input up to which all axes are looked along, both ways
+_RANDOM = 64  # directions where there are more
+_DOUBLINGS = 10  # from the nearest places to the reach
+_PARTS = 32  # of a ray, between one radius and its double
+_ROUNDS = 8  # of looking along the gradient
+_BEFORE = 1 - 1e-5  # of the way: a unit may switch at the crossing itself
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Nearest:
+    """The nearest crossing that was found from each of m points.
+
+    Args:
+        distance: float64 (m,), how far it is, in input units; NaN where there is none within reach.
+        inputs: float64 (m, *input_shape), where it is; NaN there.
+        column: int64 (m,), the unit that switches, of `units`; -1 for the decision, or where there is none.
+        before: int64 (m,), the state or the class at the point; -1 where there is none.
+        after: int64 (m,), that behind the crossing.
+        units: what `column` indexes.
+    """
+
+    distance: Floats
+    inputs: Floats
+    column: Ints
+    before: Ints
+    after: Ints
+    units: tuple[Unit, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("distance", "inputs", "column", "before", "after"):
+            object.__setattr__(self, name, frozen(getattr(self, name)))
+
+    def __repr__(self) -> str:
+        return f"<Nearest: crossings from {np.isfinite(self.distance).sum()} of {len(self.distance)} points>"
+
+
+def nearest_crossing(
+    model: nn.Module,
+    points: Any,
+    *,
+    of: Of = "decision",
+    directions: Any = None,
+    reach: float | None = None,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+    **how: Unpack[How],
+) -> Nearest:
+    """Return the nearest crossing from each point, of those along `directions` and, for the decision, along its gradient.
+
+    Rays are looked along out to a radius that doubles until one crosses. For the decision the way is then turned to the gradient of
+    the two classes' difference at the crossing, as long as that is nearer: of a linear border that is the nearest point of all. The
+    distance is one to a crossing that there is, so it is never less than the true one, and may be more.
+
+    Args:
+        model: any module; it is left as it was.
+        points: inputs (m, *input_shape).
+        of: ``decision``: where another class wins; ``units``: where any unit switches (`layers` and `units` say which).
+        directions: (k, *input_shape), to look along; their lengths do not matter. By default every number of the input up and
+            down, up to 64 of them; of larger inputs 64 random directions, both ways.
+        reach: how far to look, in input units; by default four times the largest norm of a point, or 4 where that is 0.
+        seed: of the random directions.
+        tolerance: to which share of a ray a bracket is halved, where the network is not piecewise linear.
+        how: how to run the model, as of :func:`find_crossings`.
+
+    Raises:
+        ValueError: as of :func:`find_crossings`, of `points`; `directions` are zero or of another shape; `reach` is not above 0.
+
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    >>> for layer in (model[0], model[2]):
+    ...     layer.weight.data, layer.bias.data = torch.eye(2), torch.zeros(2)
+    >>> found = nearest_crossing(model, [[3.0, 1.0]])  # classes meet where x1 = x2
+    >>> found.distance.round(6).tolist(), found.inputs.round(6).tolist(), found.after.tolist()
+    ([1.414214], [[2.0, 2.0]], [1])
+    """
+    start = Rays.checked(points, points, names=("points", "points")).start
+    checked(of, _PARTS, tolerance)
+    ways = _ways(directions, start.shape[1:], seed)
+    far = _checked_reach(reach, start)
+    conditions = conditions_of(model, slices.random(start[0]), how)
+    with probe(model, conditions) as forward:
+        search = _Search(forward, start, of, tolerance)
+        search.along(ways, far)
+        if of == "decision":
+            search.downhill(far)
+    for words in said_of_lost(model, forward.lost):
+        warn(f"{words}.")
+    return search.best
+
+
+class _Search:
+    """The nearest crossings so far."""
+
+    def __init__(self, forward: Prober, start: Floats, of: Of, tolerance: float) -> None:
+        self._forward, self._start, self._of, self._tolerance = forward, start, of, tolerance
+        none = np.full(len(start), -1)
+        self.best = Nearest(np.full(len(start), np.nan), np.full(start.shape, np.nan), none, none, none, ())
+
+    def along(self, ways: Floats, far: float) -> None:
+        """Look along all `ways` (k, *input_shape) from every point, out to a radius that doubles until one crosses."""
+        open_, low = np.arange(len(self._start)), 0.0
+        for doubling in range(_DOUBLINGS, -1, -1):
+            if not len(open_):
+                return
+            high = far / 2**doubling
+            points = np.repeat(open_, len(ways))
+            steps = np.tile(ways, (len(open_), *[1] * (ways.ndim - 1)))
+            self._look(points, self._start[points] + low * steps, self._start[points] + high * steps)
+            open_, low = open_[np.isnan(self.best.distance[open_])], high
+
+    def downhill(self, far: float) -> None:
+        """Look from every point along the gradient of the classes' difference at its crossing, while that is nearer."""
+        going = np.flatnonzero(np.isfinite(self.best.distance))
+        for _ in range(_ROUNDS):
+            if not len(going):
+                return
+            distance = self.best.distance[going]
+            ways = self._gradients(going)
+            steps = np.minimum(distance, far).reshape(-1, *[1] * (ways.ndim - 1)) * ways
+            self._look(going, self._start[going], self._start[going] + steps)
+            going = going[self.best.distance[going] < distance * (1 - 1e-9)]
+
+    def _gradients(self, going: Ints) -> Floats:
+        """Return unit directions in which the class behind the crossing gains most on that before it, just before it."""
+        before, after = self.best.before[going], self.best.after[going]
+        start, stop = self._start[going], self.best.inputs[going]
+
+        def gain(shown: torch.Tensor) -> torch.Tensor:
+            rows = torch.arange(len(shown), device=shown.device)
+            number = rows % len(going)  # a batch may be padded by its first points again
+            scores = shown.reshape(len(shown), -1)
+            one, two = (torch.from_numpy(which).to(shown.device)[number] for which in (before, after))
+            return scores[rows, two] - scores[rows, one]
+
+        return _unit(self._forward.gradient(start + _BEFORE * (stop - start), gain).astype(np.float64))
+
+    def _look(self, points: Ints, start: Floats, stop: Floats) -> None:
+        """Look along rays that start on the way from `points`, and keep what is nearest and nearer."""
+        found = crossings_of(self._forward, Rays(start, stop), self._of, _PARTS, self._tolerance)
+        if not len(found):
+            return
+        inputs, point = found.inputs, points[found.ray]
+        distance = np.linalg.norm((inputs - self._start[point]).reshape(len(inputs), -1), axis=1)
+        order = np.lexsort((distance, point))
+        first = order[np.unique(point[order], return_index=True)[1]]
+        nearer = first[~(distance[first] >= self.best.distance[point[first]])]
+        self._keep(point[nearer], distance[nearer], inputs[nearer], found, nearer)
+
+    def _keep(self, at: Ints, distance: Floats, inputs: Floats, found: Crossings, which: Ints) -> None:
+        def put(known: Any, new: Any) -> Any:
+            array = known.copy()
+            array[at] = new
+            return array
+
+        best = self.best
+        self.best = replace(
+            best,
+            distance=put(best.distance, distance),
+            inputs=put(best.inputs, inputs),
+            column=put(best.column, found.column[which]),
+            before=put(best.before, found.before[which]),
+            after=put(best.after, found.after[which]),
+            units=found.units,
+        )
+
+
+def _unit(ways: Floats) -> Floats:
+    lengths = np.linalg.norm(ways.reshape(len(ways), -1), axis=1).reshape(-1, *[1] * (ways.ndim - 1))
+    return np.asarray(ways / np.where(lengths > 0, lengths, 1.0))
+
+
+def _ways(directions: Any, shape: tuple[int, ...], seed: int) -> Floats:
+    """Return the unit directions to look along (k, *shape)."""
+    size = int(np.prod(shape))
+    if directions is None:
+        half = np.eye(size) if size <= _AXES else np.random.default_rng(seed).normal(size=(_RANDOM, size))
+        return _unit(np.concatenate([half, -half]).reshape(-1, *shape))
+    given = slices.to_array(directions).astype(np.float64)
+    flat = given.reshape(len(given), -1) if given.ndim else given
+    if given.shape[1:] != shape or not len(given) or not np.isfinite(given).all() or not flat.any(axis=1).all():
+        raise ValueError(f"`directions` must be finite and not zero, (k, {', '.join(map(str, shape))}), got {given.shape}.")
+    return _unit(given)
+
+
+def _checked_reach(reach: float | None, start: Floats) -> float:
+    norm = float(np.linalg.norm(start.reshape(len(start), -1), axis=1).max())
+    far = 4 * (norm or 1.0) if reach is None else float(reach)
+    if not (np.isfinite(far) and far > 0):
+        raise ValueError(f"`reach` must be a length above 0, got {reach!r}.")
+    return far

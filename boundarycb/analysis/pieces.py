@@ -1,0 +1,188 @@
+"""Crossings along rays of a piecewise-linear network: all of them, to the last digits, from forward passes alone.
+
+Along a ray all units of the first layer are affine, so their values at its two ends tell where each is zero. Between these places
+all units of the second layer are affine, and so on: the boundaries of a plane, one dimension down. What was found is looked at once
+more between all places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from boundarycb.analysis.found import Found
+from boundarycb.analysis.rays import Ints, Rays, Reader, Values
+from boundarycb.engines.exact import LIMIT, NotFinite, NotPiecewiseLinear, Unsuitable
+from boundarycb.types import Floats, Forward, Layer, Reading
+
+_SAME = 1e-12  # of a ray: places nearer to each other are one
+_ZERO = 1e-12  # of a unit's largest value: less is what rounding leaves
+_VALUES = 2**22  # that are held at a time, as far as the rays that are looked at together decide
+_MOST_VALUES = 2**25  # of one ray
+_OFF_MIDDLE = 0.4142135623730951  # where a piece is looked at: at its middle an odd function looks affine
+
+
+def find(forward: Forward, *, rays: Rays, reading: Reading, decide: bool, again: Forward | None = None) -> list[Found]:
+    """Return the crossings of all units, watched or not, or of the decision.
+
+    Args:
+        forward: runs the model in double precision, and gives all units.
+        rays: where to look.
+        reading: what the model calls.
+        decide: whether crossings of the decision are wanted, instead of those of units.
+        again: runs it in another way, to look again; `forward` by default.
+
+    Raises:
+        Unsuitable: the network is not affine where it should be, its values are not finite, or they take too much memory.
+    """
+    if decide and (reading.kinks or (None,))[-1] is None:
+        raise Unsuitable("the last activation is not piecewise linear")
+    units = sum(layer.size for layer in reading.layers)
+    together = max(1, _VALUES // max(1, 2 * units * units))
+    found = []
+    for first in range(0, len(rays), together):
+        some = rays.some(first, first + together)
+        pieces = _cut(Reader(forward, some, reading), len(some), reading, decide)
+        _certify(Reader(again or forward, some, reading), pieces, decide)
+        found.append((_decisions(pieces) if decide else pieces.crossings).shifted(first))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Pieces:
+    """Places on rays, sorted, between which the network is affine, what it gives there, and where units cross zero."""
+
+    ray: Ints
+    place: Floats
+    values: Values
+    crossings: Found
+
+    def starts(self) -> Ints:
+        """Return which places begin a piece: all but the last one of each ray."""
+        return np.flatnonzero(self.ray[1:] == self.ray[:-1])
+
+
+def _cut(read: Reader, count: int, reading: Reading, decide: bool) -> _Pieces:
+    ray, place = np.repeat(np.arange(count), 2), np.tile([0.0, 1.0], count)
+    values, events = read(ray, place), []
+    kinks = reading.kinks or ((0.0,),) * len(reading.layers)
+    first = 0
+    for number, (layer, bends) in enumerate(zip(reading.layers, kinks, strict=True)):
+        z = values.z[:, first : first + layer.size]
+        if not np.isfinite(z).all():
+            raise NotFinite(f"{layer.name} is not finite everywhere")
+        events.append(_zeros(ray, place, z, first))
+        first += layer.size
+        if number == len(reading.layers) - 1 and not decide:
+            break  # nothing is read behind the last layer
+        new = _places(ray, place, z, bends or ())
+        if len(new[0]):
+            if (len(place) + len(new[0])) * max(1, values.z.shape[1]) > _MOST_VALUES:
+                raise Unsuitable("pre-activations at the rays' pieces take too much memory")
+            order = np.lexsort((np.concatenate([place, new[1]]), np.concatenate([ray, new[0]])))
+            values = Values.joined([values, read(*new)]).where(order)
+            ray, place = np.concatenate([ray, new[0]])[order], np.concatenate([place, new[1]])[order]
+    return _Pieces(ray, place, values, Found.joined(events))
+
+
+def _crossed(z: Floats, level: float) -> Floats:
+    """Return `z` (k, units) less a level, 0 where it is no more than rounding."""
+    shifted = z - level
+    return np.where(np.abs(shifted) <= _ZERO * np.abs(z).max(axis=0, initial=0.0), 0.0, shifted)
+
+
+def _between(ray: Ints, place: Floats, z: Floats, level: float) -> tuple[Ints, Ints, Floats, Floats]:
+    """Return after which place, and in which column, `z` crosses a level, where, and its value after it."""
+    shifted = _crossed(z, level)
+    on = shifted > 0
+    after, column = np.nonzero((on[1:] != on[:-1]) & (ray[1:] == ray[:-1])[:, None])
+    low, high = shifted[after, column], shifted[after + 1, column]
+    return after, column, place[after] + low / (low - high) * (place[after + 1] - place[after]), high
+
+
+def _zeros(ray: Ints, place: Floats, z: Floats, first: int) -> Found:
+    after, column, where, high = _between(ray, place, z, 0.0)
+    on = (high > 0).astype(np.int64)
+    return Found(ray[after], where, column + first, 1 - on, on)
+
+
+def _places(ray: Ints, place: Floats, z: Floats, kinks: Sequence[float]) -> tuple[Ints, Floats]:
+    """Return the places, sorted, at which the layer bends and none is yet."""
+    found = [_between(ray, place, z, level) for level in kinks]
+    if not found:
+        return np.empty(0, np.int64), np.empty(0)
+    after = np.concatenate([one[0] for one in found])
+    where = np.concatenate([one[2] for one in found])
+    inside = (where - place[after] > _SAME) & (place[after + 1] - where > _SAME)
+    after, where = after[inside], where[inside]
+    order = np.lexsort((where, ray[after]))
+    rays, where = ray[after][order], where[order]
+    fresh = np.ones(len(where), dtype=bool)
+    fresh[1:] = (rays[1:] != rays[:-1]) | (where[1:] - where[:-1] > _SAME)
+    return rays[fresh], where[fresh]
+
+
+def _certify(read: Reader, pieces: _Pieces, decide: bool) -> None:
+    """Raise NotPiecewiseLinear where the network is not affine in a piece."""
+    low = pieces.starts()
+    low = low[pieces.place[low + 1] - pieces.place[low] > 1e3 * _SAME]
+    start, end = pieces.place[low], pieces.place[low + 1]
+    seen = read(pieces.ray[low], start + _OFF_MIDDLE * (end - start))
+    pairs = [(pieces.values.z, seen.z), (pieces.values.scores, seen.scores)] if decide else [(pieces.values.z, seen.z)]
+    for known, there in pairs:
+        said = known[low] + _OFF_MIDDLE * (known[low + 1] - known[low])
+        size = np.maximum(np.abs(known).max(axis=0, initial=0.0), 1e-3 * np.abs(known).max(initial=0.0))
+        off = np.abs(there - said) / np.where(size > 0, size, 1.0)
+        if not np.isfinite(off).all():
+            raise NotFinite("values are not finite everywhere")
+        if off.max(initial=0.0) > LIMIT:
+            raise NotPiecewiseLinear("the network is not affine between its units' zeros", float(off.max()))
+
+
+def _decisions(pieces: _Pieces) -> Found:
+    """Return where the winning class changes: between two places scores are straight lines, and the largest one is looked for."""
+    low = pieces.starts()
+    scores = pieces.values.scores
+    if not scores.shape[1]:
+        return Found.none()
+    if not np.isfinite(scores).all():
+        raise NotFinite("the output is not finite everywhere")
+    low = low[scores[low].argmax(axis=1) != scores[low + 1].argmax(axis=1)]
+    now, goal = scores[low].argmax(axis=1), scores[low + 1].argmax(axis=1)
+    share: Floats = np.zeros(len(low))
+    events = []
+    while len(low):
+        share, following = _overtaken(scores[low], scores[low + 1], now, share)
+        where = pieces.place[low] + share * (pieces.place[low + 1] - pieces.place[low])
+        events.append(Found(pieces.ray[low], where, np.full(len(low), -1), now, following))
+        left = following != goal
+        low, now, goal, share = low[left], following[left], goal[left], share[left]
+    return Found.joined(events)
+
+
+def _overtaken(start: Floats, end: Floats, winner: Ints, share: Floats) -> tuple[Floats, Ints]:
+    """Return at which share of the way each winner's score is met first, after `share`, and by which class's (k,)."""
+    rows = np.arange(len(winner))
+    behind = start - start[rows, winner, None]
+    gain = end - end[rows, winner, None] - behind
+    with np.errstate(divide="ignore", invalid="ignore"):
+        meets = np.where(gain > 0, -behind / gain, np.inf)
+    meets = np.maximum(meets, share[:, None])
+    meets[rows, winner] = np.inf
+    soonest = meets.min(axis=1)
+    tied = meets <= soonest[:, None]
+    following = np.where(tied, gain, -np.inf).argmax(axis=1)  # of several at once, the one that leads afterwards
+    return np.minimum(soonest, 1.0), following
+
+
+def watched_columns(layers: Sequence[Layer]) -> Ints:
+    """Return for each unit of all `layers` its place among those that are watched; -1 where it is not."""
+    columns, seen = [], 0
+    for layer in layers:
+        place = np.full(layer.size, -1)
+        place[list(layer.kept)] = seen + np.arange(len(layer.kept))
+        columns.append(place)
+        seen += len(layer.kept)
+    return np.concatenate(columns)

@@ -1,0 +1,318 @@
+"""Crossings along rays: against the exact engine, the closed form, dense sampling, and what can be worked by hand."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import zoo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from models import linear_units, mlp
+from torch import nn
+
+from boundarycb import find_boundaries, slices
+from boundarycb.analysis import Crossings, crossings, find_crossings, sigmoid_boundary
+from boundarycb.types import Boundaries, Floats, Slice
+
+
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every network is taken for one that is not piecewise linear."""
+    monkeypatch.setattr(crossings, "is_smooth", lambda reading: True)
+
+
+def ends(count: int, shape: tuple[int, ...] = (2,), seed: int = 0, size: float = 1.0) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-size, size, (count, *shape)), rng.uniform(-size, size, (count, *shape))
+
+
+def met(lines: Boundaries, start: Floats, stop: Floats) -> list[tuple[int, float]]:
+    """Return the owner of each line that the way from `start` to `stop` on the slice meets, and where on it, by a loop."""
+    found = []
+    way = stop - start
+    for index in range(len(lines)):
+        line = lines.line(index)
+        for a, b in pairwise(line):
+            matrix = np.array([way, a - b]).T
+            if abs(np.linalg.det(matrix)) > 1e-14:
+                share, other = np.linalg.solve(matrix, a - start)
+                if 0 < share < 1 and 0 <= other < 1:
+                    found.append((int(lines.owner[index]), float(share)))
+    return sorted(found)
+
+
+def on_plane(plane: Slice, count: int, seed: int) -> tuple[Floats, Floats]:
+    (u0, u1), (v0, v1) = plane.bounds
+    rng = np.random.default_rng(seed)
+    low, high = np.array([u0, v0]), np.array([u1, v1])
+    return rng.uniform(low, high, (count, 2)), rng.uniform(low, high, (count, 2))
+
+
+PLANE_8 = slices.through(*np.random.default_rng(3).normal(size=(3, 8)))
+IMAGES = slices.through(*np.random.default_rng(4).normal(size=(3, 1, 6, 6)))
+CASES = {
+    "three layers": (mlp(2, 16, 16, 16, 3), slices.box((-1, 1), (-1, 1))),
+    "deep": (mlp(2, 6, 6, 6, 6, 6, 6, 2, seed=1), slices.box((-1, 1), (-1, 1))),
+    "eight inputs": (mlp(8, 20, 20, 2, seed=2), PLANE_8),
+    "leaky": (mlp(2, 12, 12, 2, seed=3, act=nn.LeakyReLU), slices.box((-1, 1), (-1, 1))),
+    "relu6": (mlp(2, 12, 12, 2, seed=4, act=nn.ReLU6), slices.box((-9, 9), (-9, 9))),
+    "hardtanh": (mlp(2, 12, 12, 2, seed=4, act=nn.Hardtanh), slices.box((-3, 3), (-3, 3))),
+    "residual": (zoo.ResNet(), IMAGES),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_they_are_those_of_the_exact_engine(name: str) -> None:
+    torch.manual_seed(0)
+    model, plane = CASES[name]
+    lines = find_boundaries(model, plane, engine="exact", max_vertices=1_000_000, max_units=None)
+    assert lines.exact
+    start, stop = on_plane(plane, 12, seed=5)
+    found = find_crossings(model, plane.lift(start), plane.lift(stop), max_units=None)
+    assert found.exact
+    total = 0
+    for ray in range(len(start)):
+        mine = sorted(zip(found.column[found.ray == ray].tolist(), found.place[found.ray == ray].tolist(), strict=True))
+        theirs = met(lines, start[ray], stop[ray])
+        assert [owner for owner, _ in mine] == [owner for owner, _ in theirs]
+        # to 1e-6 of the width, as a share of the ray
+        assert np.allclose([place for _, place in mine], [place for _, place in theirs], atol=1e-6)
+        total += len(mine)
+    assert total > 20
+
+
+def test_states_on_either_side_are_those_of_the_unit() -> None:
+    model = mlp(2, 16, 16, 2)
+    found = find_crossings(model, *ends(20))
+    hidden = model.double()[:1]
+    with torch.no_grad():
+        for side, share in ((found.before, -1e-6), (found.after, 1e-6)):
+            mine = found.column < 16
+            inputs = found.rays.at(found.ray[mine], found.place[mine] + share)
+            z = hidden(torch.from_numpy(inputs)).numpy()
+            assert ((z[np.arange(len(z)), found.column[mine]] > 0) == side[mine]).all()
+    assert (found.before + found.after == 1).all()
+
+
+def test_one_crossing_by_hand() -> None:
+    model = linear_units((1, 0, -0.3))  # on where x > .3
+    found = find_crossings(model, [[0.0, 0.0], [1.0, 0.0], [0.5, 0.0]], [[1.0, 5.0], [0.0, 0.0], [1.0, 0.0]])
+    assert found.ray.tolist() == [0, 1]
+    assert found.place.tolist() == pytest.approx([0.3, 0.7], abs=1e-7)  # weights are of single precision
+    assert found.after.tolist() == [1, 0]
+    assert found.inputs[0].tolist() == pytest.approx([0.3, 1.5], abs=1e-6)
+    assert found.distances.tolist() == pytest.approx([0.3 * np.sqrt(26), 0.7], abs=1e-6)
+    assert found.first().tolist() == [0, 1, -1]
+    assert [unit.layer for unit in found.units] == ["0"]
+    assert repr(found) == "<Crossings: 2 on 3 rays, all of them>"
+
+
+@pytest.mark.parametrize("how", ["exact", "sampled"])
+def test_decisions_are_where_the_winner_changes(how: str, request: pytest.FixtureRequest) -> None:
+    if how == "sampled":
+        request.getfixturevalue("sampled")
+    model = mlp(2, 16, 16, 6, seed=8)
+    start, stop = ends(20, seed=2, size=3.0)
+    found = find_crossings(model, start, stop, of="decision", parts=1024)
+    assert found.exact == (how == "exact")
+    assert (found.column == -1).all()
+    share = np.linspace(0, 1, 20_001)
+    with torch.no_grad():
+        model.double()
+        for ray in range(20):
+            points = start[ray] + share[:, None] * (stop[ray] - start[ray])
+            winner = model(torch.from_numpy(points)).argmax(dim=1).numpy()
+            changes = np.flatnonzero(np.diff(winner))
+            mine = found.ray == ray
+            assert np.allclose(found.place[mine], share[changes] + 2.5e-5, atol=2.6e-5)
+            assert found.before[mine].tolist() == winner[changes].tolist()
+            assert found.after[mine].tolist() == winner[changes + 1].tolist()
+    assert len(found) > 15
+
+
+def test_two_borders_between_two_kinks_are_both_found() -> None:
+    # Scores 0, x - .4 and 3 (x - .6): the second wins from .4 on, the third from .7 on.
+    model: Any = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 3))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0]]))
+        model[0].bias.zero_()
+        model[2].weight.copy_(torch.tensor([[0.0], [1.0], [3.0]]))
+        model[2].bias.copy_(torch.tensor([0.0, -0.4, -1.8]))
+    found = find_crossings(model, [[0.0, 0.0]], [[1.0, 0.0]], of="decision")
+    assert found.place.tolist() == pytest.approx([0.4, 0.7], abs=1e-6)
+    assert list(zip(found.before.tolist(), found.after.tolist(), strict=True)) == [(0, 1), (1, 2)]
+
+
+def test_a_class_that_wins_between_two_samples_is_found_on_the_way(sampled: None) -> None:
+    model: Any = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 3))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0]]))
+        model[0].bias.zero_()
+        model[2].weight.copy_(torch.tensor([[0.0], [1.0], [3.0]]))
+        model[2].bias.copy_(torch.tensor([0.0, -0.4, -1.8]))
+    found = find_crossings(model, [[0.0, 0.0]], [[1.0, 0.0]], of="decision", parts=2)
+    assert found.place.tolist() == pytest.approx([0.4, 0.7], abs=1e-6)
+    assert found.after.tolist() == [1, 2]
+
+
+def test_smooth_networks_cross_where_the_closed_form_is_zero() -> None:
+    torch.manual_seed(3)
+    compared = 0
+    for _ in range(10):
+        model: Any = nn.Sequential(nn.Linear(2, 3), nn.Sigmoid(), nn.Linear(3, 2), nn.Sigmoid())
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(8)
+        border = sigmoid_boundary(model[0], model[2])
+        start, stop = ends(40, seed=1, size=2.0)
+        found = find_crossings(model, start, stop, of="decision")
+        assert not found.exact
+        assert np.abs(border.lead(found.inputs)).max(initial=0) < 1e-7
+        share = np.linspace(0, 1, 257)
+        signs = np.array(
+            [np.count_nonzero(np.diff(border.lead(a + share[:, None] * (b - a)) > 0)) for a, b in zip(start, stop, strict=True)]
+        )
+        assert np.bincount(found.ray, minlength=40).tolist() == signs.tolist()
+        compared += len(found)
+    assert compared > 20
+
+
+def test_sampled_units_agree_with_exact_ones(sampled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mlp(2, 10, 10, 2, seed=5)
+    start, stop = ends(20, seed=3)
+    slow = find_crossings(model, start, stop, parts=2000)
+    monkeypatch.undo()
+    exact = find_crossings(model, start, stop)
+    assert not slow.exact
+    assert exact.exact
+    assert slow.column.tolist() == exact.column.tolist()
+    assert np.abs(slow.place - exact.place).max() < 1e-9
+
+
+class Bump(nn.Module):
+    """A second layer's unit that is on for 0.44 < x < 0.46 alone: s(200 (x - .44)) - s(200 (x - .46)) above a level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 1)
+        with torch.no_grad():
+            self.first.weight.copy_(torch.tensor([[20.0, 0.0], [20.0, 0.0]]))
+            self.first.bias.copy_(torch.tensor([-20 * 0.4, -20 * 0.5]))
+            self.second.weight.copy_(torch.tensor([[1.0, -1.0]]))
+            self.second.bias.fill_(-0.45)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return torch.tanh(self.second(torch.sigmoid(self.first(x))))
+
+
+def test_a_unit_that_comes_and_goes_between_two_samples_is_found_by_its_dip() -> None:
+    few = find_crossings(Bump(), [[0.0, 0.0]], [[1.0, 0.0]], parts=10, layers=["second"])
+    many = find_crossings(Bump(), [[0.0, 0.0]], [[1.0, 0.0]], parts=4000, layers=["second"])
+    assert len(many) == 2
+    assert 0.4 < many.place[0] < many.place[1] < 0.5  # both between the samples at .4 and .5
+    assert few.place.tolist() == pytest.approx(many.place.tolist(), abs=2e-9)
+    assert few.after.tolist() == [1, 0]
+
+
+def test_what_bends_elsewhere_is_sampled_instead() -> None:
+    torch.manual_seed(1)
+    model = zoo.Cnn().eval()  # max-pooling bends where no unit is zero
+    start, stop = ends(4, (1, 6, 6), size=2.0)
+    found = find_crossings(model, start, stop, of="decision", parts=64)
+    assert not found.exact
+    units = find_crossings(model, start, stop)  # behind the pooling there is no unit
+    assert units.exact
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 1000), widths=st.lists(st.integers(1, 8), min_size=1, max_size=3), scale=st.sampled_from([1e-3, 1.0, 1e3])
+)
+def test_any_small_network_and_its_reverse(seed: int, widths: list[int], scale: float) -> None:
+    model = mlp(2, *widths, 2, seed=seed)
+    with torch.no_grad():
+        model[0].weight.mul_(1 / scale)
+    start, stop = ends(3, seed=seed, size=scale)
+    there, back = find_crossings(model, start, stop), find_crossings(model, stop, start)
+    assert there.exact
+    assert len(there) == len(back)
+    for ray in range(3):
+        one, other = there.ray == ray, back.ray == ray
+        assert np.allclose(there.place[one], 1 - back.place[other][::-1], atol=1e-9)
+        assert sorted(there.column[one]) == sorted(back.column[other])
+
+
+def test_rays_may_be_looked_at_together_or_alone() -> None:
+    model = mlp(2, 12, 12, 3, seed=6)
+    start, stop = ends(9, seed=7)
+    for of in ("units", "decision"):
+        together = find_crossings(model, start, stop, of=of)
+        for ray in range(9):
+            alone = find_crossings(model, start[ray : ray + 1], stop[ray : ray + 1], of=of)
+            mine = together.ray == ray
+            assert np.allclose(alone.place, together.place[mine], atol=1e-12)
+            assert alone.column.tolist() == together.column[mine].tolist()
+
+
+def test_units_may_be_chosen() -> None:
+    model = mlp(2, 12, 12, 3, seed=6)
+    start, stop = ends(9, seed=7)
+    every = find_crossings(model, start, stop)
+    some = find_crossings(model, start, stop, layers=["2"], units={"2": [3, 7]})
+    wanted = [12 + 3, 12 + 7]
+    assert [(unit.layer, unit.index) for unit in some.units] == [("2", 3), ("2", 7)]
+    assert some.place.tolist() == every.place[np.isin(every.column, wanted)].tolist()
+    assert len(some)
+
+
+def test_a_ray_that_does_not_move_crosses_nothing() -> None:
+    model = mlp(2, 12, 12, 3, seed=6)
+    point = np.array([[0.1, 0.2]])
+    assert not len(find_crossings(model, point, point))
+    assert not len(find_crossings(model, point, point, of="decision"))
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.manual_seed(4)
+    expected = torch.rand(3)
+    torch.manual_seed(4)
+    find_crossings(model, *ends(5))
+    find_crossings(model, *ends(5), of="decision")
+    assert torch.equal(torch.rand(3), expected)
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(parameter.grad is None and parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+def test_arrays_of_the_result_cannot_be_written() -> None:
+    found: Crossings = find_crossings(mlp(2, 4, 2), *ends(2))
+    with pytest.raises(ValueError, match="read-only"):
+        found.place[:] = 0
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "more", "words"),
+    [
+        (np.zeros(2), np.zeros(2), {}, r"`start` must be a batch of inputs .* got \(2,\)"),
+        (np.zeros((1, 2)), np.zeros((2, 2)), {}, "`start` and `stop` must have one shape"),
+        (np.zeros((1, 2)), np.full((1, 2), np.nan), {}, "`stop` must be a batch of inputs of two or more finite numbers"),
+        (np.zeros((0, 2)), np.zeros((0, 2)), {}, "`start` must be a batch"),
+        (np.zeros((1, 2)), np.ones((1, 2)), {"of": "layers"}, '`of` must be "units" or "decision"'),
+        (np.zeros((1, 2)), np.ones((1, 2)), {"parts": 1}, "`parts` must be a whole number, 2 or more"),
+        (np.zeros((1, 2)), np.ones((1, 2)), {"tolerance": 0}, "`tolerance` must be a share"),
+    ],
+)
+def test_bad_arguments_are_named(start: Any, stop: Any, more: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        find_crossings(mlp(2, 4, 2), start, stop, **more)
+
+
+def test_a_decision_needs_classes() -> None:
+    with pytest.raises(ValueError, match='`of` can be "decision" only where the output has two or more classes'):
+        find_crossings(mlp(2, 4, 1), *ends(1), of="decision")
