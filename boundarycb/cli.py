@@ -1,4 +1,4 @@
-"""The command line: ``boundarycb info``, ``export`` and ``compare``. It imports neither torch nor Lightning."""
+"""The command line: ``boundarycb info``, ``export``, ``compare`` and ``answers``. It imports neither torch nor Lightning."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import boundarycb
+from boundarycb.data.answers import write_answer_page
 from boundarycb.history import load
 from boundarycb.report import make_report, summarise
 from boundarycb.report.compare import compare
@@ -16,7 +17,16 @@ from boundarycb.report.sheet import draw_comparison
 from boundarycb.sinks.gif import make_movie
 from boundarycb.sinks.report import write_report
 
-_OPTIONS = {"image_size": "--size", "max_frames": "--frames", "fps": "--fps", "runs": "RUN"}
+_OPTIONS = {
+    "count": "--count",
+    "fps": "--fps",
+    "image_size": "--size",
+    "max_frames": "--frames",
+    "overwrite=True": "--overwrite",
+    "path": "--output",
+    "runs": "RUN",
+    "seed": "--seed",
+}
 """What arguments of our functions are called here."""
 
 
@@ -35,13 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="boundarycb", description="Look at runs that boundarycb has watched.")
+    parser = argparse.ArgumentParser(prog="boundarycb", description="Look at runs that were watched, or ask people for answers.")
     parser.add_argument("--version", action="version", version=f"boundarycb {boundarycb.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     info = commands.add_parser("info", help="say what a run's history holds")
     export = commands.add_parser("export", help="make the movie (.gif) or the report (.md) of a run")
     beside = commands.add_parser("compare", help="say how alike runs are")
-    for command, act in ((info, _info), (export, _export), (beside, _compare)):
+    page = commands.add_parser("answers", help="write a page that asks a person whether images are black, white or grey")
+    for command, act in ((info, _info), (export, _export), (beside, _compare), (page, _answers)):
         command.set_defaults(act=act)
     for command in (info, export):
         command.add_argument("run", type=Path, metavar="RUN", help="the run's directory, or its history.bcb")
@@ -53,6 +64,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--frames", type=int, default=240, help="frames at most (default: %(default)s)")
     export.add_argument("--fps", type=float, default=None, help="frames a second (default: so that it takes 12 seconds)")
     export.add_argument("--max-mb", type=float, default=32.0, help="thin frames until the file is no larger (default: %(default)s)")
+    page.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.html", help="the page to write")
+    page.add_argument("--count", type=int, default=100, help="images that are asked for (default: %(default)s)")
+    page.add_argument("--seed", type=int, default=None, help="draw the same images for everybody (default: the browser draws them)")
+    page.add_argument("--overwrite", action="store_true", help="replace a page that is there")
     return parser
 
 
@@ -105,6 +120,11 @@ def _compare(options: argparse.Namespace) -> str:
     options.output.write_bytes(picture.png())
     height, width = picture.pixels.shape
     return f"{text}\n\n{options.output}: {width} x {height}, {options.output.stat().st_size / 1e6:.2f} MB"
+
+
+def _answers(options: argparse.Namespace) -> str:
+    path = write_answer_page(options.output, options.count, options.seed, overwrite=options.overwrite)
+    return f"{path}: open it in a browser; read what it saves with boundarycb.data.read_answers"
 
 
 if __name__ == "__main__":

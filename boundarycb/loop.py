@@ -63,6 +63,7 @@ def watch(
     output: OutputLike = None,
     background: BackgroundLike = "auto",
     class_names: Sequence[str] = (),
+    surfaces: bool = False,
     data: DataLike = None,
 ) -> Watch:
     """Return a context manager that samples `model` while the loop inside it trains; it yields a Recorder.
@@ -105,6 +106,8 @@ def watch(
         output: which tensor of the model's output is shown, by name or place, or a function of the output.
         background: how it is shown: ``classes``, ``mean``, ``norm`` or one of its numbers, by its place; ``auto`` goes by shape.
         class_names: what classes are called.
+        surfaces: whether the output of each class is kept too, and drawn as a surface over the slice: the image ``surfaces``, and
+            ``surfaces.gif``.
         data: samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
             sample; by default those that the model is called with first, where that is heard: not where `slice` tells all.
 
@@ -155,6 +158,7 @@ def watch(
         output=output,
         background=background,
         class_names=class_names,
+        surfaces=surfaces,
         data=data,
     )
     if not samples:

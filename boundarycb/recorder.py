@@ -102,6 +102,8 @@ class Recorder:
         output: which tensor of the model's output is shown, by name or place, or a function of the output.
         background: how it is shown: ``classes``, ``mean``, ``norm`` or one of its numbers, by its place; ``auto`` goes by shape.
         class_names: what classes are called.
+        surfaces: whether the output of each class is kept too, and drawn as a surface over the slice: the image ``surfaces``, and
+            ``surfaces.gif``.
         data: samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
             sample; by default those of the first training batch.
 
@@ -144,6 +146,7 @@ class Recorder:
         output: OutputLike = None,
         background: BackgroundLike = "auto",
         class_names: Sequence[str] = (),
+        surfaces: bool = False,
         data: DataLike = None,
     ) -> None:
         self.start = self.step = 0
@@ -175,6 +178,7 @@ class Recorder:
             resolution=resolution,
             traced=is_needed("trace", self._metrics),
             answered="margins" if is_needed("margins", self._metrics) else is_needed("data", self._metrics),
+            surfaces=surfaces,
             every=every_n_steps or EVERY,
             may_wait=self._due_by_default,
         )

@@ -401,6 +401,8 @@ class Field:
         names: of the classes, for captions; empty, or C of them.
         second: float16 (H, W), the probability of the runner-up; only for ``classes``.
         above: uint16 (H, W), how many outputs are above 0.5, where each is a sigmoid of its own; None where they share a sum of 1.
+        surfaces: float32 (k, h, w), the chance of each of the first k classes, or the one output, on a grid of at most 48 points a
+            side; None where that was not asked for.
     """
 
     kind: Literal["value", "probability", "classes"]
@@ -411,9 +413,10 @@ class Field:
     names: tuple[str, ...] = ()
     second: Floats | None = None
     above: NDArray[np.unsignedinteger[Any]] | None = None
+    surfaces: Floats | None = None
 
     def __post_init__(self) -> None:
-        for name in ("value", "winner", "second", "above"):
+        for name in ("value", "winner", "second", "above", "surfaces"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, frozen(getattr(self, name)))
 
@@ -437,6 +440,8 @@ class Capture:
             counted. There may be more between them.
         flat: float64 (U,), share of the slice on which a unit's pre-activation is less than 1 % of its root mean square; None where
             that was not asked for, and in what is read back from a history.
+        saturated: float64 (U,), share of the slice on which a sigmoid's or tanh's slope is less than 1 % of the largest one; NaN
+            for other activations; None as for `flat`.
     """
 
     layers: tuple[Layer, ...]
@@ -450,6 +455,7 @@ class Capture:
     mode: Mode = "eval"
     patterns: int | None = None
     flat: Floats | None = None
+    saturated: Floats | None = None
 
     def __post_init__(self) -> None:
         units = sum(len(layer.kept) for layer in self.layers)
@@ -855,8 +861,9 @@ def needs(*parts: Part) -> Callable[[MetricType], MetricType]:
     """Return a decorator that says what a metric needs besides captures and boundaries; it is made only where a metric says so.
 
     ``trace``: a second, smaller forward pass that keeps inputs and weights; it gives ``sample.moves`` and the captures'
-    ``strength``, ``planes`` and ``flat``. ``window``: the captures of the last samples, in memory, as ``sample.window``. ``data``:
-    a forward pass of some samples of the data, as ``sample.answers``; ``margins``: some more, which give ``answers.margins`` too.
+    ``strength``, ``planes``, ``flat`` and ``saturated``. ``window``: the captures of the last samples, in memory, as
+    ``sample.window``. ``data``: a forward pass of some samples of the data, as ``sample.answers``; ``margins``: some more, which
+    give ``answers.margins`` too.
     """
     unknown = [part for part in parts if part not in get_args(Part)]
     if unknown:

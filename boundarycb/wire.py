@@ -37,6 +37,7 @@ MAGIC = b"BCB1"
 _LENGTHS = struct.Struct("<IQ")
 _CHECKSUM = struct.Struct("<I")
 _MAX_HEADER = 64 * 2**20  # a longer one is no header but damage
+_FIELD = ("winner", "second", "above", "surfaces")  # sections of the output besides its value
 
 
 class WireError(ValueError):
@@ -276,7 +277,7 @@ def encode(snapshot: Snapshot) -> bytes:
     sections |= {name: array for name, array in (("strength", capture.strength), ("planes", capture.planes)) if array is not None}
     if capture.field is not None:
         sections["field"] = capture.field.value
-        more = {"winner": capture.field.winner, "second": capture.field.second, "above": capture.field.above}
+        more = {name: getattr(capture.field, name) for name in _FIELD}
         sections |= {name: array for name, array in more.items() if array is not None}
     if snapshot.decision is not None:
         border = snapshot.decision
@@ -336,7 +337,7 @@ def _field_out(field: Field) -> dict[str, Any]:
 def _field_in(said: Mapping[str, Any], part: Mapping[str, Array]) -> Field:
     # The first files say neither what a value is nor what classes are called.
     names = tuple(said.get("names", ()))
-    what, more = said.get("what", "output"), {name: part.get(name) for name in ("winner", "second", "above")}
+    what, more = said.get("what", "output"), {name: part.get(name) for name in _FIELD}
     return Field(said["kind"], part["field"], classes=said["classes"], what=what, names=names, **more)
 
 

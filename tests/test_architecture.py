@@ -12,17 +12,17 @@ PACKAGE = Path(__file__).parent.parent / "boundarycb"
 # Modules of one layer are siblings: none imports another. A package is one module here; its own files may use each other.
 LAYERS = [
     {"types", "schedule", "nested"},
-    {"wire", "keep", "failing", "corners", "markdown", "packed"},
+    {"wire", "keep", "failing", "corners", "data", "markdown", "packed"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
     {"automatic"},
     {"sampling", "sinks", "report", "measuring", "memory"},
-    {"outputs"},
+    {"outputs", "analysis"},
     {"recorder"},
     {"loop", "trainer"},
-    {"lightning", "pytorch_lightning", "both_lightnings", "cli", "data"},
+    {"lightning", "pytorch_lightning", "both_lightnings", "cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-TORCH = {"keep", "probe", "automatic", "sampling", "recorder", "loop", "trainer"}
+TORCH = {"keep", "probe", "automatic", "sampling", "analysis", "recorder", "loop", "trainer"}
 LIGHTNING = {"lightning", "pytorch_lightning", "both_lightnings"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
 

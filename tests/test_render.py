@@ -232,7 +232,7 @@ def test_the_convention_for_smooth_units_is_said() -> None:
     layers = (replace(sample.layers[0], op="gelu"), *sample.layers[1:])
     smooth = replace(sample, capture=replace(sample.capture, layers=layers))
     assert "smooth" not in background_caption(sample)
-    assert background_caption(smooth).endswith("smooth units: on above 0")
+    assert background_caption(smooth).endswith("smooth: on above 0")
 
 
 def sigmoids(chance: float = 0.1) -> Snapshot:

@@ -17,6 +17,8 @@ Chances = Callable[[Floats], Floats]
 _SIGMOIDS = ("sigmoid", "hardsigmoid")
 _SUM = 5e-3  # by which probabilities may miss 1: those of bfloat16 do by 2e-3
 _SHORT = 2**16  # classes that a short whole number can tell
+_SURFACES = 10  # classes whose surfaces are kept
+_SURFACE_SIDE = 48  # points a side
 
 
 class MaskReader:
@@ -24,10 +26,16 @@ class MaskReader:
 
     Args:
         resolution: pixel centres a side; must be that of the sweep.
+        surfaces: whether the output of each class is kept too, on a coarser grid.
+
+    Attributes:
+        resolution: as given.
     """
 
-    def __init__(self, resolution: int) -> None:
-        self._resolution = resolution
+    def __init__(self, resolution: int, *, surfaces: bool = False) -> None:
+        self.resolution = resolution
+        self._shown = shown_of(resolution) if surfaces else np.empty(0, np.int64)
+        self._surfaces: list[Floats] = []
         self._packed: list[Bits] = []
         self._left: NDArray[np.bool_] | None = None  # the last points, fewer than eight, that fill no byte yet
         self._output = _OutputReader()
@@ -51,6 +59,8 @@ class MaskReader:
         else:
             output = band.reading.output.reshape(*band.z.shape[:2], -1)[rows, 1:-1]
             self._output.add(output.reshape(-1, output.shape[2]), band.reading)
+            shown = np.isin(inner[rows] - 1, self._shown)
+            self._surfaces += [output[shown][:, self._shown].astype(np.float32)] if shown.any() else []
         if band.reading.codes is not None:
             self._codes.append(band.reading.codes.reshape(band.z.shape[:2])[rows, 1:-1].reshape(-1))
         self._last = band
@@ -68,11 +78,11 @@ class MaskReader:
             raise RuntimeError("No band was read; sweep the grid first.")
         assert self._left is not None
         on = np.concatenate([*self._packed, np.packbits(self._left, axis=1)], axis=1)
-        field = self._output.result(self._resolution)
+        field = self._output.result(self.resolution, np.concatenate(self._surfaces) if self._surfaces else None)
         undefined = np.empty(0, np.int64) if self._undefined is None else np.flatnonzero(self._undefined)
         return Capture(
             watched_layers(self._last.layers),
-            self._resolution,
+            self.resolution,
             frozen(on),
             field,
             _notes(self._last, field, undefined),
@@ -82,7 +92,7 @@ class MaskReader:
 
     def _patterns(self) -> int | None:
         codes = np.concatenate([np.empty(0, np.uint64), *self._codes])
-        return len(np.unique(codes)) if len(codes) == self._resolution**2 else None
+        return len(np.unique(codes)) if len(codes) == self.resolution**2 else None
 
 
 def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tuple[str, ...]:
@@ -129,12 +139,33 @@ class _OutputReader:
             for name, part in _reduced(output, chances).items():
                 parts.setdefault(name, []).append(part)
 
-    def result(self, side: int) -> Field | None:
+    def result(self, side: int, outputs: Floats | None = None) -> Field | None:
+        """Return the field; `outputs` (h, w, C) are what its surfaces show."""
         if not self._complete or not self._open:
             return None
         chances, parts = next(iter(self._open.items()))
         joined: dict[str, Any] = {name: np.concatenate(part).reshape(side, side) for name, part in parts.items()}
+        if outputs is not None:
+            joined["surfaces"] = _surfaces(outputs, chances)
         return Field(_kind(self._classes, chances), classes=self._classes, what=self._what, **joined)
+
+
+def shown_of(resolution: int) -> NDArray[np.int64]:
+    """Return which of `resolution` points a side surfaces are kept at.
+
+    >>> shown_of(4).tolist(), len(shown_of(4096))
+    ([0, 1, 2, 3], 48)
+    """
+    side = min(resolution, _SURFACE_SIDE)
+    return (2 * np.arange(side) + 1) * resolution // (2 * side)
+
+
+def _surfaces(outputs: Floats, chances: Chances) -> Floats:
+    """Return the chance of each of the first classes (k, h, w), or the one output, of outputs (h, w, C)."""
+    flat = outputs.reshape(-1, outputs.shape[2])
+    values = flat if flat.shape[1] == 1 else chances(flat)
+    some = np.moveaxis(values.reshape(outputs.shape), 2, 0)[:_SURFACES]
+    return np.ascontiguousarray(some, dtype=np.float32)
 
 
 def _readings(classes: int, reading: Reading) -> tuple[Chances, ...]:

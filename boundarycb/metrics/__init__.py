@@ -8,7 +8,7 @@ A metric is any callable of that signature; it needs no registration and no base
     BoundaryCallback(metrics=[*boundarycb.metrics.default(), lines])
 
 A metric says what it takes to compute: ``@metrics.needs("trace")`` where it looks at ``sample.moves``, or at a capture's
-``strength``, ``planes`` or ``flat``; ``"window"`` for ``sample.window``; ``"data"`` for ``sample.answers``, and
+``strength``, ``planes``, ``flat`` or ``saturated``; ``"window"`` for ``sample.window``; ``"data"`` for ``sample.answers``, and
 ``"data", "margins"`` for their ``margins``.
 """
 
@@ -24,6 +24,7 @@ from boundarycb.metrics.decision import decision_map
 from boundarycb.metrics.distance import boundary_distance
 from boundarycb.metrics.dormant import dormant_units
 from boundarycb.metrics.drift import drift_parts
+from boundarycb.metrics.far import confident_far
 from boundarycb.metrics.indecisive import indecisive_units
 from boundarycb.metrics.line import line_motion
 from boundarycb.metrics.margin import data_margins
@@ -36,6 +37,7 @@ from boundarycb.types import Metric, needs
 __all__ = [
     "ambiguous_zones",
     "boundary_distance",
+    "confident_far",
     "copycats",
     "critical_points",
     "data_margins",

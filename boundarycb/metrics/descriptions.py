@@ -77,6 +77,10 @@ _TEXTS = {
         "Share of the layer's units whose mean absolute activation on this slice is at most tau times the layer's mean "
         "(tau-dormant, Sokar et al. 2023; tau is 0.025 unless you gave another). Range 0 to 1; high: much of the layer is idle."
     ),
+    "dormant/saturated": (
+        "Share of the layer's units and of this slice's points at which the slope of the activation, a sigmoid or tanh, is less "
+        "than a hundredth of the largest one. Range 0 to 1; high: hardly any gradient gets through."
+    ),
     "dormant/revivals": (
         "How often, so far, a unit was on somewhere on the slice after a sample at which it was nowhere. 0 or more; high: much "
         "came back."
@@ -187,6 +191,14 @@ _TEXTS = {
     "regions/exact": (
         "Number of regions into which the units of all layers up to this one cut the slice, exactly. 1 or more; high: the network "
         "bends in many places. Only where the lines are exact."
+    ),
+    "far/share": (
+        "Share of the slice that is far from all samples marked on it, in input space. Range 0 to 1; 1: it nowhere comes near the "
+        "data."
+    ),
+    "far/confident": (
+        "Share of the slice that is far from all marked samples and on which the winner's chance is high (0.99 unless you gave "
+        "another). Range 0 to far/share; high: firm opinions where no data speak."
     ),
     "ambiguity/tie": (
         "Share of the slice on which the winner's chance is less than 0.1 (or the eps that you gave) above the runner-up's. "

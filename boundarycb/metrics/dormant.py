@@ -31,8 +31,13 @@ def dormant_units(sample: Sample, tau: float = 0.025) -> dict[str, Value]:
     somewhere after a sample at which it was nowhere; ``dormant/revivals`` counts that over the run
     (``dormant/revivals_per_unit/<layer>``).
 
+    A sigmoid or tanh works on both sides of 0, so that one which is never on is not idle. Of layers of these there is
+    ``dormant/saturated`` too, the share of units and points at which the slope is less than a hundredth of the largest one: hardly
+    any gradient gets through.
+
     Range 0 to 1; high means that much of the layer is idle (``live``: that it bends here). Units that are not finite are left out.
-    Per unit: ``dormant/score_per_unit/<layer>``. Cost: two counts of the packed masks' bits.
+    Per unit: ``dormant/score_per_unit/<layer>`` and
+    ``dormant/saturated_per_unit/<layer>``. Cost: two counts of the packed masks' bits.
 
     Args:
         sample: the sample.
@@ -64,10 +69,19 @@ def dormant_units(sample: Sample, tau: float = 0.025) -> dict[str, Value]:
             scores = _scores(np.where(kept, strength[span], np.nan))
             values[f"dormant/tau/{name}"] = _share(scores <= tau, kept)
             values[f"dormant/score_per_unit/{name}"] = scores.astype(np.float32)
+        values |= _saturated(sample, name, span, kept)
         revivals = _revivals(sample, name, span, never)
         values[f"dormant/revivals/{name}"] = int(revivals.sum())
         values[f"dormant/revivals_per_unit/{name}"] = revivals
     return values
+
+
+def _saturated(sample: Sample, name: str, span: slice, kept: NDArray[np.bool_]) -> dict[str, Value]:
+    """Return how far a layer's units are saturated; nothing where its activation cannot be."""
+    if sample.now.saturated is None or np.isnan(sample.now.saturated[span]).all():
+        return {}
+    shares = np.where(kept, sample.now.saturated[span], np.nan)
+    return {f"dormant/saturated/{name}": mean(shares), f"dormant/saturated_per_unit/{name}": shares.astype(np.float32)}
 
 
 def _share(flags: NDArray[np.bool_], kept: NDArray[np.bool_]) -> float:

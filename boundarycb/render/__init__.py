@@ -5,6 +5,7 @@
 * ``pictures`` what users see: the overlay and the panels;
 * ``marks``    what a slice shows of itself: samples on it and off it, where inputs are valid;
 * ``inputs``   inputs as images, where they are such; ``contact`` a sheet of them along the slice;
+* ``surfaces`` the output of each class in perspective;
 * ``heatmap``  how alike the units of a layer are;
 * ``drawn``    all of a snapshot's pictures by name.
 """
@@ -13,5 +14,16 @@ from boundarycb.render.contact import draw_inputs, has_inputs
 from boundarycb.render.drawn import Drawn
 from boundarycb.render.heatmap import draw_similarity, has_similarity
 from boundarycb.render.pictures import draw_overlay, draw_panels
+from boundarycb.render.surfaces import draw_surfaces, has_surfaces
 
-__all__ = ["Drawn", "draw_inputs", "draw_overlay", "draw_panels", "draw_similarity", "has_inputs", "has_similarity"]
+__all__ = [
+    "Drawn",
+    "draw_inputs",
+    "draw_overlay",
+    "draw_panels",
+    "draw_similarity",
+    "draw_surfaces",
+    "has_inputs",
+    "has_similarity",
+    "has_surfaces",
+]

@@ -8,6 +8,7 @@ from functools import partial
 from boundarycb.render.contact import draw_inputs, has_inputs
 from boundarycb.render.heatmap import draw_similarity, has_similarity
 from boundarycb.render.pictures import draw_overlay, draw_panels
+from boundarycb.render.surfaces import draw_surfaces, has_surfaces
 from boundarycb.types import Picture, Snapshot
 
 
@@ -26,6 +27,8 @@ class Drawn(Mapping[str, Picture]):
         }
         if has_similarity(snapshot):
             self._draw["similarity"] = partial(draw_similarity, snapshot, size)
+        if has_surfaces(snapshot):
+            self._draw["surfaces"] = partial(draw_surfaces, snapshot)
         if has_inputs(snapshot.slice):
             self._draw["inputs"] = partial(draw_inputs, snapshot.slice, size)
         self._drawn: dict[str, Picture] = {}

@@ -342,9 +342,9 @@ def background_caption(snapshot: Snapshot) -> str:
     grid = f"from a {snapshot.capture.resolution}² grid"
     engine = "exact lines" if snapshot.boundaries.exact else f"lines {grid}"
     if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
-        engine += f", decision {grid}"
+        engine += f", decision on {snapshot.capture.resolution}²"
     mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
-    smooth = "" if all(layer.op in _KINKED for layer in snapshot.layers) else "   smooth units: on above 0"
+    smooth = "" if all(layer.op in _KINKED for layer in snapshot.layers) else "   smooth: on above 0"
     return f"{engine}   {mode}   {_field_words(snapshot.field)}{smooth}"
 
 

@@ -23,6 +23,8 @@ from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves,
 RESOLUTION = 128
 _FLAT = 0.01
 _SOME = 4096  # points, about, that tell how flat a unit is
+_SATURATED = {"sigmoid": 5.986446, "tanh": 2.993223}
+"""Pre-activations beyond which the slope is less than 1 % of that at 0: where s (1 - s) = 0.25 %, and 1 - t^2 = 1 %."""
 _DEFAULT = Conditions()
 
 
@@ -68,6 +70,7 @@ def look(
     before: Sequence[Trace] = (),
     data: Data | None = None,
     margins: bool = False,
+    surfaces: bool = False,
 ) -> Look:
     """Return what `model` does on `slice`.
 
@@ -83,10 +86,11 @@ def look(
         before: the traces of the last look, to compare with.
         data: samples of the data to look at too.
         margins: whether their margins are wanted.
+        surfaces: whether the output of each class is kept.
     """
     with probe(model, conditions) as forward:
         drawn = (engine or Engine()).draw(forward, slice, resolution, step)
-        seen = _swept(drawn, forward, slice, resolution, conditions)
+        seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions)
         if trace:
             try:
                 seen = _traced_look(seen, forward, slice, before, traced_points)
@@ -103,15 +107,15 @@ def look(
     return replace(seen, notes=notes, lost=forward.lost, verdict=forward.verdict)
 
 
-def _swept(drawn: Drawn, forward: Prober, slice: Slice, resolution: int, conditions: Conditions) -> Look:
+def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, conditions: Conditions) -> Look:
     """Return what is on the grid, and the lines: as they were drawn, else traced on the grid."""
-    masks, lines, classes = MaskReader(resolution), LineReader(), ClassReader()
+    lines, classes = LineReader(), ClassReader()
     readers: list[Reader] = [masks]
     if drawn.boundaries is None:
         readers.append(lines)
     if drawn.decision is None:
         readers.append(classes)
-    sweep(forward, slice, resolution, *readers)
+    sweep(forward, slice, masks.resolution, *readers)
     found = lines.result() if drawn.boundaries is None else drawn.boundaries
     found = replace(found, notes=(*drawn.notes, *found.notes))
     decision = classes.result() if drawn.decision is None else drawn.decision
@@ -137,6 +141,7 @@ def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Tr
     traces = joined(forward.trace(slice.lift(part), allowed.names) for part in parts)
     moves, failures = compare(before, traces)
     capture = replace(plain.capture, strength=_strengths(traces), planes=_planes(slice, points, traces), flat=_flat(traces))
+    capture = replace(capture, saturated=_saturated(traces))
     notes = [
         f"drift of {layer} is not split into its parts, since its map cannot be made again ({why})"
         for layer, why in failures.items()
@@ -166,6 +171,16 @@ def _flat(traces: Sequence[Trace]) -> Floats:
         size = values.square().mean(dim=0).sqrt()
         share = (values < _FLAT * size).sum(dim=0) / len(values)
         found.append(torch.where(size > 0, share, torch.nan).double().cpu().numpy())
+    return np.concatenate(found)
+
+
+def _saturated(traces: Sequence[Trace]) -> Floats:
+    """Return the share of points (U,) at which a sigmoid or tanh hardly has a slope; NaN for all other activations."""
+    found = []
+    for one in traces:
+        limit = _SATURATED.get(one.layer.op)
+        share = torch.full_like(one.z[0], torch.nan) if limit is None else (one.z.abs() > limit).double().mean(dim=0)
+        found.append(share.double().cpu().numpy())
     return np.concatenate(found)
 
 

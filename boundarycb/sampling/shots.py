@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch  # noqa: F401 - the doctests use it
 from torch import nn
 
@@ -18,7 +19,7 @@ from boundarycb.render import draw_overlay
 from boundarycb.sampling.engine import Engine, EngineName, checked_vertices, exactly, glimpse
 from boundarycb.sampling.how import How, conditions_of
 from boundarycb.sampling.looking import RESOLUTION, look, said_of_lost, unkept
-from boundarycb.types import Boundaries, Capture, Picture, Regions, Slice, Snapshot, left_out, warn
+from boundarycb.types import Boundaries, Capture, Floats, Picture, Reading, Regions, Slice, Snapshot, left_out, warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # it comes with torch
@@ -62,6 +63,7 @@ def find_boundaries(
     engine: EngineName = "auto",
     resolution: int = RESOLUTION,
     max_vertices: int | None = None,
+    value: float | None = None,
     **how: Unpack[How],
 ) -> Boundaries:
     """Return the lines on `slice` where the units of `model` switch on or off.
@@ -75,11 +77,14 @@ def find_boundaries(
             result tells.
         resolution: grid points a side, 2 to 4096.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
+        value: instead, where each unit's activation has this value, with larger ones on the line's left: its level lines, traced on
+            the grid. A sigmoid switches at 0.5, a tanh at 0.
         how: how to run the model, and what of it to show: `max_units`, `max_all_units`, `layers`, `units`, `mode`, `activations`,
             `inputs`, `vary`, `forward`, `output`, `background`, as of :func:`boundarycb.watch`.
 
     Raises:
-        ValueError: the engine is unknown, the model has no activation, or cannot take the slice's points as inputs.
+        ValueError: the engine is unknown, or ``exact`` with a `value`; `value` is not finite; the model has no activation, or
+            cannot take the slice's points as inputs.
 
     >>> from boundarycb import slices
     >>> model = nn.Sequential(nn.Linear(2, 1), nn.ReLU())
@@ -89,6 +94,8 @@ def find_boundaries(
     """
     chooser = Engine(engine, max_vertices)
     checked_resolution(resolution)
+    if value is not None:
+        return _level_lines(model, slice, engine, resolution, value, how)
     with probe(model, conditions_of(model, slice, how)) as forward:
         drawn = chooser.draw(forward, slice, resolution, decide=False)
         found = drawn.boundaries
@@ -98,6 +105,22 @@ def find_boundaries(
     for note in (*drawn.notes, *drawn.hints):
         warn(f"{note}.")
     return replace(found, notes=(*drawn.notes, *found.notes, *left_out(found.layers)))
+
+
+def _level_lines(model: nn.Module, slice: Slice, engine: EngineName, resolution: int, value: float, how: How) -> Boundaries:
+    if engine == "exact" or not np.isfinite(value):
+        raise ValueError(
+            f"`value` must be a finite number, whose lines the grid engine traces, got {value!r} and engine={engine!r}."
+        )
+    with probe(model, conditions_of(model, slice, how)) as forward:
+
+        def above(inputs: Floats) -> Reading:
+            activities, output = forward.answer(inputs)
+            return Reading(tuple(one.layer for one in activities), tuple(one.values - value for one in activities), output)
+
+        found = grid.find_boundaries(above, slice, resolution=resolution)
+    _warn_of(model, forward)
+    return replace(found, notes=(*found.notes, *left_out(found.layers)))
 
 
 def find_regions(model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_000, **how: Unpack[How]) -> Regions:

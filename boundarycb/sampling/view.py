@@ -35,11 +35,13 @@ class View:
         resolution: grid points a side.
         traced: whether a traced pass is made.
         answered: whether samples of the data are looked at too; "margins" where their margins are wanted.
+        surfaces: whether the output of each class is kept.
         every: steps between two samples.
         may_wait: whether they may be farther apart.
 
     Raises:
         ValueError: `engine`, `max_vertices` or `resolution` is none that there is.
+        TypeError: `surfaces` is neither True nor False.
 
     Attributes:
         plan: how finely and how often to sample, where that is counted; None before the first sample, and where it is not.
@@ -55,6 +57,7 @@ class View:
         resolution: ResolutionLike = "auto",
         traced: bool = False,
         answered: bool | Literal["margins"] = False,
+        surfaces: bool = False,
         every: int = 100,
         may_wait: bool = False,
     ) -> None:
@@ -65,7 +68,9 @@ class View:
         self._given = given
         self._conditions = conditions
         self._traced = traced
-        self._answered = answered
+        if not isinstance(surfaces, bool):
+            raise TypeError(f"`surfaces` must be True or False, got {surfaces!r}.")
+        self._answered, self._surfaces = answered, surfaces
         self._spacing = (every, may_wait)
         self._settled: Settled | None = None
         self._restored: Mapping[str, Any] = {}
@@ -172,6 +177,7 @@ class View:
             before=before,
             data=fitting(self._settled.data, self.resolution) if self._answered and self._settled is not None else None,
             margins=self._answered == "margins",
+            surfaces=self._surfaces,
         )
         self._conditions = replace(self._conditions, verify=False)
         return seen

@@ -6,51 +6,77 @@ Frames are drawn anew from the history, so a run needs no pictures in memory, an
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
 
-from boundarycb.render import draw_overlay
+from boundarycb.render import draw_overlay, draw_surfaces, has_surfaces
 from boundarycb.types import History, Movie, Picture, Snapshot
+
+PictureName = Literal["overlay", "surfaces"]
+"""What a movie shows: boundaries over the output, or the output of each class as a surface."""
 
 SIZE = 384
 MAX_FRAMES = 120
+MAX_SURFACES = 40
 MAX_BYTES = 8 * 2**20
 _RUN_TIME = 12.0  # seconds that a movie aims at
 _SHORTEST, _LONGEST, _LAST = 0.06, 0.4, 2.0  # seconds a frame; browsers slow down what is shorter than 0.02
 
 
 def make_movie(
-    history: History, *, size: int = SIZE, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES, fps: float | None = None
+    history: History,
+    *,
+    picture: PictureName = "overlay",
+    size: int = SIZE,
+    max_frames: int | None = None,
+    max_bytes: int = MAX_BYTES,
+    fps: float | None = None,
 ) -> Movie:
     """Return the movie of `history`.
 
     Args:
         history: the run; it must hold a snapshot at least.
-        size: the plot's longer side in pixels, 64 to 4096.
-        max_frames: more samples than this are thinned evenly, the first and the last always shown; 2 or more.
+        picture: what it shows; surfaces only of a run that kept them (``surfaces=True``).
+        size: of the overlay's plot the longer side in pixels, 64 to 4096.
+        max_frames: more samples than this are thinned evenly, the first and the last always shown; 2 or more. By default 120, and
+            40 of surfaces, which take a third of a second each.
         max_bytes: frames are thinned further until the GIF is no larger, down to two frames.
         fps: frames a second; by default such that the movie takes about 12 seconds.
 
     Raises:
-        ValueError: the history is empty, or an argument is out of its range.
+        ValueError: the history is empty or has no such pictures, or an argument is out of its range.
     """
+    draw = _drawing(picture, size)
     if not len(history):
         raise ValueError("`history` holds no snapshot, so there is no movie.")
+    if max_frames is None:
+        max_frames = MAX_FRAMES if picture == "overlay" else MAX_SURFACES
     if max_frames < 2:
         raise ValueError(f"`max_frames` must be 2 or more, got {max_frames!r}.")
     if fps is not None and not 0 < fps <= 50:
         raise ValueError(f"`fps` must lie in (0, 50], got {fps!r}.")
+    if picture == "surfaces" and not has_surfaces(history[0]):
+        raise ValueError("`history` must be one of a run with `surfaces=True`; this one kept no surfaces.")
     count = min(len(history), max_frames)
     while True:
         chosen = spread(len(history), count)
-        gif, (width, height) = _encode((draw_overlay(history[i], size) for i in chosen), len(chosen), fps)
+        gif, (width, height) = _encode((draw(history[i]) for i in chosen), len(chosen), fps)
         if len(gif) <= max_bytes or count <= 2:
             break
         count = max(2, min(count - 1, int(0.95 * count * max_bytes / len(gif))))
     notes = () if len(chosen) == len(history) else (f"the movie shows {len(chosen)} of {len(history)} samples",)
     return Movie(gif, width, height, tuple(history.steps[i] for i in chosen), notes)
+
+
+def _drawing(picture: PictureName, size: int) -> Callable[[Snapshot], Picture]:
+    if picture not in get_args(PictureName):
+        raise ValueError(f"`picture` must be one of {', '.join(get_args(PictureName))}, got {picture!r}.")
+    return partial(draw_overlay, size=size) if picture == "overlay" else draw_surfaces
 
 
 def spread(total: int, count: int) -> list[int]:
@@ -97,19 +123,25 @@ def _images(pictures: Iterable[Picture]) -> Iterator[Image.Image]:
 
 
 class GifFile:
-    """A sink that writes the movie as ``boundaries.gif`` beside the history when the run ends."""
+    """A sink that writes the movie as ``boundaries.gif`` beside the history at the end, and ``surfaces.gif`` where there are."""
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Do nothing: the movie is made from the history at the end."""
 
     def close(self, history: History | None, movie: Movie | None) -> None:
-        """Write the movie, whole or not at all: a reader never sees half of it."""
+        """Write the movies."""
         if history is None or movie is None:
             return
-        path = history.path.with_name("boundaries.gif")
-        part = path.with_suffix(".gif.part")
-        try:
-            part.write_bytes(movie.gif)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        _write(history.path.with_name("boundaries.gif"), movie)
+        if has_surfaces(history[0]):
+            _write(history.path.with_name("surfaces.gif"), make_movie(history, picture="surfaces"))
+
+
+def _write(path: Path, movie: Movie) -> None:
+    """Write a movie, whole or not at all: a reader never sees half of it."""
+    part = path.with_suffix(".gif.part")
+    try:
+        part.write_bytes(movie.gif)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

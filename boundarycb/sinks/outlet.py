@@ -13,7 +13,7 @@ from PIL import Image
 from boundarycb.types import History, Movie, Picture, Report, Snapshot
 
 EVERY_SAMPLE = ("overlay",)
-NOW_AND_THEN = ("panels", "similarity")
+NOW_AND_THEN = ("panels", "similarity", "surfaces")
 ONCE = ("inputs",)
 
 
@@ -30,7 +30,7 @@ class Outlet:
 
     Args:
         name: the leading word of every tag.
-        panels_every: panels and similarity are sent at every so-many-th sample, and at the last one.
+        panels_every: panels, similarity and surfaces are sent at every so-many-th sample, and at the last one.
         numbers: whether numbers are sent; a Trainer's loggers take them another way.
     """
 

@@ -44,6 +44,10 @@ _TEXTS = {
         "for each pair. White 0, dark blue 1; orange: at or above the layer's chance level (copycats); grey: does not "
         "switch here."
     ),
+    "surfaces": (
+        "The output of each class over the slice, as a surface: heights are chances. Full colour where the class wins, "
+        "pale elsewhere."
+    ),
     "inputs": "What inputs look like along the slice, which is the same for the whole run: each stands where its middle is.",
     "movie": "The whole run as one animation.",
     "report": "What the run did: each phenomenon with its figure, its chance level and its picture. Written when the run ends.",
@@ -72,16 +76,17 @@ class TensorBoard:
         writer: a ``torch.utils.tensorboard.SummaryWriter``, which stays the caller's to close, or a directory, for which an event
             file is made and closed at the end.
         name: the leading word of every tag.
-        panels_every: panels, similarity and the table of pairs are written at every so-many-th sample, and at the last one.
+        panels_every: panels, similarity, surfaces and the table of pairs are written at every so-many-th sample, and at the
+            last one.
 
     Raises:
         TypeError: `writer` is neither.
 
-    Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/movie`` (once, at the end),
-    and where inputs are images ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for every metric that is a finite number;
-    histograms ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts ``<name>/copycat/closest`` and, at the end,
-    ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``; and a layout of Custom Scalars, behind the one
-    that the run has already.
+    Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/surfaces`` where those are
+    kept, ``<name>/movie`` (once, at the end), and where inputs are images ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for
+    every metric that is a finite number; histograms ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts
+    ``<name>/copycat/closest`` and, at the end, ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``;
+    and a layout of Custom Scalars, behind the one that the run has already.
     """
 
     def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5) -> None:

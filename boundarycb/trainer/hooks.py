@@ -75,6 +75,8 @@ class BoundaryHooks:
         output: Which tensor of the model's output is shown, by name or place, or a function of the output.
         background: How it is shown: "classes", "mean", "norm" or one of its numbers, by its place; "auto" goes by shape.
         class_names: What classes are called.
+        surfaces: Whether the output of each class is kept too, and drawn as a surface over the slice: the image ``surfaces``, and
+            ``surfaces.gif``.
         data: Samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
             sample; by default those of the first training batch.
         module: The part of the LightningModule to look at, by its path; by default itself, or what it holds if it has no forward.
@@ -116,6 +118,7 @@ class BoundaryHooks:
         output: OutputLike = None,
         background: BackgroundLike = "auto",
         class_names: Sequence[str] = (),
+        surfaces: bool = False,
         data: DataLike = None,
         module: str | None = None,
     ) -> None:
@@ -145,6 +148,7 @@ class BoundaryHooks:
             "output": output,
             "background": background,
             "class_names": class_names,
+            "surfaces": surfaces,
             "data": data,
         }
         Recorder("", **self._options)  # errors belong here, where the user wrote the argument

@@ -17,7 +17,8 @@ _QUESTION = (
     "everywhere is linear there; the others are *live*. The slice is a thin piece of the input space, so a unit that is never on "
     "here is not called dead: it may be on for data elsewhere, which *never on for the data points* looks at, and it can come on "
     "again when the layers below move. *tau-dormant* units have a mean activation of 2.5 % of their layer's or less (Sokar et "
-    "al. 2023, on the slice)."
+    "al. 2023, on the slice). Sigmoid and tanh units work on both sides of 0: one that is never on is not idle; *saturated* says "
+    "on how much of the slice, on average over the units, they have hardly any slope left."
 )
 
 
@@ -42,6 +43,7 @@ def dormant(run: Run) -> Finding | None:
             "never": "never on here, end",
             "always": "always on here, end",
             "tau": "tau-dormant, end",
+            "saturated": "saturated, end",
             "data": "never on for the data points, end",
             "revivals": "came on again",
         },
@@ -73,6 +75,7 @@ def _row(run: Run, layer: str) -> dict[str, str]:
         "never": percent(run.at_end(f"dormant/never_on/{layer}")),
         "always": percent(run.at_end(f"dormant/always_on/{layer}")),
         "tau": percent(run.at_end(f"dormant/tau/{layer}")),
+        "saturated": percent(run.at_end(f"dormant/saturated/{layer}")),
         "data": percent(run.at_end(f"dormant/never_on_data/{layer}")),
         "revivals": count(run.at_end(f"dormant/revivals/{layer}")),
     }

@@ -1,4 +1,4 @@
-"""The papers' data: images as functions from pixel location to black or white, as GINN has them."""
+"""Images as functions from pixel location to black or white, as GINN has them."""
 
 from __future__ import annotations
 
