@@ -22,6 +22,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from boundarycb import analysis as analysis
+    from boundarycb import data as data
     from boundarycb import metrics as metrics
     from boundarycb import sinks as sinks
     from boundarycb import slices as slices
@@ -57,7 +59,7 @@ _HOMES = {
     "overlay": "sampling",
     "watch": "loop",
 }
-_NAMESPACES = ("metrics", "sinks", "slices")
+_NAMESPACES = ("analysis", "data", "metrics", "sinks", "slices")
 
 __all__ = ["BoundaryCallback", "__version__", *_HOMES, *_NAMESPACES]
 

@@ -9,12 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import black_white_grey as grey
 import ginn_full
 import numpy as np
 import pytest
 import torch
 
 from boundarycb import load
+from boundarycb.data import s1
+from boundarycb.types import Boundaries, Capture, Field, Layer, Snapshot
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -64,6 +67,62 @@ def test_the_digits_run_and_show_which_is_where(tmp_path: Path) -> None:
     assert np.abs(anchors - np.rint(anchors)).max() < 1e-6 * 16
     run("digits.py", "--steps", "1", "--plane", "pca", "--out", "pca", cwd=tmp_path)
     assert load(tmp_path / "pca").slice.names[0].startswith("PC1 (")
+
+
+def test_the_greys_run_on_all_four_sets(tmp_path: Path) -> None:
+    text = run("black_white_grey.py", "--steps", "12", cwd=tmp_path)
+    for name in grey.SETS:
+        place = tmp_path / "runs" / "black_white_grey" / name / "version_0" / "boundaries"
+        history = load(place)
+        assert history.steps[-1] == 12
+        assert history.layers == ("hidden", "out")
+        last = history[-1]
+        assert last.field is not None
+        assert last.field.names == ("white", "black", "grey")
+        assert last.field.surfaces is not None
+        assert {"ambiguity/overlap", "ambiguity/tie", "ambiguity/none", "decision/never"} <= last.metrics.keys()
+        assert "accuracy" in last.scalars
+        for file in ("boundaries.gif", "surfaces.gif", "report.md"):
+            assert (place / file).exists()
+        assert re.search(rf"^{name.upper()} +\d\.\d{{4}}", text, re.MULTILINE)
+    assert (tmp_path / "runs" / "black_white_grey" / "accuracy.png").exists()
+    assert "S4 is made up: nobody was asked." in text
+    assert sum(parameter.numel() for parameter in grey.Grey().parameters()) == 21
+
+
+def test_the_greys_take_the_answers_of_people(tmp_path: Path) -> None:
+    rows = ["x1,x2,answer,seconds", *(f"{level},{level},{'black' if level < 128 else 'grey'},1.0" for level in range(0, 256, 5))]
+    (tmp_path / "answers.csv").write_text("\n".join(rows))
+    text = run("black_white_grey.py", "--data", "s4", "--answers", "answers.csv", "--steps", "300", cwd=tmp_path)
+    assert "made up" not in text
+    found = re.search(r"^S4 +(\d\.\d{4})", text, re.MULTILINE)
+    assert found is not None
+    assert float(found[1]) > 0.9
+
+
+def test_a_perfect_map_of_s3_has_the_accuracy_of_the_limit() -> None:
+    task = grey.task_of("s3", None)
+    plane = grey.plane_of(task)
+    us, vs = (nodes[1:-1] for nodes in plane.nodes(256))
+    points = np.stack([levels.ravel() for levels in np.meshgrid(us, vs)], axis=1)
+    winner = s1(points).reshape(256, 256).astype(np.uint16)
+    layer = Layer("out", "sigmoid", (3,), (0, 1, 2))
+    field = Field("classes", np.ones((256, 256), np.float16), winner, 3)
+    lines = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0), (layer,))
+    one = Snapshot(0, 0.0, plane, Capture((layer,), 256, np.zeros((3, 8192), np.uint8), field), lines)
+    assert grey.expected_accuracy(task, one) == pytest.approx(0.78667, abs=2e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_greys_are_learnt(seed: int, tmp_path: Path) -> None:
+    text = run("black_white_grey.py", "--seed", str(seed), cwd=tmp_path)
+    found = {name: float(value) for name, value in re.findall(r"^(S\d) +(\d\.\d{4})", text, re.MULTILINE)}
+    assert found["S1"] >= 0.99
+    assert found["S2"] >= 0.99
+    assert abs(found["S3"] - 0.78667) < 0.01
+    last = load(tmp_path / "runs" / "black_white_grey" / "s4" / "version_0")[-1].metrics
+    assert last["decision/never"] == 1  # white: the paper's dormant output
 
 
 def test_the_transformer_runs_in_embedding_space(tmp_path: Path) -> None:

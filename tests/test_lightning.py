@@ -53,6 +53,20 @@ def test_samples_carry_loss_and_learning_rate(pl: Any, tmp_path: Path) -> None:
         assert snapshot.scalars == {"lr": 0.01, "loss": pytest.approx(losses[snapshot.step - 1])}
 
 
+def test_samples_carry_what_numbers_the_step_gives_beside_the_loss(pl: Any, tmp_path: Path) -> None:
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        scores = self(batch[0])
+        right = (scores.argmax(dim=1) == batch[1]).float().mean()
+        loss = nn.functional.cross_entropy(scores, batch[1])
+        return {"loss": loss, "accuracy": right, "batch": batch_idx, "scores": scores.detach(), "words": "no number"}
+
+    fit(pl, tmp_path, callback_of(pl, every_n_steps=5), module_of(pl, training_step=training_step), accumulate_grad_batches=2)
+    last = load(tmp_path)[-1].scalars
+    assert set(last) == {"lr", "loss", "accuracy", "batch"}
+    assert 0 <= last["accuracy"] <= 1
+    assert last["batch"] == 3
+
+
 def test_steps_are_crossings_under_gradient_accumulation(pl: Any, tmp_path: Path) -> None:
     losses: list[float] = []
 

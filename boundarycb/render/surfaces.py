@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 from mpl_toolkits.mplot3d.axes3d import Axes3D  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,6 +25,7 @@ _HEAD = 0.42  # inches
 _ELEVATION, _AZIMUTH = 28, -58  # the eye: above the slice's corner of large u and small v
 _SHADES = 22  # of each hue
 _GREYS = 30
+_PALER = 0.0, 0.31, 0.62  # by so much nearer to white: where a class wins, at its border, and where it does not
 _LIGHT = np.array([-0.42, -0.38, 0.82])  # where it comes from: the left, the front, above
 _DARKEST = 0.5  # share of a hue on what is turned away
 _RISE = 0.8  # of a panel's box, beside sides of 1
@@ -78,17 +80,13 @@ def _draw_panel(axes: Any, snapshot: Snapshot, field: Field, number: int, surfac
     v = v0 + (np.arange(height) + 0.5) / height * (v1 - v0)
     low, high = _span(field, surface)
     across, up = np.meshgrid(u, v)
-    axes.plot_surface(
-        across,
-        up,
-        np.clip(surface, low, high),
-        facecolors=_shaded(surface / (high - low or 1.0), number, wins),
-        rcount=height,
-        ccount=width,
-        linewidth=0,
-        antialiased=False,
-        shade=False,
-    )
+    corners = np.stack([across, up, np.clip(surface, low, high)], axis=2)
+    # What plot_surface does too, in four times the time.
+    colours = _between(_shaded(surface / (high - low), number, wins)).reshape(-1, 3)
+    quads = np.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, 1:], corners[1:, :-1]], axis=2).reshape(-1, 4, 3)
+    known = np.isfinite(quads).all(axis=(1, 2))
+    opaque = np.concatenate([colours, np.ones((len(colours), 1))], axis=1)[known]
+    axes.add_collection3d(Poly3DCollection(quads[known], facecolors=opaque, edgecolors=opaque, linewidths=0.3, antialiased=False))
     axes.set(xlim=(u0, u1), ylim=(v0, v1), zlim=(low, high))
     axes.set_title(_name(field, number), size=11, color=INK, y=0.97, pad=0)
     axes.set_xlabel(_short(snapshot.slice.names[0]), size=8, color=FAINT, labelpad=-6)
@@ -127,8 +125,13 @@ def _shaded(surface: Floats, number: int, wins: NDArray[np.bool_] | None) -> Flo
     hue = np.array(rgb(_strong(number))) / 255
     colour = strength[..., None] * hue
     if wins is not None:
-        colour = np.where(wins[..., None], colour, 0.62 + 0.38 * colour)
+        colour = np.where(wins[..., None], colour, colour + _PALER[-1] * (1 - colour))
     return np.asarray(np.clip(colour, 0, 1))
+
+
+def _between(corners: Floats) -> Floats:
+    """Return the mean of each four neighbours among points (h, w, …): of (h - 1, w - 1) quadrilaterals."""
+    return np.asarray((corners[:-1, :-1] + corners[:-1, 1:] + corners[1:, 1:] + corners[1:, :-1]) / 4)
 
 
 def _strong(number: int) -> str:
@@ -162,10 +165,10 @@ def _picture(pixels: NDArray[np.uint8], count: int) -> Picture:
 def _palette(count: int) -> NDArray[np.uint8]:
     """Return the colours of a picture of `count` classes: each one's shades, full and pale, and greys."""
     count = min(count, CLASS_HUES)
-    shades = min(_SHADES, (256 - _GREYS - 1) // (2 * count)) if count > 1 else 2 * _SHADES
+    shades = min(_SHADES, (256 - _GREYS - 1) // (3 * count)) if count > 1 else 2 * _SHADES
     strength = np.linspace(_DARKEST, 1, shades)[:, None]
     colours = [np.linspace((0x20, 0x23, 0x2A), (255, 255, 255), _GREYS)]
     for number in range(count):
         full = strength * np.array(rgb(_strong(number)))
-        colours += [full, 0.62 * 255 + 0.38 * full] if count > 1 else [full]
+        colours += [full + pale * (255 - full) for pale in _PALER] if count > 1 else [full]
     return np.concatenate(colours).round().astype(np.uint8)

@@ -22,7 +22,7 @@ PictureName = Literal["overlay", "surfaces"]
 
 SIZE = 384
 MAX_FRAMES = 120
-MAX_SURFACES = 40
+MAX_SURFACES = 32
 MAX_BYTES = 8 * 2**20
 _RUN_TIME = 12.0  # seconds that a movie aims at
 _SHORTEST, _LONGEST, _LAST = 0.06, 0.4, 2.0  # seconds a frame; browsers slow down what is shorter than 0.02
@@ -44,7 +44,7 @@ def make_movie(
         picture: what it shows; surfaces only of a run that kept them (``surfaces=True``).
         size: of the overlay's plot the longer side in pixels, 64 to 4096.
         max_frames: more samples than this are thinned evenly, the first and the last always shown; 2 or more. By default 120, and
-            40 of surfaces, which take a third of a second each.
+            32 of surfaces, which take a fifth of a second each.
         max_bytes: frames are thinned further until the GIF is no larger, down to two frames.
         fps: frames a second; by default such that the movie takes about 12 seconds.
 

@@ -342,10 +342,20 @@ class BoundaryHooks:
             self.recorder.close(self._tell)
 
     def _scalars(self, trainer: Any) -> dict[str, Any]:
-        return {**_loss(self._outputs, trainer.accumulate_grad_batches), **learning_rates(trainer.optimizers)}
+        return {**_numbers(self._outputs, trainer.accumulate_grad_batches), **learning_rates(trainer.optimizers)}
 
 
-def _loss(outputs: Any, accumulated: int) -> dict[str, Any]:
-    """Return the loss that the training step gave. Lightning hands it on divided by the number of accumulated batches."""
-    loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-    return {} if loss is None or not hasattr(loss, "numel") or loss.numel() != 1 else {"loss": loss * accumulated}
+def _numbers(outputs: Any, accumulated: int) -> dict[str, Any]:
+    """Return the loss that the training step gave, and what numbers it gave beside it.
+
+    Lightning hands the loss on divided by the number of accumulated batches.
+    """
+    given = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
+    numbers = {str(name): value for name, value in given.items() if _is_number(value)}
+    if "loss" in numbers:
+        numbers["loss"] = numbers["loss"] * accumulated
+    return numbers
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) or (hasattr(value, "numel") and value.numel() == 1)
