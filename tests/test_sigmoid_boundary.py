@@ -158,6 +158,34 @@ def test_its_lines_are_where_the_network_decides() -> None:
     assert compared >= 8
 
 
+def test_no_line_crosses_more_often_than_descartes_rule_says() -> None:
+    rng = np.random.default_rng(4)
+    reached = set()
+    for seed in range(60):
+        model = net(hidden=1 + seed % 4, seed=seed, scale=4.0)
+        border = sigmoid_boundary(model[0], model[2])
+        for start, stop in rng.uniform(-2, 2, (5, 2, 2)):
+            most = border.most_crossings(start, stop)
+            assert most <= 2 ** (1 + seed % 4) - 1
+            way = stop - start
+            share = np.linspace(-30, 30, 60_001)
+            found = np.count_nonzero(np.diff(border.lead(start + share[:, None] * way) > 0))
+            assert found <= most
+            reached.add((found, most))
+    assert any(found == most > 1 for found, most in reached)  # the rule is sharp
+    assert border.most_crossings(start, stop) == border.most_crossings(stop, start)
+
+
+def test_terms_of_one_rate_are_one_term() -> None:
+    # s(x) and s(x + 1) along y do not change at all: one term, no zero. Along x their two middle terms have one rate.
+    border = sigmoid_boundary((np.array([[1.0, 0], [1, 0]]), [0.0, 1]), (np.array([[1.0, -1], [0, 0]]), [0.1, 0]))
+    assert border.most_crossings([0.0, 0], [0.0, 1]) == 0
+    # C = (.1, -.9, 1.1, .1) for S = {}, {1}, {2}, {1, 2}; at x = 0 the middle two add up to -.9 + 1.1 / e = -.495.
+    assert border.most_crossings([0.0, 0], [1.0, 0]) == 2
+    with pytest.raises(ValueError, match="two different points"):
+        border.most_crossings([0.0, 0], [0.0, 0])
+
+
 def test_many_hidden_units_take_the_plain_form() -> None:
     model = net(hidden=20, seed=1)
     border = sigmoid_boundary(model[0], model[2])

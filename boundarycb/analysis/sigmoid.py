@@ -15,6 +15,8 @@ MAX_UNITS = 16
 """Hidden units of which the closed form is evaluated: it has two to that power terms."""
 
 _TERMS = 2**22  # held at a time
+_SAME_RATE = 1e-12  # of all rates' sizes together: what parts two rates is no more than rounding
+_ZERO_TERM = 1e-14  # of its parts' sizes: what a term is no more than rounding under
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,6 +95,34 @@ class SigmoidBoundary:
         function = self.lead if len(self.bias) > MAX_UNITS else self
         return zero_lines(lambda inputs: function(inputs.reshape(len(inputs), -1)), slice, resolution=resolution)
 
+    def most_crossings(self, start: Any, stop: Any) -> int:
+        r"""Return how often the straight line through `start` and `stop` (D,) can meet the border at most, out to infinity.
+
+        Along the line every term of the closed form is :math:`C_S e^{\beta_S + \kappa_S t}`, a solution of
+        :math:`y' = \kappa_S y` with a rate of its own. A sum of such terms has at most as many zeros as its coefficients, in the
+        order of their rates, change their sign: Descartes' rule for exponential sums (G. J. O. Jameson, "Counting zeros of
+        generalised polynomials", The Mathematical Gazette 90, 2006, 223-234). Terms of one rate count as one. It is 2^H - 1 at
+        most, and a multiple zero counts as often as it is.
+
+        Raises:
+            ValueError: there are more than 16 hidden units, or the two are equal or of another shape.
+
+        >>> bump = sigmoid_boundary(([[1.0, 0], [1, 0]], [2.0, -2]), ([[1.0, -1], [0, 0]], [-0.5, 0]))  # s(x + 2) - s(x - 2) > 0.5
+        >>> bump.most_crossings([-1.0, 0.0], [1.0, 0.0]), bump.most_crossings([0.0, 0.0], [0.0, 1.0])
+        (2, 0)
+        """
+        points = np.array([to_array(start), to_array(stop)], dtype=np.float64)
+        if (points[0] == points[1]).all():
+            raise ValueError("`start` and `stop` must be two different points.")
+        first, second = self.exponents(points)
+        coefficients, rates, sizes = self.coefficients, _subset_sums(second - first), _subset_sums(first)
+        order = np.argsort(rates, kind="stable")
+        parted = np.diff(rates[order]) > _SAME_RATE * np.abs(second - first).sum()
+        groups = np.split(order, np.flatnonzero(parted) + 1)
+        signs = np.array([_sign(coefficients[group], sizes[group]) for group in groups])
+        signs = signs[signs != 0]
+        return int((signs[1:] != signs[:-1]).sum())
+
     def _refuse_many(self) -> None:
         if len(self.bias) > MAX_UNITS:
             raise ValueError(
@@ -161,6 +191,21 @@ def _checked_classes(classes: tuple[int, int], count: int) -> tuple[int, int]:
 def _sigmoid(values: Floats) -> Floats:
     small = np.exp(-np.abs(values))
     return np.asarray(np.where(values >= 0, 1.0, small) / (1.0 + small))
+
+
+def _subset_sums(values: Floats) -> Floats:
+    """Return the sum of each subset S of `values` (H,), (2^H,)."""
+    sums = np.zeros(1)
+    for value in values:
+        sums = np.concatenate([sums, sums + value])
+    return sums
+
+
+def _sign(coefficients: Floats, exponents: Floats) -> int:
+    """Return the sign of the sum of terms ``c exp(e)``; 0 where it is no more than rounding."""
+    terms = coefficients * np.exp(exponents - exponents.max())
+    total = float(terms.sum())
+    return 0 if abs(total) <= _ZERO_TERM * np.abs(terms).sum() else int(np.sign(total))
 
 
 def _weights(exponents: Floats) -> Floats:
