@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--frames", type=int, default=240, help="frames at most (default: %(default)s)")
     export.add_argument("--fps", type=float, default=None, help="frames a second (default: so that it takes 12 seconds)")
     export.add_argument("--max-mb", type=float, default=32.0, help="thin frames until the file is no larger (default: %(default)s)")
+    export.add_argument("--surfaces", action="store_true", help="show each output as a surface, of a run that kept them")
     page.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.html", help="the page to write")
     page.add_argument("--count", type=int, default=100, help="images that are asked for (default: %(default)s)")
     page.add_argument("--seed", type=int, default=None, help="draw the same images for everybody (default: the browser draws them)")
@@ -102,7 +103,12 @@ def _export(options: argparse.Namespace) -> str:
     if options.output.suffix.lower() != ".gif":
         raise ValueError(f"`--output` must end in .gif or .md, got {options.output}.")
     movie = make_movie(
-        history, size=options.size, max_frames=options.frames, max_bytes=int(options.max_mb * 2**20), fps=options.fps
+        history,
+        picture="surfaces" if options.surfaces else "overlay",
+        size=options.size,
+        max_frames=options.frames,
+        max_bytes=int(options.max_mb * 2**20),
+        fps=options.fps,
     )
     options.output.write_bytes(movie.gif)
     notes = "".join(f"; {note}" for note in movie.notes)

@@ -108,7 +108,7 @@ def test_a_perfect_map_of_s3_has_the_accuracy_of_the_limit() -> None:
     winner = s1(points).reshape(256, 256).astype(np.uint16)
     layer = Layer("out", "sigmoid", (3,), (0, 1, 2))
     field = Field("classes", np.ones((256, 256), np.float16), winner, 3)
-    lines = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0), (layer,))
+    lines = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), (layer,))
     one = Snapshot(0, 0.0, plane, Capture((layer,), 256, np.zeros((3, 8192), np.uint8), field), lines)
     assert grey.expected_accuracy(task, one) == pytest.approx(0.78667, abs=2e-3)
 

@@ -7,17 +7,21 @@
 * ``inputs``   inputs as images, where they are such; ``contact`` a sheet of them along the slice;
 * ``surfaces`` the output of each class in perspective;
 * ``heatmap``  how alike the units of a layer are;
+* ``fragile``  pixels whose least step changes an image's class;
 * ``drawn``    all of a snapshot's pictures by name.
 """
 
 from boundarycb.render.contact import draw_inputs, has_inputs
 from boundarycb.render.drawn import Drawn
+from boundarycb.render.fragile import draw_examples, draw_fragile
 from boundarycb.render.heatmap import draw_similarity, has_similarity
 from boundarycb.render.pictures import draw_overlay, draw_panels
 from boundarycb.render.surfaces import draw_surfaces, has_surfaces
 
 __all__ = [
     "Drawn",
+    "draw_examples",
+    "draw_fragile",
     "draw_inputs",
     "draw_overlay",
     "draw_panels",

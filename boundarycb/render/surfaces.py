@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 from mpl_toolkits.mplot3d.axes3d import Axes3D  # type: ignore[import-untyped]
 from numpy.typing import NDArray
@@ -95,17 +96,12 @@ def _draw_panel(axes: Any, snapshot: Snapshot, field: Field, number: int, surfac
     axes.tick_params(labelsize=6.5, colors=FAINT, pad=-3)
     axes.tick_params(axis="z", pad=0)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.set_major_locator(_ticks())
+        # Where the first two axes meet, the last number of the one would stand on the first of the other.
+        axis.set_major_locator(MaxNLocator(4, prune="upper" if axis is axes.xaxis else None))
         axis.set_pane_color((0.97, 0.97, 0.97, 1.0))
         axis._axinfo["grid"].update(color="#d9dbe0", linewidth=0.6)
     axes.view_init(_ELEVATION, _AZIMUTH)
     axes.set_box_aspect((1, 1, _RISE), zoom=0.86)
-
-
-def _ticks() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(4)
 
 
 def _span(field: Field, surface: Floats) -> tuple[float, float]:
