@@ -226,7 +226,7 @@ class _Side:
     above: Array
 
     def __call__(self, shown: torch.Tensor) -> torch.Tensor:
-        signs = np.resize(np.where(self.above, 1.0, 1.0), len(shown))
+        signs = np.resize(np.where(self.above, 1.0, -1.0), len(shown))
         return shown.reshape(len(shown)) * torch.from_numpy(signs).to(shown)
 
 
