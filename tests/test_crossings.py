@@ -15,7 +15,7 @@ from models import linear_units, mlp
 from torch import nn
 
 from boundarycb import find_boundaries, slices
-from boundarycb.analysis import Crossings, crossings, find_crossings, sigmoid_boundary
+from boundarycb.analysis import Crossings, crossings, find_crossings, nearest_crossing, sigmoid_boundary
 from boundarycb.types import Boundaries, Floats, Slice
 
 
@@ -316,3 +316,16 @@ def test_bad_arguments_are_named(start: Any, stop: Any, more: Any, words: str) -
 def test_a_decision_needs_classes() -> None:
     with pytest.raises(ValueError, match='`of` can be "decision" only where the output has two or more classes'):
         find_crossings(mlp(2, 4, 1), *ends(1), of="decision")
+
+
+def test_a_linear_classifier_has_no_unit_but_a_border() -> None:
+    model: Any = nn.Linear(2, 2)
+    with torch.no_grad():
+        model.weight.copy_(torch.eye(2))
+        model.bias.zero_()
+    found = find_crossings(model, [[1.0, 0.25]], [[0.0, 0.25]], of="decision")
+    assert found.place.tolist() == pytest.approx([0.75])
+    assert (found.before.tolist(), found.after.tolist()) == ([0], [1])
+    assert nearest_crossing(model, [[2.0, 0.0]]).distance.tolist() == pytest.approx([np.sqrt(2)], rel=1e-6)
+    with pytest.raises(ValueError, match="activation"):
+        find_crossings(model, [[1.0, 0.25]], [[0.0, 0.25]])

@@ -13,7 +13,9 @@ import black_white_grey as grey
 import ginn_full
 import numpy as np
 import pytest
+import second_paper_figures as figures
 import torch
+from PIL import Image
 
 from boundarycb import load
 from boundarycb.data import s1
@@ -123,6 +125,22 @@ def test_the_greys_are_learnt(seed: int, tmp_path: Path) -> None:
     assert abs(found["S3"] - 0.78667) < 0.01
     last = load(tmp_path / "runs" / "black_white_grey" / "s4" / "version_0")[-1].metrics
     assert last["decision/never"] == 1  # white: the paper's dormant output
+
+
+def test_the_second_papers_figures_that_take_no_training_are_made(tmp_path: Path) -> None:
+    figures.figure_2(tmp_path)
+    figures.figure_3(tmp_path)
+    figures.closed_form(tmp_path)
+    sizes = {path.name: Image.open(path).size for path in tmp_path.iterdir()}
+    assert set(sizes) == {"figure_2.png", "figure_3.png", "closed_form.png"}
+    assert all(min(size) > 300 for size in sizes.values())
+
+
+@pytest.mark.slow
+def test_all_of_the_second_papers_figures_are_made(tmp_path: Path) -> None:
+    run("second_paper_figures.py", "--out", "made", "--steps", "200", cwd=tmp_path)
+    made = {path.name for path in (tmp_path / "made").iterdir()} | {"figure_1.png"}  # which takes a browser
+    assert made == {path.name for path in (EXAMPLES.parent / "docs" / "second_paper").iterdir()}
 
 
 def test_the_transformer_runs_in_embedding_space(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from boundarycb import slices
 from boundarycb.analysis.steps import Ints, Steps
+from boundarycb.analysis.units import with_a_unit
 from boundarycb.engines.bands import most_together
 from boundarycb.probe import Conditions, Feed, ForwardLike, OutputLike, Prober, WrongChoice, home_of, probe
 from boundarycb.sampling import said_of_lost
@@ -81,7 +82,7 @@ class Asking:
 
     def _conditions(self, model: nn.Module) -> Conditions:
         """Return how `model` runs, with as little watched as can be."""
-        feed = Feed(forward=_with_a_unit(Feed(forward=self.forward), type(model).__name__))
+        feed = Feed(forward=_explained(with_a_unit(Feed(forward=self.forward)), type(model).__name__))
         return Conditions(mode=self.mode, output=self.output, feed=feed, background="classes", max_units=1)
 
 
@@ -230,13 +231,12 @@ class _Side:
         return shown.reshape(len(shown)) * torch.from_numpy(signs).to(shown)
 
 
-def _with_a_unit(feed: Feed, name: str) -> ForwardLike:
-    """Return a way to run a model in which one unit is seen: the probe wants one, and a linear classifier has none."""
+def _explained(forward: ForwardLike, name: str) -> ForwardLike:
+    """Return the same way to run a model, whose errors say what to give."""
 
     def run(model: nn.Module, inputs: torch.Tensor) -> Any:
-        torch.relu(inputs.reshape(len(inputs), -1)[:, :1])
         try:
-            return feed(model, inputs)
+            return forward(model, inputs)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,8 +16,9 @@ from boundarycb import slices
 from boundarycb.analysis import pieces, sampled
 from boundarycb.analysis.found import Found
 from boundarycb.analysis.rays import Ints, Rays
+from boundarycb.analysis.units import with_a_unit
 from boundarycb.engines.exact import LEAST_BATCH, Unsuitable, is_smooth
-from boundarycb.probe import Prober, probe
+from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, probe
 from boundarycb.sampling import said_of_lost
 from boundarycb.sampling.engine import exactly
 from boundarycb.sampling.how import How, conditions_of
@@ -124,7 +126,7 @@ def find_crossings(
 
     Raises:
         ValueError: `start` and `stop` are no batches of inputs of one shape; an argument is out of its range; the model has no
-            classes where the decision is asked for, calls no activation, or cannot take the inputs.
+            classes where the decision is asked for, or calls no activation where units are, or cannot take the inputs.
 
     >>> model = nn.Sequential(nn.Linear(2, 1), nn.ReLU())
     >>> model[0].weight.data, model[0].bias.data = torch.tensor([[1.0, 0.0]]), torch.tensor([-0.25])
@@ -134,17 +136,39 @@ def find_crossings(
     """
     rays = Rays.checked(start, stop)
     checked(of, parts, tolerance)
+    with opened(model, rays, of, how) as forward:
+        return crossings_of(forward, rays, of, parts, tolerance)
+
+
+@contextmanager
+def opened(model: nn.Module, rays: Rays, of: Of, how: How) -> Iterator[Prober]:
+    """Yield the probe of `model`, in which its units can be seen; a border between classes needs none."""
     conditions = conditions_of(model, slices.random(rays.start[0]), how)
+    if of == "decision" and _has_no_unit(model, rays, conditions):
+        conditions = replace(conditions, feed=Feed(forward=with_a_unit(conditions.feed)))
     with probe(model, conditions) as forward:
-        found = crossings_of(forward, rays, of, parts, tolerance)
+        yield forward
     for words in said_of_lost(model, forward.lost):
         warn(f"{words}.")
-    return found
+
+
+def _has_no_unit(model: nn.Module, rays: Rays, conditions: Conditions) -> bool:
+    try:
+        with probe(model, conditions) as forward:
+            _seen(forward, rays)
+    except NothingToDraw:
+        return True
+    return False
+
+
+def _seen(forward: Prober, rays: Rays) -> Reading:
+    """Return what the model says on the first rays: what it calls."""
+    return forward(rays.at(np.arange(LEAST_BATCH) % len(rays), np.linspace(0, 1, LEAST_BATCH)))
 
 
 def crossings_of(forward: Prober, rays: Rays, of: Of, parts: int, tolerance: float) -> Crossings:
     """Return the crossings along `rays` of the model of an open probe; see :func:`find_crossings`."""
-    reading = forward(rays.at(np.arange(LEAST_BATCH) % len(rays), np.linspace(0, 1, LEAST_BATCH)))
+    reading = _seen(forward, rays)
     decide = of == "decision"
     if decide and (reading.output is None or reading.output.shape[1] < 2):
         raise ValueError('`of` can be "decision" only where the output has two or more classes; `output=` says which output.')

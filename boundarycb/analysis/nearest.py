@@ -10,12 +10,11 @@ import torch
 from torch import nn
 
 from boundarycb import slices
-from boundarycb.analysis.crossings import TOLERANCE, Crossings, Of, checked, crossings_of
+from boundarycb.analysis.crossings import TOLERANCE, Crossings, Of, checked, crossings_of, opened
 from boundarycb.analysis.rays import Ints, Rays
-from boundarycb.probe import Prober, probe
-from boundarycb.sampling import said_of_lost
-from boundarycb.sampling.how import How, conditions_of
-from boundarycb.types import Floats, Unit, frozen, warn
+from boundarycb.probe import Prober
+from boundarycb.sampling.how import How
+from boundarycb.types import Floats, Unit, frozen
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # it comes with torch
@@ -98,14 +97,11 @@ def nearest_crossing(
     checked(of, _PARTS, tolerance)
     ways = _ways(directions, start.shape[1:], seed)
     far = _checked_reach(reach, start)
-    conditions = conditions_of(model, slices.random(start[0]), how)
-    with probe(model, conditions) as forward:
+    with opened(model, Rays(start, start), of, how) as forward:
         search = _Search(forward, start, of, tolerance)
         search.along(ways, far)
         if of == "decision":
             search.downhill(far)
-    for words in said_of_lost(model, forward.lost):
-        warn(f"{words}.")
     return search.best
 
 
