@@ -15,10 +15,8 @@ Without ``--answers`` S4 is made up (`simulated_answers`), which is no measureme
 from __future__ import annotations
 
 import argparse
-import logging
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +24,10 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F
+from ginn_bottle import RandomBatches, quieten
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import nn
-from torch.utils.data import DataLoader, Sampler, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from boundarycb import BoundaryCallback, load, slices
 from boundarycb.data import CLASSES, pairs, read_answers, s1, s2, s3, s3_limit, simulated_answers
@@ -90,19 +89,6 @@ class Grey(pl.LightningModule):
         optimizer = torch.optim.Adam(self.parameters(), lr=self.lr)
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.trainer.max_steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
-
-
-class RandomBatches(Sampler[torch.Tensor]):
-    """Draws `steps` batches of random indices, with replacement, a tensor a batch."""
-
-    def __init__(self, items: int, batch: int, steps: int) -> None:
-        self.items, self.batch, self.steps = items, batch, steps
-
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        return (torch.randint(self.items, (self.batch,)) for _ in range(self.steps))
-
-    def __len__(self) -> int:
-        return self.steps
 
 
 def task_of(name: str, answers: Path | None, seed: int = 0) -> Task:
@@ -217,14 +203,6 @@ def main() -> None:
     draw_accuracies(runs, curves)
     print(f"\ncurves     {curves}")
     print(f"see it     tensorboard --samples_per_plugin images=1000 --logdir {options.out / 'black_white_grey'}")
-
-
-def quieten() -> None:
-    """Switch off advice of Lightning's and of ours that does not matter here, so that the table can be seen."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message="TensorBoard shows 10 pictures")  # the last line has the flag
 
 
 def parse() -> argparse.Namespace:

@@ -20,6 +20,7 @@ import black_white_grey as grey
 import numpy as np
 import pixel_probe
 import torch
+from ginn_bottle import quieten
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import nn
@@ -190,7 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    grey.quieten()
+    quieten()
     figure_1(options.out)
     figure_2(options.out)
     figure_3(options.out)

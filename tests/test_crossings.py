@@ -134,27 +134,27 @@ def test_decisions_are_where_the_winner_changes(how: str, request: pytest.Fixtur
     assert len(found) > 15
 
 
-def test_two_borders_between_two_kinks_are_both_found() -> None:
-    # Scores 0, x - .4 and 3 (x - .6): the second wins from .4 on, the third from .7 on.
+def three_in_a_row() -> Any:
+    """Return scores 0, x - .4 and 3 (x - .6): the second wins from .4 on, the third from .7 on."""
     model: Any = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 3))
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[1.0, 0.0]]))
         model[0].bias.zero_()
         model[2].weight.copy_(torch.tensor([[0.0], [1.0], [3.0]]))
         model[2].bias.copy_(torch.tensor([0.0, -0.4, -1.8]))
-    found = find_crossings(model, [[0.0, 0.0]], [[1.0, 0.0]], of="decision")
+    return model
+
+
+def test_two_borders_between_two_kinks_are_both_found() -> None:
+    found = find_crossings(three_in_a_row(), [[0.0, 0.0]], [[1.0, 0.0]], of="decision")
+    assert found.exact
     assert found.place.tolist() == pytest.approx([0.4, 0.7], abs=1e-6)
     assert list(zip(found.before.tolist(), found.after.tolist(), strict=True)) == [(0, 1), (1, 2)]
 
 
 def test_a_class_that_wins_between_two_samples_is_found_on_the_way(sampled: None) -> None:
-    model: Any = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 3))
-    with torch.no_grad():
-        model[0].weight.copy_(torch.tensor([[1.0, 0.0]]))
-        model[0].bias.zero_()
-        model[2].weight.copy_(torch.tensor([[0.0], [1.0], [3.0]]))
-        model[2].bias.copy_(torch.tensor([0.0, -0.4, -1.8]))
-    found = find_crossings(model, [[0.0, 0.0]], [[1.0, 0.0]], of="decision", parts=2)
+    found = find_crossings(three_in_a_row(), [[0.0, 0.0]], [[1.0, 0.0]], of="decision", parts=2)
+    assert not found.exact
     assert found.place.tolist() == pytest.approx([0.4, 0.7], abs=1e-6)
     assert found.after.tolist() == [1, 2]
 
