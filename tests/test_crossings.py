@@ -276,6 +276,19 @@ def test_a_ray_that_does_not_move_crosses_nothing() -> None:
     assert not len(find_crossings(model, point, point, of="decision"))
 
 
+def test_a_ray_along_a_boundary_crosses_it_nowhere() -> None:
+    """The unit is zero there but for rounding, which has either sign."""
+    rng = np.random.default_rng(0)
+    model = mlp(3, 8, 8, 2).double()
+    weight, bias = model[0].weight[0].detach().numpy(), float(model[0].bias[0].detach())
+    foot = -bias * weight / (weight @ weight)
+    for _ in range(40):
+        way = rng.normal(size=3)
+        way -= way @ weight / (weight @ weight) * weight
+        found = find_crossings(model, (foot - way)[None], (foot + way)[None])
+        assert not (found.column == 0).any()
+
+
 def test_the_model_is_left_as_it_was() -> None:
     model = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}

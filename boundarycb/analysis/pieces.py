@@ -19,6 +19,7 @@ from boundarycb.types import Floats, Forward, Layer, Reading
 
 _SAME = 1e-12  # of a ray: places nearer to each other are one
 _ZERO = 1e-12  # of a unit's largest value: less is what rounding leaves
+_LEFT = 64 * np.finfo(np.float64).eps  # of the layer's largest value: the same
 _VALUES = 2**22  # that are held at a time, as far as the rays that are looked at together decide
 _MOST_VALUES = 2**25  # of one ray
 _OFF_MIDDLE = 0.4142135623730951  # where a piece is looked at: at its middle an odd function looks affine
@@ -90,7 +91,10 @@ def _cut(read: Reader, count: int, reading: Reading, decide: bool) -> _Pieces:
 def _crossed(z: Floats, level: float) -> Floats:
     """Return `z` (k, units) less a level, 0 where it is no more than rounding."""
     shifted = z - level
-    return np.where(np.abs(shifted) <= _ZERO * np.abs(z).max(axis=0, initial=0.0), 0.0, shifted)
+    sizes = np.abs(z).max(axis=0, initial=0.0)
+    # A unit that is zero all along is nothing but what is left where the numbers that make it cancel.
+    zero = np.maximum(_ZERO * sizes, _LEFT * sizes.max(initial=0.0))
+    return np.where(np.abs(shifted) <= zero, 0.0, shifted)
 
 
 def _between(ray: Ints, place: Floats, z: Floats, level: float) -> tuple[Ints, Ints, Floats, Floats]:
