@@ -15,7 +15,8 @@ from models import linear_units, mlp
 from torch import nn
 
 from boundarycb import find_boundaries, slices
-from boundarycb.analysis import Crossings, crossings, find_crossings, nearest_crossing, sigmoid_boundary
+from boundarycb.analysis import Crossings, crossings, find_crossings, nearest_crossing, pieces, sigmoid_boundary
+from boundarycb.analysis import sampled as sampled_module
 from boundarycb.types import Boundaries, Floats, Slice
 
 
@@ -194,7 +195,7 @@ def test_sampled_units_agree_with_exact_ones(sampled: None, monkeypatch: pytest.
 
 
 class Bump(nn.Module):
-    """A second layer's unit that is on for 0.44 < x < 0.46 alone: s(200 (x - .44)) - s(200 (x - .46)) above a level."""
+    """A second layer's unit that is on for a short way alone: s(20 x - 8) - s(20 x - 10) > .45 for .4316 < x < .4684."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -342,3 +343,159 @@ def test_a_linear_classifier_has_no_unit_but_a_border() -> None:
     assert nearest_crossing(model, [[2.0, 0.0]]).distance.tolist() == pytest.approx([np.sqrt(2)], rel=1e-6)
     with pytest.raises(ValueError, match="activation"):
         find_crossings(model, [[1.0, 0.25]], [[0.0, 0.25]])
+
+
+# ------------------------------------------------------------------------------------------------ what a review broke it with
+
+
+def no_bias(*widths: int, seed: int = 0) -> Any:
+    model = mlp(*widths, seed=seed)
+    with torch.no_grad():
+        for layer in model[::2]:
+            layer.bias.zero_()
+    return model
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_where_all_units_are_off_classes_tie_and_the_first_wins(seed: int) -> None:
+    """Without biases all scores are zero where no unit is on: at the origin of any network, and beyond it in narrow ones."""
+    for model, start, stop in (
+        (no_bias(784, 32, 10, seed=seed), np.random.default_rng(seed).uniform(0, 1, (3, 784)), np.zeros((3, 784))),
+        (no_bias(2, 2, 3, seed=seed), *ends(40, seed=seed)),
+    ):
+        found = find_crossings(model, start, stop, of="decision")
+        assert found.exact
+        assert (found.before != found.after).all()
+        with torch.no_grad():
+            for side, share in ((found.before, -1e-5), (found.after, 1e-5)):
+                place = found.place + share
+                scores = model.double()(torch.from_numpy(found.rays.at(found.ray, place))).numpy()
+                inside = (place > 0) & (place < 1)
+                # What wins there is ahead of all others, or the first of those that tie.
+                ahead = scores[np.arange(len(scores)), side] >= scores.max(axis=1) - 1e-9 * np.abs(scores).max(initial=1.0)
+                assert ahead[inside].all()
+
+
+def test_three_classes_that_meet_at_the_end_of_a_piece() -> None:
+    model: Any = nn.Sequential(nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 3))
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0]]))
+        model[2].weight.copy_(torch.tensor([[2.0], [1.0], [3.0]]))
+        for layer in (model[0], model[2]):
+            layer.bias.zero_()
+    found = find_crossings(model, [[1.0, 0.0]], [[-1.0, 0.0]], of="decision")
+    assert found.place.tolist() == pytest.approx([0.5])
+    assert (found.before.tolist(), found.after.tolist()) == ([2], [0])
+
+
+def test_no_crossing_is_nearer_than_there_is_one() -> None:
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            layer.weight.copy_(torch.eye(2))
+            layer.bias.zero_()
+    together = nearest_crossing(model, [[2.0, 1.0], [-1.0, -1.0]])
+    assert together.distance.tolist() == pytest.approx([np.sqrt(0.5), 1.0], rel=1e-6)
+
+
+def test_small_units_beside_large_ones_are_units() -> None:
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.ReLU()).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0], [1e-16, 0.0]], dtype=torch.float64))
+        model[0].bias.copy_(torch.tensor([-0.5, -3e-17], dtype=torch.float64))
+    found = find_crossings(model, [[0.0, 0.0]], [[1.0, 0.0]])
+    assert sorted(zip(found.column.tolist(), found.place.tolist(), strict=True)) == [(0, 0.5), (1, pytest.approx(0.3))]
+
+
+def test_rays_of_very_different_lengths_do_not_disturb_each_other() -> None:
+    model = linear_units((1, 0, 0))
+    assert len(find_crossings(model, [[-1.0, 0], [-1e14, 0]], [[1.0, 0], [1e14, 0]])) == 2
+
+    class Wave(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(torch.cat([1e9 * torch.relu(x[:, 1:]) + torch.sin(5 * x[:, :1]), torch.relu(x[:, :1])], 1))
+
+    alone = find_crossings(Wave(), [[0.1, 0]], [[2.0, 0]])
+    beside = find_crossings(Wave(), [[0.1, 0], [0.1, 1]], [[2.0, 0], [0.1, 9e3]])
+    assert not alone.exact
+    assert not beside.exact
+    assert beside.place[beside.ray == 0].tolist() == pytest.approx(alone.place.tolist(), abs=1e-8)
+    assert len(alone) == 3
+
+
+@pytest.mark.parametrize("width", [0.05, 0.03, 0.01])
+def test_a_bump_that_no_unit_makes_is_not_overlooked(width: float) -> None:
+    class Radial(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.after = nn.Linear(1, 1)
+            with torch.no_grad():
+                self.after.weight.fill_(1.0)
+                self.after.bias.fill_(-0.5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            near = torch.exp(-((x - torch.tensor([0.7, 0.0])) ** 2).sum(1, keepdim=True) / (2 * width**2))
+            return torch.cat([torch.relu(self.after(near)), 0 * near + 0.1], dim=1)
+
+    half = width * np.sqrt(2 * np.log(2))
+    for of in ("units", "decision"):
+        found = find_crossings(Radial(), [[0.0, 0.0]], [[1.0, 0.0]], of=of)
+        assert not found.exact
+        assert len(found) == 2
+    units = find_crossings(Radial(), [[0.0, 0.0]], [[1.0, 0.0]])
+    assert units.place.tolist() == pytest.approx([0.7 - half, 0.7 + half], abs=1e-8)
+
+
+def test_a_class_that_wins_for_less_than_a_sample_is_found_by_its_lead() -> None:
+    class Scores(Bump):
+        def forward(self, x: torch.Tensor) -> Any:
+            bump = super().forward(x)
+            return torch.cat([torch.zeros_like(bump), bump], dim=1)
+
+    few = find_crossings(Scores(), [[0.0, 0.0]], [[1.0, 0.0]], of="decision", parts=10)
+    assert few.place.tolist() == pytest.approx([0.4316, 0.4684], abs=2e-4)
+    assert few.after.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("how", ["exact", "sampled"])
+def test_rays_that_are_looked_at_part_by_part(how: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if how == "sampled":
+        request.getfixturevalue("sampled")
+    model = mlp(2, 8, 8, 3, seed=2)
+    start, stop = ends(7, seed=9)
+    for of in ("units", "decision"):
+        whole = find_crossings(model, start, stop, of=of)
+        with monkeypatch.context() as patch:
+            patch.setattr(pieces, "_VALUES", 1)
+            patch.setattr(sampled_module, "_VALUES", 1)
+            parts = find_crossings(model, start, stop, of=of)
+        assert parts.ray.tolist() == whole.ray.tolist()
+        assert np.allclose(parts.place, whole.place, atol=1e-9)
+        assert len(whole)
+
+
+def test_values_that_are_not_finite_are_no_crossings() -> None:
+    class Holes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = linear_units((1, 0, -0.25))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.net(torch.where((x > 0.5) & (x < 0.75), torch.nan, x))
+
+    found = find_crossings(Holes(), [[0.0, 0.0]], [[1.0, 0.0]])
+    assert not found.exact
+    assert found.place.tolist() == pytest.approx([0.25], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start", "more", "words"),
+    [
+        ("here", {}, "`start` must be a batch of inputs"),
+        ([[0.0, 0.0, 0.0]], {}, r"The model cannot take inputs of shape \(3,\)"),
+        ([[0.0, 0.0]], {"tolerance": "fine"}, "`tolerance` must be a share"),
+    ],
+)
+def test_what_cannot_be_taken_is_said(start: Any, more: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        find_crossings(mlp(2, 4, 2), start, start, **more)

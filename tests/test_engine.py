@@ -264,7 +264,7 @@ def test_what_bends_after_the_last_activation_leaves_lines_exact_and_the_decisio
     assert seen.decision is not None
     assert not seen.decision.exact
     caption = background_caption(Snapshot(0, 0.0, SQUARE, seen.capture, seen.boundaries, decision=seen.decision))
-    assert caption.startswith("exact lines, decision from a 32² grid")
+    assert caption.startswith("exact lines, decision on 32²")
 
 
 class Three(nn.Module):

@@ -243,3 +243,27 @@ def test_zero_lines_reach_the_border_and_keep_their_side() -> None:
 
 def test_zero_lines_of_a_function_without_zeros_are_none() -> None:
     assert not len(zero_lines(lambda inputs: np.ones(len(inputs)), SQUARE, resolution=8))
+
+
+def test_a_line_in_the_border_is_told() -> None:
+    border = sigmoid_boundary((np.eye(2), None), (np.eye(2), None))  # equal where x1 = x2
+    with pytest.raises(ValueError, match="a line that lies in the border"):
+        border.most_crossings([0.0, 0], [1.0, 1])
+    assert border.most_crossings([0.0, 0], [1.0, 0]) == 1
+
+
+@pytest.mark.parametrize("ends", [([0.0, 0], [np.nan, 1]), ([0.0], [1.0]), ([0.0, 0, 0], [1.0, 1, 1])])
+def test_ends_of_a_line_must_be_points(ends: Any) -> None:
+    with pytest.raises(ValueError, match="two different points of 2 finite numbers each"):
+        sigmoid_boundary((np.eye(2), None), (np.eye(2), None)).most_crossings(*ends)
+
+
+def test_classes_may_be_numpys_numbers() -> None:
+    first, second = (np.eye(2), None), (np.eye(2), None)
+    assert sigmoid_boundary(first, second, classes=(np.int64(1), np.int64(0)))([[1.0, 0]])[0] < 0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", [lambda inputs: inputs[:, :1], lambda inputs: 3.0])
+def test_a_function_must_give_a_number_an_input(function: Any) -> None:
+    with pytest.raises(ValueError, match="`function` must give one number an input"):
+        zero_lines(function, SQUARE, resolution=8)

@@ -7,7 +7,7 @@
 * ``pixels``     which single steps of single numbers change the class, of any of the ``classifiers``; ``steps`` makes them.
 """
 
-from boundarycb.analysis.crossings import Crossings, find_crossings
+from boundarycb.analysis.crossings import Crossings, Of, find_crossings
 from boundarycb.analysis.levels import zero_lines
 from boundarycb.analysis.nearest import Nearest, nearest_crossing
 from boundarycb.analysis.pixels import Fragile, PixelProbe, probe_pixels
@@ -17,6 +17,7 @@ __all__ = [
     "Crossings",
     "Fragile",
     "Nearest",
+    "Of",
     "PixelProbe",
     "SigmoidBoundary",
     "find_crossings",

@@ -18,7 +18,7 @@ from boundarycb.analysis.found import Found
 from boundarycb.analysis.rays import Ints, Rays
 from boundarycb.analysis.units import with_a_unit
 from boundarycb.engines.exact import LEAST_BATCH, Unsuitable, is_smooth
-from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, probe
+from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, probe
 from boundarycb.sampling import said_of_lost
 from boundarycb.sampling.engine import exactly
 from boundarycb.sampling.how import How, conditions_of
@@ -107,10 +107,11 @@ def find_crossings(
     """Return where straight ways from `start` to `stop` cross boundaries, in an input space of any dimension.
 
     Of a piecewise-linear network these are all crossings, found layer by layer as the exact engine does on a plane, from forward
-    passes alone; what was found is certified on every ray. Of any other network, and where that fails, rays are sampled: where a
-    unit switches between two samples, or dips towards zero and back, the place is bracketed and halved down to `tolerance`. A unit
-    that comes and goes between two samples without a dip is missed: more `parts` see more. The model runs in double precision,
-    where it can.
+    passes alone. Whether the network is one is looked at in each piece that was found, and at 64 more places of each ray: what
+    bends without a unit, and between these alone, goes unseen. Of any other network, and where that fails, rays are sampled: where
+    a unit switches between two samples, or dips towards zero and back, the place is bracketed and halved down to `tolerance`, and
+    so for the decision with the lead of each class. What comes and goes between two samples without a dip is missed: more `parts`
+    see more. The model runs in double precision, where it can. Of classes that are next to equal the first one wins.
 
     This is the boundary value problem that "Visualizing Neural Nets" (2023) leaves to future work, along rays.
 
@@ -163,7 +164,15 @@ def _has_no_unit(model: nn.Module, rays: Rays, conditions: Conditions) -> bool:
 
 def _seen(forward: Prober, rays: Rays) -> Reading:
     """Return what the model says on the first rays: what it calls."""
-    return forward(rays.at(np.arange(LEAST_BATCH) % len(rays), np.linspace(0, 1, LEAST_BATCH)))
+    try:
+        return forward(rays.at(np.arange(LEAST_BATCH) % len(rays), np.linspace(0, 1, LEAST_BATCH)))
+    except (NothingToDraw, WrongChoice):
+        raise
+    except (ValueError, RuntimeError) as error:
+        words = " ".join(str(error.__cause__ or error).split())
+        raise ValueError(
+            f"The model cannot take inputs of shape {rays.start.shape[1:]} ({words}); give them as it takes them."
+        ) from error
 
 
 def crossings_of(forward: Prober, rays: Rays, of: Of, parts: int, tolerance: float) -> Crossings:
@@ -210,5 +219,5 @@ def checked(of: Of, parts: int, tolerance: float) -> None:
         raise ValueError(f'`of` must be "units" or "decision", got {of!r}.')
     if not isinstance(parts, int) or isinstance(parts, bool) or parts < 2:
         raise ValueError(f"`parts` must be a whole number, 2 or more, got {parts!r}.")
-    if not 0 < tolerance < 1:
+    if not isinstance(tolerance, (int, float)) or not 0 < tolerance < 1:
         raise ValueError(f"`tolerance` must be a share of a ray above 0 and less than 1, got {tolerance!r}.")

@@ -25,19 +25,28 @@ def zero_lines(function: Callable[[Floats], Floats], slice: Slice, *, resolution
         slice: where to look.
         resolution: grid points a side, 2 to 4096.
 
+    Raises:
+        ValueError: `function` gives something else, or `resolution` is out of its range.
+
     >>> from boundarycb import slices
     >>> circle = zero_lines(lambda inputs: 1 - (inputs**2).sum(axis=1), slices.box((-2, 2), (-2, 2)))
     >>> len(circle), bool(np.abs(np.linalg.norm(circle.points, axis=1) - 1).max() < 1e-12)
     (1, True)
     """
 
+    def asked(inputs: Floats) -> Floats:
+        values = np.asarray(function(inputs), dtype=np.float64)
+        if values.shape != (len(inputs),):
+            raise ValueError(f"`function` must give one number an input, ({len(inputs)},), got shape {values.shape}.")
+        return values
+
     def forward(inputs: Floats) -> Reading:
-        return Reading((_NAME,), (np.asarray(function(inputs), dtype=np.float64).reshape(-1, 1),), None)
+        return Reading((_NAME,), (asked(inputs)[:, None],), None)
 
     traced = grid.find_boundaries(forward, slice, resolution=resolution)
     if not len(traced):
         return traced
-    return replace(traced, points=_closed_in(function, slice, traced.points, resolution))
+    return replace(traced, points=_closed_in(asked, slice, traced.points, resolution))
 
 
 def _closed_in(function: Callable[[Floats], Floats], slice: Slice, points: Floats, resolution: int) -> Floats:

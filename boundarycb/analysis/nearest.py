@@ -200,6 +200,8 @@ def _ways(directions: Any, shape: tuple[int, ...], seed: int) -> Floats:
 
 
 def _checked_reach(reach: float | None, start: Floats) -> float:
+    if reach is not None and not isinstance(reach, (int, float)):
+        raise ValueError(f"`reach` must be a length above 0, got {reach!r}.")
     norm = float(np.linalg.norm(start.reshape(len(start), -1), axis=1).max())
     far = 4 * (norm or 1.0) if reach is None else float(reach)
     if not (np.isfinite(far) and far > 0):

@@ -19,7 +19,8 @@ from boundarycb.types import Floats, Forward, Layer, Reading
 
 _SAME = 1e-12  # of a ray: places nearer to each other are one
 _ZERO = 1e-12  # of a unit's largest value: less is what rounding leaves
-_LEFT = 64 * np.finfo(np.float64).eps  # of the layer's largest value: the same
+_LEFT = 64 * np.finfo(np.float64).eps  # of what it is elsewhere: the same
+_LOOKS = 64  # places of each ray at which it is looked again
 _VALUES = 2**22  # that are held at a time, as far as the rays that are looked at together decide
 _MOST_VALUES = 2**25  # of one ray
 _OFF_MIDDLE = 0.4142135623730951  # where a piece is looked at: at its middle an odd function looks affine
@@ -67,18 +68,20 @@ class _Pieces:
 
 def _cut(read: Reader, count: int, reading: Reading, decide: bool) -> _Pieces:
     ray, place = np.repeat(np.arange(count), 2), np.tile([0.0, 1.0], count)
-    values, events = read(ray, place), []
+    values, events, own = read(ray, place), [], _own_sizes(read)
     kinks = reading.kinks or ((0.0,),) * len(reading.layers)
     first = 0
     for number, (layer, bends) in enumerate(zip(reading.layers, kinks, strict=True)):
-        z = values.z[:, first : first + layer.size]
+        columns = slice(first, first + layer.size)
+        z = values.z[:, columns]
         if not np.isfinite(z).all():
             raise NotFinite(f"{layer.name} is not finite everywhere")
-        events.append(_zeros(ray, place, z, first))
+        zero = np.maximum(_ZERO * _largest(ray, z), _LEFT * own[ray, columns])
+        events.append(_zeros(ray, place, z, zero, first))
         first += layer.size
         if number == len(reading.layers) - 1 and not decide:
             break  # nothing is read behind the last layer
-        new = _places(ray, place, z, bends or ())
+        new = _places(ray, place, z, zero, bends or ())
         if len(new[0]):
             if (len(place) + len(new[0])) * max(1, values.z.shape[1]) > _MOST_VALUES:
                 raise Unsuitable("pre-activations at the rays' pieces take too much memory")
@@ -88,33 +91,42 @@ def _cut(read: Reader, count: int, reading: Reading, decide: bool) -> _Pieces:
     return _Pieces(ray, place, values, Found.joined(events))
 
 
-def _crossed(z: Floats, level: float) -> Floats:
-    """Return `z` (k, units) less a level, 0 where it is no more than rounding."""
-    shifted = z - level
-    sizes = np.abs(z).max(axis=0, initial=0.0)
-    # A unit that is zero all along is nothing but what is left where the numbers that make it cancel.
-    zero = np.maximum(_ZERO * sizes, _LEFT * sizes.max(initial=0.0))
-    return np.where(np.abs(shifted) <= zero, 0.0, shifted)
+def _own_sizes(read: Reader) -> Floats:
+    """Return how large each unit is beside each ray (m, U), as far from the middle as its ends are.
+
+    A unit that is zero all along a ray is nothing but what is left where the numbers that make it cancel: these are seen beside it.
+    """
+    beside = Rays(-read.rays.start, np.roll(read.rays.stop.reshape(len(read.rays), -1), 1, axis=1).reshape(read.rays.stop.shape))
+    z = read.along(beside)(np.repeat(np.arange(len(beside)), 2), np.tile([0.0, 1.0], len(beside))).z
+    return np.asarray(np.abs(np.where(np.isfinite(z), z, 0.0)).reshape(len(beside), 2, -1).max(axis=1))
 
 
-def _between(ray: Ints, place: Floats, z: Floats, level: float) -> tuple[Ints, Ints, Floats, Floats]:
+def _largest(ray: Ints, values: Floats) -> Floats:
+    """Return the largest size of each column on the ray that a place (k,) is on, (k, columns): no ray's depends on the others."""
+    first = np.flatnonzero(np.concatenate([[True], ray[1:] != ray[:-1]]))
+    sizes = np.maximum.reduceat(np.abs(values), first, axis=0)
+    return np.repeat(sizes, np.diff(np.append(first, len(ray))), axis=0)
+
+
+def _between(ray: Ints, place: Floats, z: Floats, zero: Floats, level: float) -> tuple[Ints, Ints, Floats, Floats]:
     """Return after which place, and in which column, `z` crosses a level, where, and its value after it."""
-    shifted = _crossed(z, level)
+    shifted = z - level
+    shifted = np.where(np.abs(shifted) <= zero, 0.0, shifted)
     on = shifted > 0
     after, column = np.nonzero((on[1:] != on[:-1]) & (ray[1:] == ray[:-1])[:, None])
     low, high = shifted[after, column], shifted[after + 1, column]
     return after, column, place[after] + low / (low - high) * (place[after + 1] - place[after]), high
 
 
-def _zeros(ray: Ints, place: Floats, z: Floats, first: int) -> Found:
-    after, column, where, high = _between(ray, place, z, 0.0)
+def _zeros(ray: Ints, place: Floats, z: Floats, zero: Floats, first: int) -> Found:
+    after, column, where, high = _between(ray, place, z, zero, 0.0)
     on = (high > 0).astype(np.int64)
     return Found(ray[after], where, column + first, 1 - on, on)
 
 
-def _places(ray: Ints, place: Floats, z: Floats, kinks: Sequence[float]) -> tuple[Ints, Floats]:
+def _places(ray: Ints, place: Floats, z: Floats, zero: Floats, kinks: Sequence[float]) -> tuple[Ints, Floats]:
     """Return the places, sorted, at which the layer bends and none is yet."""
-    found = [_between(ray, place, z, level) for level in kinks]
+    found = [_between(ray, place, z, zero, level) for level in kinks]
     if not found:
         return np.empty(0, np.int64), np.empty(0)
     after = np.concatenate([one[0] for one in found])
@@ -129,15 +141,16 @@ def _places(ray: Ints, place: Floats, z: Floats, kinks: Sequence[float]) -> tupl
 
 
 def _certify(read: Reader, pieces: _Pieces, decide: bool) -> None:
-    """Raise NotPiecewiseLinear where the network is not affine in a piece."""
-    low = pieces.starts()
-    low = low[pieces.place[low + 1] - pieces.place[low] > 1e3 * _SAME]
+    """Raise NotPiecewiseLinear where the network is not affine in a piece: each is looked at, and each ray at some places more."""
+    low, place = _looks(pieces, len(read.rays))
     start, end = pieces.place[low], pieces.place[low + 1]
-    seen = read(pieces.ray[low], start + _OFF_MIDDLE * (end - start))
+    share = ((place - start) / (end - start))[:, None]
+    seen = read(pieces.ray[low], place)
     pairs = [(pieces.values.z, seen.z), (pieces.values.scores, seen.scores)] if decide else [(pieces.values.z, seen.z)]
     for known, there in pairs:
-        said = known[low] + _OFF_MIDDLE * (known[low + 1] - known[low])
-        size = np.maximum(np.abs(known).max(axis=0, initial=0.0), 1e-3 * np.abs(known).max(initial=0.0))
+        size = _largest(pieces.ray, known)
+        size = np.maximum(size, 1e-3 * size.max(axis=1, initial=0.0)[:, None])[low]
+        said = known[low] + share * (known[low + 1] - known[low])
         off = np.abs(there - said) / np.where(size > 0, size, 1.0)
         if not np.isfinite(off).all():
             raise NotFinite("values are not finite everywhere")
@@ -145,20 +158,35 @@ def _certify(read: Reader, pieces: _Pieces, decide: bool) -> None:
             raise NotPiecewiseLinear("the network is not affine between its units' zeros", float(off.max()))
 
 
+def _looks(pieces: _Pieces, rays: int) -> tuple[Ints, Floats]:
+    """Return which pieces are looked at, by the place that each begins with, and where (k,).
+
+    Every piece is, and every ray at 64 more places: else a bend that comes and goes within one piece would be seen by chance only.
+    """
+    wide = pieces.starts()
+    wide = wide[pieces.place[wide + 1] - pieces.place[wide] > 1e3 * _SAME]
+    inside = pieces.place[wide] + _OFF_MIDDLE * (pieces.place[wide + 1] - pieces.place[wide])
+    more = np.sort((np.arange(1, _LOOKS + 1) * _OFF_MIDDLE) % 1.0)
+    ray, place = np.repeat(np.arange(rays), _LOOKS), np.tile(more, rays)
+    keys = np.searchsorted(pieces.ray + pieces.place / 2, ray + place / 2, side="right") - 1  # rays one after another
+    good = pieces.place[keys + 1] - pieces.place[keys] > 1e3 * _SAME
+    return np.concatenate([wide, keys[good]]), np.concatenate([inside, place[good]])
+
+
 def _decisions(pieces: _Pieces) -> Found:
     """Return where the winning class changes: between two places scores are straight lines, and the largest one is looked for."""
-    low = pieces.starts()
-    scores = pieces.values.scores
+    low, scores = pieces.starts(), pieces.values.scores
     if not scores.shape[1]:
         return Found.none()
     if not np.isfinite(scores).all():
         raise NotFinite("the output is not finite everywhere")
-    low = low[scores[low].argmax(axis=1) != scores[low + 1].argmax(axis=1)]
-    now, goal = scores[low].argmax(axis=1), scores[low + 1].argmax(axis=1)
+    winner = _winners(pieces.ray, scores)
+    low = low[winner[low] != winner[low + 1]]
+    now, goal = winner[low], winner[low + 1]
     share: Floats = np.zeros(len(low))
     events = []
-    while len(low):
-        share, following = _overtaken(scores[low], scores[low + 1], now, share)
+    while len(low):  # each time the next one gains more than the last, or is the goal: it ends
+        share, following = _overtaken(scores[low], scores[low + 1], now, goal, share)
         where = pieces.place[low] + share * (pieces.place[low + 1] - pieces.place[low])
         events.append(Found(pieces.ray[low], where, np.full(len(low), -1), now, following))
         left = following != goal
@@ -166,18 +194,28 @@ def _decisions(pieces: _Pieces) -> Found:
     return Found.joined(events)
 
 
-def _overtaken(start: Floats, end: Floats, winner: Ints, share: Floats) -> tuple[Floats, Ints]:
-    """Return at which share of the way each winner's score is met first, after `share`, and by which class's (k,)."""
+def _winners(ray: Ints, scores: Floats) -> Ints:
+    """Return the class that wins at each place (k,): of those that are next to equal, the first, as where they are equal."""
+    slack = _ZERO * _largest(ray, scores).max(axis=1)
+    return np.asarray((scores >= scores.max(axis=1)[:, None] - slack[:, None]).argmax(axis=1))
+
+
+def _overtaken(start: Floats, end: Floats, winner: Ints, goal: Ints, share: Floats) -> tuple[Floats, Ints]:
+    """Return at which share of the way each winner's score is met first, after `share`, and by which class's (k,).
+
+    At the end of the way it is met by that of the `goal`. Of several at once it is the goal's, else that which leads afterwards.
+    """
     rows = np.arange(len(winner))
     behind = start - start[rows, winner, None]
     gain = end - end[rows, winner, None] - behind
     with np.errstate(divide="ignore", invalid="ignore"):
         meets = np.where(gain > 0, -behind / gain, np.inf)
+    meets[rows, goal] = np.minimum(meets[rows, goal], 1.0)
     meets = np.maximum(meets, share[:, None])
     meets[rows, winner] = np.inf
     soonest = meets.min(axis=1)
-    tied = meets <= soonest[:, None]
-    following = np.where(tied, gain, -np.inf).argmax(axis=1)  # of several at once, the one that leads afterwards
+    tied = meets <= soonest[:, None] + _SAME
+    following = np.where(tied[rows, goal], goal, np.where(tied, gain, -np.inf).argmax(axis=1))
     return np.minimum(soonest, 1.0), following
 
 

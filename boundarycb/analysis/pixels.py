@@ -141,7 +141,10 @@ class PixelProbe:
             raise ValueError(
                 f"`inputs` must be those that were probed, {(len(self.classes), *self.low.shape)}, got {steps.inputs.shape}."
             )
-        which = np.asarray(places, dtype=np.int64)
+        which = np.asarray(places)
+        if which.dtype.kind not in "iu" and which.size:
+            raise ValueError(f"`places` must be whole numbers, the places of flips among all, got {which.dtype}.")
+        which = which.astype(np.int64)
         return steps.changed(steps.number(self.sample[which], self.feature[which], self.direction[which]))
 
 

@@ -40,7 +40,7 @@ class Rays:
         Raises:
             ValueError: the two are no batches of finite inputs of one shape, or an input is one number only.
         """
-        ends = [to_array(value).astype(np.float64) for value in (start, stop)]
+        ends = [_numbers(name, value) for name, value in zip(names, (start, stop), strict=True)]
         for name, end in zip(names, ends, strict=True):
             if end.ndim < 2 or not len(end) or end[0].size < 2 or not np.isfinite(end).all():
                 raise ValueError(
@@ -91,11 +91,14 @@ class Reader:
         forward: runs the model.
         rays: the rays.
         reading: what the model said of any point: what it calls.
+
+    Attributes:
+        rays: the rays.
     """
 
     def __init__(self, forward: Forward, rays: Rays, reading: Reading) -> None:
-        self._forward, self._rays = forward, rays
-        self._layers = [layer.name for layer in reading.layers]
+        self.rays = rays
+        self._forward, self._reading = forward, reading
         self._most = max(LEAST_BATCH, most_together(rays.start[0].size, sum(layer.size for layer in reading.layers)))
 
     def __call__(self, ray: Ints, place: Floats) -> Values:
@@ -106,17 +109,28 @@ class Reader:
         """
         return Values.joined(list(self._parts(ray, place)))
 
+    def along(self, rays: Rays) -> Reader:
+        """Return a reader of other rays."""
+        return Reader(self._forward, rays, self._reading)
+
     def _parts(self, ray: Ints, place: Floats) -> Iterator[Values]:
         for first in range(0, max(1, len(ray)), self._most):
-            some = slice(first, first + self._most)
-            inputs = self._rays.at(ray[some], place[some])
+            inputs = self.rays.at(ray[first : first + self._most], place[first : first + self._most])
             count = len(inputs)
-            reading = self._forward(np.resize(inputs, (max(count, LEAST_BATCH), *inputs.shape[1:]))) if count else None
-            if reading is None:  # of no points at all: what is asked is the shape
-                reading = self._forward(self._rays.at(np.zeros(LEAST_BATCH, np.int64), np.zeros(LEAST_BATCH)))
-            if [layer.name for layer in reading.layers] != self._layers:
+            some = inputs if count else self.rays.start[:1]  # of no points at all: what is asked is the shape
+            reading = self._forward(np.resize(some, (max(count, LEAST_BATCH), *some.shape[1:])))
+            if [layer.name for layer in reading.layers] != [layer.name for layer in self._reading.layers]:
                 raise ValueError(ANOTHER_PATH)
             yield Values(reading.z[:count].astype(np.float64), _scores(reading)[:count])
+
+
+def _numbers(name: str, value: Any) -> Floats:
+    try:
+        return to_array(value).astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"`{name}` must be a batch of inputs, (m, *input_shape), got {type(value).__name__}, no array of it."
+        ) from None
 
 
 def _scores(reading: Reading) -> Floats:

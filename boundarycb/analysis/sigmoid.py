@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -105,21 +106,27 @@ class SigmoidBoundary:
         most, and a multiple zero counts as often as it is.
 
         Raises:
-            ValueError: there are more than 16 hidden units, or the two are equal or of another shape.
+            ValueError: there are more than 16 hidden units; the two are equal, not finite, or of another shape; or the line lies in
+                the border, where it meets it everywhere.
 
         >>> bump = sigmoid_boundary(([[1.0, 0], [1, 0]], [2.0, -2]), ([[1.0, -1], [0, 0]], [-0.5, 0]))  # s(x + 2) - s(x - 2) > 0.5
         >>> bump.most_crossings([-1.0, 0.0], [1.0, 0.0]), bump.most_crossings([0.0, 0.0], [0.0, 1.0])
         (2, 0)
         """
-        points = np.array([to_array(start), to_array(stop)], dtype=np.float64)
-        if (points[0] == points[1]).all():
-            raise ValueError("`start` and `stop` must be two different points.")
-        first, second = self.exponents(points)
+        ends = [to_array(end).astype(np.float64) for end in (start, stop)]
+        inputs = self.weights.shape[1]
+        if any(end.shape != (inputs,) or not np.isfinite(end).all() for end in ends) or (ends[0] == ends[1]).all():
+            raise ValueError(f"`start` and `stop` must be two different points of {inputs} finite numbers each, got {ends}.")
+        first, second = self.exponents(ends)
         coefficients, rates, sizes = self.coefficients, _subset_sums(second - first), _subset_sums(first)
         order = np.argsort(rates, kind="stable")
         parted = np.diff(rates[order]) > _SAME_RATE * np.abs(second - first).sum()
         groups = np.split(order, np.flatnonzero(parted) + 1)
         signs = np.array([_sign(coefficients[group], sizes[group]) for group in groups])
+        if not signs.any():
+            raise ValueError(
+                "`start` and `stop` are two points of a line that lies in the border: the outputs are equal all along it."
+            )
         signs = signs[signs != 0]
         return int((signs[1:] != signs[:-1]).sum())
 
@@ -183,9 +190,13 @@ def _layer(name: str, given: Any) -> tuple[Floats, Floats]:
 
 
 def _checked_classes(classes: tuple[int, int], count: int) -> tuple[int, int]:
-    if len(set(classes)) != 2 or len(classes) != 2 or not all(isinstance(one, int) and 0 <= one < count for one in classes):
+    try:
+        one, two = (index(place) for place in classes)
+    except (TypeError, ValueError):
+        one = two = -1
+    if one == two or not (0 <= one < count and 0 <= two < count):
         raise ValueError(f"`classes` must be two different outputs, of 0 to {count - 1}, got {classes!r}.")
-    return classes
+    return one, two
 
 
 def _sigmoid(values: Floats) -> Floats:

@@ -140,16 +140,16 @@ class ClassReader:
         output = band.reading.output
         self._has_classes = self._has_classes is not False and output is not None and 2 <= output.shape[1] <= MAX_CLASSES
         if self._has_classes and output is not None:
-            leads = _leads(output)
-            reading = replace(band.reading, layers=(class_layer(leads.shape[1]),), parts=(leads,))
-            self._lines(replace(band, z=leads.reshape(*band.z.shape[:2], -1), reading=reading))
+            ahead = leads(output)
+            reading = replace(band.reading, layers=(class_layer(ahead.shape[1]),), parts=(ahead,))
+            self._lines(replace(band, z=ahead.reshape(*band.z.shape[:2], -1), reading=reading))
 
     def result(self) -> Boundaries | None:
         """Return the lines; None where the output has no classes, or too many."""
         return self._lines.result() if self._has_classes else None
 
 
-def _leads(output: Floats) -> Floats:
+def leads(output: Floats) -> Floats:
     """Return by how much each class is ahead of the best of all others (n, C)."""
     rows = np.arange(len(output))
     winner = output.argmax(axis=1)

@@ -23,7 +23,9 @@ def confident_far(sample: Sample, confidence: float = 0.99, radius: float | None
     * ``far/share``: share of the slice that is farther than r from all of them. Range 0 to 1; 1: the slice nowhere comes near the
       data, as random planes do.
     * ``far/confident``: share that is far and on which the winner has a chance of more than c: regions that no data speak for, of
-      which the network has a firm opinion all the same. Range 0 to ``far/share``. NaN where the output is finite nowhere.
+      which the network has a firm opinion all the same. Range 0 to ``far/share``.
+
+    Grid points where the output is not finite are left out; both are NaN where it is finite nowhere.
 
     Samples off the plane are as far away as they are, not as their shadows on it. More samples make less of the slice far: mark as
     many as describe the data.
@@ -48,7 +50,7 @@ def confident_far(sample: Sample, confidence: float = 0.99, radius: float | None
     >>> confident_far(Sample(Capture((layer,), 8, np.zeros((1, 8), np.uint8), sure), empty, slice=plane), radius=0.5)
     {'far/share': 0.5, 'far/confident': 0.5}
     """
-    if not 0 <= confidence < 1:
+    if not isinstance(confidence, (int, float)) or not 0 <= confidence < 1:
         raise ValueError(f"`confidence` must be 0 or more and less than 1, got {confidence!r}.")
     if radius is not None and not (math.isfinite(radius) and radius >= 0):
         raise ValueError(f"`radius` must be a length of 0 or more, got {radius!r}.")
@@ -58,8 +60,9 @@ def confident_far(sample: Sample, confidence: float = 0.99, radius: float | None
     far = _distances(slice_, sample.now.resolution) > (_RADIUS * _diagonal(slice_) if radius is None else radius)
     chance = _chance(field)
     known = np.isfinite(chance)
-    confident = float((far & (chance > confidence))[known].mean()) if known.any() else math.nan
-    return {"far/share": float(far.mean()), "far/confident": confident}
+    if not known.any():
+        return {"far/share": math.nan, "far/confident": math.nan}
+    return {"far/share": float(far[known].mean()), "far/confident": float((far & (chance > confidence))[known].mean())}
 
 
 def _chance(field: Field) -> Floats:

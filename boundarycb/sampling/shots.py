@@ -108,7 +108,7 @@ def find_boundaries(
 
 
 def _level_lines(model: nn.Module, slice: Slice, engine: EngineName, resolution: int, value: float, how: How) -> Boundaries:
-    if engine == "exact" or not np.isfinite(value):
+    if engine == "exact" or not isinstance(value, (int, float)) or not np.isfinite(value):
         raise ValueError(
             f"`value` must be a finite number, whose lines the grid engine traces, got {value!r} and engine={engine!r}."
         )
