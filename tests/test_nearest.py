@@ -10,7 +10,7 @@ import torch
 from models import linear_units, mlp
 from torch import nn
 
-from boundarycb.analysis import nearest_crossing
+from boundarycb.analysis import nearest, nearest_crossing
 from boundarycb.types import Floats
 
 
@@ -103,3 +103,15 @@ def test_smooth_networks_too() -> None:
 def test_bad_arguments_are_named(more: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         nearest_crossing(mlp(2, 4, 2), [[0.0, 0.0]], **more)
+
+
+def test_points_that_are_looked_at_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = mlp(3, 12, 3, seed=4)
+    points = np.random.default_rng(1).uniform(-1, 1, (9, 3))
+    for of in ("decision", "units"):
+        whole = nearest_crossing(model, points, of=of)
+        with monkeypatch.context() as patch:
+            patch.setattr(nearest, "_NUMBERS", 40)
+            parts = nearest_crossing(model, points, of=of)
+        assert parts.distance == pytest.approx(whole.distance, rel=1e-9, nan_ok=True)
+        assert parts.column.tolist() == whole.column.tolist()

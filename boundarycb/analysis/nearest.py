@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # it comes with torch
 
 _AXES = 64  # numbers of an input up to which all axes are looked along, both ways
-_RANDOM = 64  # directions where there are more
+_RANDOM = 8  # directions where there are more, both ways: the gradient does better
 _DOUBLINGS = 10  # from the nearest places to the reach
 _PARTS = 32  # of a ray, between one radius and its double
 _ROUNDS = 8  # of looking along the gradient
+_NUMBERS = 2**20  # of the ends of rays that are looked along together
 _BEFORE = 1 - 1e-5  # of the way: a unit may switch at the crossing itself
 
 
@@ -77,7 +78,7 @@ def nearest_crossing(
         points: inputs (m, *input_shape).
         of: ``decision``: where another class wins; ``units``: where any unit switches (`layers` and `units` say which).
         directions: (k, *input_shape), to look along; their lengths do not matter. By default every number of the input up and
-            down, up to 64 of them; of larger inputs 64 random directions, both ways.
+            down, up to 64 of them; of larger inputs 8 random directions, both ways.
         reach: how far to look, in input units; by default four times the largest norm of a point, or 4 where that is 0.
         seed: of the random directions.
         tolerance: to which share of a ray a bracket is halved, where the network is not piecewise linear.
@@ -115,14 +116,19 @@ class _Search:
 
     def along(self, ways: Floats, far: float) -> None:
         """Look along all `ways` (k, *input_shape) from every point, out to a radius that doubles until one crosses."""
-        open_, low = np.arange(len(self._start)), 0.0
+        parts = -(-len(self._start) * ways.size // _NUMBERS)
+        for points in np.array_split(np.arange(len(self._start)), min(parts, len(self._start))):
+            self._outwards(points, ways, far)
+
+    def _outwards(self, points: Ints, ways: Floats, far: float) -> None:
+        open_, low = points, 0.0
         for doubling in range(_DOUBLINGS, -1, -1):
             if not len(open_):
                 return
             high = far / 2**doubling
-            points = np.repeat(open_, len(ways))
+            each = np.repeat(open_, len(ways))
             steps = np.tile(ways, (len(open_), *[1] * (ways.ndim - 1)))
-            self._look(points, self._start[points] + low * steps, self._start[points] + high * steps)
+            self._look(each, self._start[each] + low * steps, self._start[each] + high * steps)
             open_, low = open_[np.isnan(self.best.distance[open_])], high
 
     def downhill(self, far: float) -> None:
