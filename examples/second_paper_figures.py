@@ -28,7 +28,7 @@ from torch import nn
 from boundarycb import load, slices
 from boundarycb.analysis import sigmoid_boundary, zero_lines
 from boundarycb.data import write_answer_page
-from boundarycb.render import draw_overlay, draw_surfaces
+from boundarycb.render import draw_overlay, draw_surfaces, draw_zones
 from boundarycb.sampling import look
 from boundarycb.sinks.gif import make_movie
 from boundarycb.types import Snapshot
@@ -100,6 +100,7 @@ def figures_4_to_7(out: Path, runs: Path, steps: int) -> None:
         write(out / f"figure_{number}.png", draw_surfaces(last, title=f"{name.upper()}, step {last.step:,}"))
         write(out / f"figure_{number}_regions.png", draw_overlay(last, 384, title=f"{name.upper()}, step {last.step:,}"))
         if name == "s2":
+            write(out / "zones.png", draw_zones(last, 384))
             movie = make_movie(load(callback.recorder.directory), picture="surfaces", max_bytes=400_000)
             (out / "s2.gif").write_bytes(movie.gif)
         done.append((task, callback))

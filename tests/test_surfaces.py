@@ -17,10 +17,11 @@ from torch import nn
 
 from boundarycb import load, slices, watch, wire
 from boundarycb.engines.masks import shown_of
-from boundarycb.render import draw_surfaces, has_surfaces
+from boundarycb.render import Drawn, draw_surfaces, draw_zones, has_surfaces
+from boundarycb.render.pictures import Layout
 from boundarycb.sampling import Look, look
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import Floats, Snapshot
+from boundarycb.types import Capture, Field, Floats, Snapshot
 
 PLANE = slices.box((-1, 1), (-2, 2))
 
@@ -177,3 +178,56 @@ def test_a_run_without_them_makes_no_movie_of_them(tmp_path: Path) -> None:
 def test_it_is_yes_or_no(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="`surfaces` must be True or False, got 3"):
         watch(mlp(2, 6, 3), surfaces=3, directory=tmp_path)  # type: ignore[arg-type]
+
+
+# ------------------------------------------------------------------------------------------------------------------ zones
+
+
+def zoned(above: Any, value: Any = 0.9, second: Any = 0.1) -> Snapshot:
+    """Return a snapshot whose sigmoid outputs are on as often as `above` (4, 4) says."""
+    one = snapshot(nn.Sequential(mlp(2, 4, 3), nn.Sigmoid()))
+    grid = np.ones((4, 4))
+    field = Field(
+        "classes",
+        (value * grid).astype(np.float16),
+        np.zeros((4, 4), np.uint16),
+        3,
+        second=(second * grid).astype(np.float16),
+        above=np.asarray(above * grid, np.uint16),
+    )
+    return replace(one, capture=Capture(one.layers, 4, np.zeros((len(one.capture.on), 2), np.uint8), field))
+
+
+def colours_in(one: Snapshot) -> dict[tuple[int, ...], int]:
+    """Return how many pixels of the plot have each colour."""
+    layout = Layout.of(one.slice, 128, lines=2)
+    left, top, right, bottom = layout.plot
+    found, counts = np.unique(draw_zones(one, 128).rgb()[top:bottom, left:right].reshape(-1, 3), axis=0, return_counts=True)
+    return {tuple(int(part) for part in colour): int(count) for colour, count in zip(found, counts, strict=True)}
+
+
+def test_zones_are_where_the_outputs_say() -> None:
+    above = np.array([[1, 1, 0, 0], [1, 1, 0, 0], [2, 2, 3, 3], [2, 2, 1, 1]])
+    counts = sorted(colours_in(zoned(above)).values())
+    total = sum(counts)
+    assert [round(16 * count / total) for count in counts] == [4, 6, 6]
+    tie = zoned(above, value=0.6, second=0.55)
+    assert len(colours_in(tie)) == 1
+    assert len(colours_in(zoned(above, value=np.nan))) == 1
+
+
+def test_zones_are_drawn_the_right_way_up() -> None:
+    one = zoned(np.array([[0] * 4, [1] * 4, [1] * 4, [1] * 4]))  # none on in the row of least v
+    layout = Layout.of(one.slice, 128, lines=2)
+    pixels = draw_zones(one, 128).rgb()
+    middle = (layout.plot[0] + layout.plot[2]) // 2
+    assert (pixels[layout.plot[3] - 3, middle] != pixels[layout.plot[1] + 3, middle]).any()
+    assert (pixels[layout.plot[1] + 3, middle] == pixels[(layout.plot[1] + layout.plot[3]) // 2, middle]).all()
+
+
+def test_zones_are_for_sigmoid_outputs() -> None:
+    assert "zones" in Drawn(snapshot(nn.Sequential(mlp(2, 4, 3), nn.Sigmoid())), 128)
+    plain = snapshot(mlp(2, 4, 3))
+    assert "zones" not in Drawn(plain, 128)
+    with pytest.raises(ValueError, match="outputs are sigmoids"):
+        draw_zones(plain)

@@ -6,6 +6,7 @@
 * ``marks``    what a slice shows of itself: samples on it and off it, where inputs are valid;
 * ``inputs``   inputs as images, where they are such; ``contact`` a sheet of them along the slice;
 * ``surfaces`` the output of each class in perspective;
+* ``zones``    where no output is on, several are, or two are next to equal;
 * ``heatmap``  how alike the units of a layer are;
 * ``fragile``  pixels whose least step changes an image's class;
 * ``drawn``    all of a snapshot's pictures by name.
@@ -17,6 +18,7 @@ from boundarycb.render.fragile import draw_examples, draw_fragile
 from boundarycb.render.heatmap import draw_similarity, has_similarity
 from boundarycb.render.pictures import draw_overlay, draw_panels
 from boundarycb.render.surfaces import draw_surfaces, has_surfaces
+from boundarycb.render.zones import draw_zones, has_zones
 
 __all__ = [
     "Drawn",
@@ -27,7 +29,9 @@ __all__ = [
     "draw_panels",
     "draw_similarity",
     "draw_surfaces",
+    "draw_zones",
     "has_inputs",
     "has_similarity",
     "has_surfaces",
+    "has_zones",
 ]

@@ -9,6 +9,7 @@ from boundarycb.render.contact import draw_inputs, has_inputs
 from boundarycb.render.heatmap import draw_similarity, has_similarity
 from boundarycb.render.pictures import draw_overlay, draw_panels
 from boundarycb.render.surfaces import draw_surfaces, has_surfaces
+from boundarycb.render.zones import draw_zones, has_zones
 from boundarycb.types import Picture, Snapshot
 
 
@@ -29,6 +30,8 @@ class Drawn(Mapping[str, Picture]):
             self._draw["similarity"] = partial(draw_similarity, snapshot, size)
         if has_surfaces(snapshot):
             self._draw["surfaces"] = partial(draw_surfaces, snapshot)
+        if has_zones(snapshot):
+            self._draw["zones"] = partial(draw_zones, snapshot, size)
         if has_inputs(snapshot.slice):
             self._draw["inputs"] = partial(draw_inputs, snapshot.slice, size)
         self._drawn: dict[str, Picture] = {}

@@ -13,7 +13,7 @@ from PIL import Image
 from boundarycb.types import History, Movie, Picture, Report, Snapshot
 
 EVERY_SAMPLE = ("overlay",)
-NOW_AND_THEN = ("panels", "similarity", "surfaces")
+NOW_AND_THEN = ("panels", "similarity", "surfaces", "zones")
 ONCE = ("inputs",)
 
 

@@ -48,6 +48,10 @@ _TEXTS = {
         "The output of each class over the slice, as a surface: heights are chances. Full colour where the class wins, "
         "pale elsewhere."
     ),
+    "zones": (
+        "Where one output is above one half, none is, or several are, and where two are next to equal; of networks whose outputs "
+        "are sigmoids."
+    ),
     "inputs": "What inputs look like along the slice, which is the same for the whole run: each stands where its middle is.",
     "movie": "The whole run as one animation.",
     "report": "What the run did: each phenomenon with its figure, its chance level and its picture. Written when the run ends.",
@@ -83,10 +87,11 @@ class TensorBoard:
         TypeError: `writer` is neither.
 
     Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/surfaces`` where those are
-    kept, ``<name>/movie`` (once, at the end), and where inputs are images ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for
-    every metric that is a finite number; histograms ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts
-    ``<name>/copycat/closest`` and, at the end, ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``;
-    and a layout of Custom Scalars, behind the one that the run has already.
+    kept, ``<name>/zones`` where outputs are sigmoids, ``<name>/movie`` (once, at the end), and where inputs are images
+    ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for every metric that is a finite number; histograms
+    ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts ``<name>/copycat/closest`` and, at the end,
+    ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``; and a layout of Custom Scalars, behind the one
+    that the run has already.
     """
 
     def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5) -> None:
