@@ -219,14 +219,35 @@ def test_a_unit_that_comes_and_goes_between_two_samples_is_found_by_its_dip() ->
     assert few.after.tolist() == [1, 0]
 
 
-def test_what_bends_elsewhere_is_sampled_instead() -> None:
+@pytest.mark.logs_warnings
+def test_what_bends_elsewhere_is_sampled_instead(caplog: pytest.LogCaptureFixture) -> None:
     torch.manual_seed(1)
     model = zoo.Cnn().eval()  # max-pooling bends where no unit is zero
     start, stop = ends(4, (1, 6, 6), size=2.0)
     found = find_crossings(model, start, stop, of="decision", parts=64)
     assert not found.exact
+    assert "Crossings are those that samples show, since" in caplog.text
+    caplog.clear()
     units = find_crossings(model, start, stop)  # behind the pooling there is no unit
     assert units.exact
+    assert not caplog.text
+
+
+@pytest.mark.logs_warnings
+def test_a_model_that_does_not_run_in_double_precision_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2, act=nn.Tanh)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            if x.dtype != torch.float32:
+                raise TypeError("single precision only")
+            return self.net(x)
+
+    found = find_crossings(Single(), *ends(6))
+    assert len(found)
+    assert "Crossings are found in the model's own precision, since it does not run in double" in caplog.text
 
 
 @settings(deadline=None, max_examples=25)
@@ -407,6 +428,7 @@ def test_small_units_beside_large_ones_are_units() -> None:
     assert sorted(zip(found.column.tolist(), found.place.tolist(), strict=True)) == [(0, 0.5), (1, pytest.approx(0.3))]
 
 
+@pytest.mark.logs_warnings
 def test_rays_of_very_different_lengths_do_not_disturb_each_other() -> None:
     model = linear_units((1, 0, 0))
     assert len(find_crossings(model, [[-1.0, 0], [-1e14, 0]], [[1.0, 0], [1e14, 0]])) == 2
@@ -423,6 +445,7 @@ def test_rays_of_very_different_lengths_do_not_disturb_each_other() -> None:
     assert len(alone) == 3
 
 
+@pytest.mark.logs_warnings
 @pytest.mark.parametrize("width", [0.05, 0.03, 0.01])
 def test_a_bump_that_no_unit_makes_is_not_overlooked(width: float) -> None:
     class Radial(nn.Module):
@@ -474,6 +497,7 @@ def test_rays_that_are_looked_at_part_by_part(how: str, request: pytest.FixtureR
         assert len(whole)
 
 
+@pytest.mark.logs_warnings
 def test_values_that_are_not_finite_are_no_crossings() -> None:
     class Holes(nn.Module):
         def __init__(self) -> None:

@@ -20,7 +20,7 @@ from boundarycb.analysis.units import with_a_unit
 from boundarycb.engines.exact import LEAST_BATCH, Unsuitable, is_smooth
 from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, probe
 from boundarycb.sampling import said_of_lost
-from boundarycb.sampling.engine import exactly
+from boundarycb.sampling.engine import exactly, words_of
 from boundarycb.sampling.how import How, conditions_of
 from boundarycb.types import Floats, Forward, Layer, Reading, Unit, frozen, units_of, warn
 
@@ -111,7 +111,8 @@ def find_crossings(
     bends without a unit, and between these alone, goes unseen. Of any other network, and where that fails, rays are sampled: where
     a unit switches between two samples, or dips towards zero and back, the place is bracketed and halved down to `tolerance`, and
     so for the decision with the lead of each class. What comes and goes between two samples without a dip is missed: more `parts`
-    see more. The model runs in double precision, where it can. Of classes that are next to equal the first one wins.
+    see more. A warning says why rays are sampled, unless an activation is smooth, and where the model does not run in double
+    precision. Of classes that are next to equal the first one wins.
 
     This is the boundary value problem that "Visualizing Neural Nets" (2023) leaves to future work, along rays.
 
@@ -181,11 +182,13 @@ def crossings_of(forward: Prober, rays: Rays, of: Of, parts: int, tolerance: flo
     decide = of == "decision"
     if decide and (reading.output is None or reading.output.shape[1] < 2):
         raise ValueError('`of` can be "decision" only where the output has two or more classes; `output=` says which output.')
-    exact = not is_smooth(reading)
+    # The engine reads no unit behind the last activation, which may be any; the decision is behind it.
+    exact = not is_smooth(reading) and not (decide and (reading.kinks or (None,))[-1] is None)
     if exact:
         try:
             every = exactly(forward, reading, partial(pieces.find, rays=rays, reading=reading, decide=decide))
-        except Unsuitable:
+        except Unsuitable as error:
+            warn(f"Crossings are those that samples show, since {error}.")
             exact = False
     if exact:
         found = Found.joined(every) if decide else _watched(Found.joined(every), reading)
@@ -209,7 +212,8 @@ def _in_best_precision(forward: Prober, run: Callable[[Forward], list[Found]]) -
         return run(forward)
     try:
         return run(forward.double())
-    except Exception:  # noqa: BLE001 - whatever keeps it from double precision, it ran in its own
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from double precision, it ran in its own
+        warn(f"Crossings are found in the model's own precision, since it does not run in double ({words_of(error)}).")
         return run(forward)
 
 

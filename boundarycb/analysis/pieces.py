@@ -39,8 +39,6 @@ def find(forward: Forward, *, rays: Rays, reading: Reading, decide: bool, again:
     Raises:
         Unsuitable: the network is not affine where it should be, its values are not finite, or they take too much memory.
     """
-    if decide and (reading.kinks or (None,))[-1] is None:
-        raise Unsuitable("the last activation is not piecewise linear")
     units = sum(layer.size for layer in reading.layers)
     together = max(1, _VALUES // max(1, 2 * units * units))
     found = []

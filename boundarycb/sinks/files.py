@@ -16,7 +16,7 @@ class Files(Outlet):
     Args:
         directory: where they go, or a function that tells it when the first one is written; made where it is missing. Files of the
             same names are overwritten.
-        panels_every: panels, similarity and surfaces are written at every so-many-th sample, and at the last one.
+        panels_every: panels, similarity, surfaces and zones are written at every so-many-th sample, and at the last one.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | Callable[[], Path], *, panels_every: int = 5) -> None:

@@ -30,7 +30,7 @@ class Outlet:
 
     Args:
         name: the leading word of every tag.
-        panels_every: panels, similarity and surfaces are sent at every so-many-th sample, and at the last one.
+        panels_every: panels, similarity, surfaces and zones are sent at every so-many-th sample, and at the last one.
         numbers: whether numbers are sent; a Trainer's loggers take them another way.
     """
 

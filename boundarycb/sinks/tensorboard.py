@@ -80,7 +80,7 @@ class TensorBoard:
         writer: a ``torch.utils.tensorboard.SummaryWriter``, which stays the caller's to close, or a directory, for which an event
             file is made and closed at the end.
         name: the leading word of every tag.
-        panels_every: panels, similarity, surfaces and the table of pairs are written at every so-many-th sample, and at the
+        panels_every: panels, similarity, surfaces, zones and the table of pairs are written at every so-many-th sample, and at the
             last one.
 
     Raises:
