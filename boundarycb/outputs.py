@@ -50,6 +50,10 @@ class Outputs:
             OSError: the directory cannot be written to.
         """
         self._begin(earlier.slice, earlier, last)
+        taken = sum(step <= last for step in earlier.steps)
+        for sink in self._sinks:
+            if hasattr(sink, "go_on"):
+                attempt(partial(sink.go_on, taken), f"{type(sink).__name__} could not be told of earlier samples.")
         traces = traces_file(earlier.path.parent, last)
         if traces.exists():
             attempt(partial(shutil.copyfile, traces, traces_file(self.directory, last)), f"{traces} could not be copied.")

@@ -898,7 +898,8 @@ class History(Protocol):
 class Sink(Protocol):
     """Where samples go. Any object with these two methods will do.
 
-    One that has a method ``tell(report)`` too gets the run's :class:`Report`, before it is closed.
+    One that has a method ``tell(report)`` too gets the run's :class:`Report`, before it is closed; one that has ``go_on(count)``
+    is told, before the first sample of a run that is gone on with, how many were taken before.
     """
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture], /) -> None:

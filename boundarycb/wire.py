@@ -173,7 +173,8 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"A record's header holds numbers, text, lists and mappings, not {type(value).__name__}.")
 
 
-def _number_out(value: Any) -> Any:
+def number_out(value: Any) -> Any:
+    """Return a number as JSON has it: as text where it is not finite."""
     value = value.item() if isinstance(value, np.generic) else value
     return value if math.isfinite(value) else str(float(value))
 
@@ -193,8 +194,9 @@ def _cell_in(cell: Any) -> Any:
     return float(cell["float"]) if isinstance(cell, dict) else cell
 
 
-def _rows_out(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: _cell_out(cell) for key, cell in row.items()} for row in rows]
+def tables_out(tables: Mapping[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return tables as JSON has them."""
+    return {name: [{key: _cell_out(cell) for key, cell in row.items()} for row in rows] for name, rows in tables.items()}
 
 
 def _rows_in(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -257,14 +259,14 @@ def encode(snapshot: Snapshot) -> bytes:
         "step": snapshot.step,
         "time": snapshot.time,
         "resolution": capture.resolution,
-        "layers": [_layer_out(layer) for layer in capture.layers],
+        "layers": [layer_out(layer) for layer in capture.layers],
         "exact": lines.exact,
         "mode": capture.mode,
         "patterns": capture.patterns,
         "notes": {"capture": capture.notes, "boundaries": lines.notes},
-        "metrics": {name: _number_out(value) for name, value in snapshot.metrics.items()},
-        "scalars": {name: _number_out(value) for name, value in snapshot.scalars.items()},
-        "tables": {name: _rows_out(rows) for name, rows in snapshot.tables.items()},
+        "metrics": {name: number_out(value) for name, value in snapshot.metrics.items()},
+        "scalars": {name: number_out(value) for name, value in snapshot.scalars.items()},
+        "tables": tables_out(snapshot.tables),
         "field": None if capture.field is None else _field_out(capture.field),
     }
     sections: dict[str, Array] = {
@@ -341,7 +343,8 @@ def _field_in(said: Mapping[str, Any], part: Mapping[str, Array]) -> Field:
     return Field(said["kind"], part["field"], classes=said["classes"], what=what, names=names, **more)
 
 
-def _layer_out(layer: Layer) -> dict[str, Any]:
+def layer_out(layer: Layer) -> dict[str, Any]:
+    """Return a layer as a header has it; `kept` is null where all units are."""
     kept: list[int] | None = None if len(layer.kept) == layer.size else list(layer.kept)
     return {"name": layer.name, "op": layer.op, "shape": list(layer.shape), "kept": kept}
 

@@ -9,12 +9,9 @@ Labels are those of the other sets, 0 white, 1 black and 2 grey, but here words 
 
 from __future__ import annotations
 
-import base64
 import csv
-import hashlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Iterable
 from importlib import resources
@@ -24,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from boundarycb.data.grey import BLACK, CLASSES, GREY, TOP, WHITE, Labels, checked_points, generator, pairs
+from boundarycb.webpage import guarded
 
 _COLUMNS = ("x1", "x2", "answer")
 _WORDS = {word: label for label, word in enumerate(CLASSES)} | {"gray": GREY}
@@ -164,20 +162,4 @@ def _page(count: int, first: list[list[int]]) -> str:
     """Return the page, with what it asks and its policy filled in."""
     page = resources.files("boundarycb.data").joinpath(_PAGE).read_text(encoding="utf-8")
     settings = {"id": secrets.token_hex(8), "count": count, "pairs": first}
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            f"script-src '{_hash_of('script', page)}'",
-            f"style-src '{_hash_of('style', page)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-        ]
-    )
-    return page.replace("{{policy}}", policy).replace("{{settings}}", json.dumps(settings, separators=(",", ":")))
-
-
-def _hash_of(tag: str, page: str) -> str:
-    """Return the hash by which a policy allows the one `tag` of the page: of all that stands between its ends, to the byte."""
-    found = re.search(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-    assert found is not None, f"the page has no <{tag}>"
-    return "sha256-" + base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+    return guarded(page).replace("{{settings}}", json.dumps(settings, separators=(",", ":")))

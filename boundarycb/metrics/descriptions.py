@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_TEXTS = {
+TEXTS = {
     "on/share": (
         "Share of the slice on which a unit is on (pre-activation > 0), mean over the layer's units. Range 0 to 1; 0: never on "
         "here, 1: always on here."
@@ -244,5 +244,5 @@ def describe(name: str) -> str:
     'Number of pairs of units whose likeness |phi| is at or above copycat/chance. 0 or more; high: many copies.'
     """
     metric = "/".join(name.split("/")[:2])
-    text = _TEXTS.get(metric.removesuffix("_per_unit"), "")
+    text = TEXTS.get(metric.removesuffix("_per_unit"), "")
     return f"One value a unit, over the steps. {text}" if metric.endswith("_per_unit") and text else text

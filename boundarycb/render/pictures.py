@@ -99,13 +99,17 @@ class Layout:
     @staticmethod
     def of(slice: Slice, size: int, letters: float | None = None, lines: int = 2) -> Layout:
         """Return the layout for a plot of `size` pixels above `lines` of text, in letters as for a picture `letters` wide."""
-        ratio = _aspect(slice)
-        if not 1 / _WIDEST <= ratio <= _WIDEST:
-            ratio = 1.0
+        ratio = plot_ratio(slice)
         width, height = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
         letter = max(9.0, (letters or size) * 0.0235)
         strip = round(letter * 1.75)
         return Layout(width, height + (2 + lines) * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
+
+
+def plot_ratio(slice: Slice) -> float:
+    """Return the plot's width by its height: the slice's, as lengths in input space, or 1 where that would make it a thread."""
+    ratio = _aspect(slice)
+    return ratio if 1 / _WIDEST <= ratio <= _WIDEST else 1.0
 
 
 def _aspect(slice: Slice) -> float:

@@ -62,6 +62,11 @@ class Summaries:
         tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=[words.encode()])
         return self._value(tag, text, "text", DATA_CLASS_TENSOR, tensor=tensor)
 
+    def samples(self, tag: str, text: str, record: bytes, scene: bytes) -> Summary.Value:
+        """Return a sample for the tab Boundaries; `scene` goes with the first one."""
+        tensor = TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[record])
+        return self._value(tag, text, "boundaries", DATA_CLASS_TENSOR, about=scene, tensor=tensor)
+
     def layout(self, layout: Layout) -> Summary.Value:
         """Return the layout of Custom Scalars; its tag is TensorBoard's own."""
         metadata = SummaryMetadata(
@@ -70,7 +75,7 @@ class Summaries:
         tensor = TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[layout.SerializeToString()])
         return Summary.Value(tag=CONFIG_SUMMARY_TAG, metadata=metadata, tensor=tensor)
 
-    def _value(self, tag: str, text: str, plugin: str, kind: Any, **content: Any) -> Summary.Value:
+    def _value(self, tag: str, text: str, plugin: str, kind: Any, about: bytes = b"", **content: Any) -> Summary.Value:
         full = f"{self._name}/{tag}"
         if full in self._described:
             return Summary.Value(tag=full, **content)
@@ -79,6 +84,6 @@ class Summaries:
             display_name=full,
             summary_description=text,
             data_class=kind,
-            plugin_data=SummaryMetadata.PluginData(plugin_name=plugin),
+            plugin_data=SummaryMetadata.PluginData(plugin_name=plugin, content=about),
         )
         return Summary.Value(tag=full, metadata=metadata, **content)

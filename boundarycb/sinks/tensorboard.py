@@ -22,6 +22,7 @@ from boundarycb.metrics.descriptions import describe
 from boundarycb.sinks.eventfile import OwnFile, SharedFile
 from boundarycb.sinks.layout import joined_with_earlier, layout_for
 from boundarycb.sinks.outlet import NOW_AND_THEN
+from boundarycb.sinks.replay import Replay
 from boundarycb.sinks.summaries import Summaries
 from boundarycb.types import History, Movie, Picture, Report, Snapshot, warn
 
@@ -82,6 +83,7 @@ class TensorBoard:
         name: the leading word of every tag.
         panels_every: panels, similarity, surfaces, zones and the table of pairs are written at every so-many-th sample, and at the
             last one.
+        replay: whether what the tab *Boundaries* shows is written too, some ten kilobytes a sample of 50 units.
 
     Raises:
         TypeError: `writer` is neither.
@@ -90,22 +92,28 @@ class TensorBoard:
     kept, ``<name>/zones`` where outputs are sigmoids, ``<name>/movie`` (once, at the end), and where inputs are images
     ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for every metric that is a finite number; histograms
     ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts ``<name>/copycat/closest`` and, at the end,
-    ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``; and a layout of Custom Scalars, behind the one
-    that the run has already.
+    ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``; a layout of Custom Scalars, behind the one
+    that the run has already; and ``<name>/replay``, for the tab *Boundaries*.
     """
 
-    def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5) -> None:
+    def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5, replay: bool = True) -> None:
         if panels_every < 1:
             raise ValueError(f"`panels_every` must be 1 or more, got {panels_every!r}.")
         self._file = OwnFile(writer) if isinstance(writer, (str, os.PathLike)) else SharedFile(writer)
         self._name = name
         self._make = Summaries(name)
+        self._replay = Replay(self._make) if replay else None
         self._panels_every = panels_every
         self._count = 0
         self._flushed = -math.inf
         self._waiting: tuple[Snapshot, Mapping[str, Picture]] | None = None
         self._last: Snapshot | None = None
         self._laid_out = False
+
+    def go_on(self, earlier: int) -> None:
+        """Take note that so many samples of the run were taken before, in another process."""
+        if self._replay is not None:
+            self._replay = Replay(self._make, earlier)
 
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Write one sample. It is flushed soon, so that an open TensorBoard shows it at one of its next reloads."""
@@ -114,6 +122,8 @@ class TensorBoard:
                 f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {MORE_IMAGES} to see up to 1,000."
             )
         values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot), *self._histograms(snapshot)]
+        if self._replay is not None:
+            values += self._replay.add(snapshot)
         if not self._count and "inputs" in images:
             values.append(self._image("inputs", images["inputs"]))
         self._waiting, self._last = (snapshot, images), snapshot
@@ -144,6 +154,8 @@ class TensorBoard:
         if self._waiting is not None:
             step = self._waiting[0].step
             self._file.add(self._now_and_then(), step)
+        for step, value in self._replay.finish() if self._replay is not None else []:
+            self._file.add([value], step)
         if self._last is not None and not self._laid_out:
             self._file.add(self._layout(self._last), self._last.step)
         if movie is not None:

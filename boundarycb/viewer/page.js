@@ -1,0 +1,46 @@
+// @ts-check
+/** The host of a page of its own: the runs are in the page, packed, and nothing is loaded. */
+
+import { inflated, readBundle } from "./record.js";
+import { Scene } from "./run.js";
+import { Viewer } from "./viewer.js";
+
+const MOST_SHOWN = 4; // runs side by side at first
+
+/** @param {string} id; returns the text of a part of the page */
+function textOf(id) {
+  return document.getElementById(id)?.textContent ?? "";
+}
+
+/** @param {string} words in base64 */
+function bytesOf(words) {
+  return Uint8Array.from(atob(words.trim()), (sign) => sign.charCodeAt(0));
+}
+
+/** Shows the page's runs. */
+async function open() {
+  const root = /** @type {HTMLElement} */ (document.getElementById("viewer"));
+  try {
+    const runs = readBundle(await inflated(bytesOf(textOf("runs")), "gzip"));
+    const viewer = new Viewer(root, {
+      fragment: location.hash,
+      remember: (fragment) => history.replaceState(null, "", `#${fragment}`),
+      link: (fragment) => `${location.href.split("#")[0]}#${fragment}`,
+      texts: JSON.parse(textOf("texts") || "{}"),
+      few: "The others were left out to keep this page small.",
+    });
+    viewer.state.runs ??= runs.slice(0, MOST_SHOWN).map(({ name }) => name);
+    await viewer.offer(
+      runs.map(({ name, of, records: [scene, ...views] }) => ({
+        key: name,
+        name,
+        of,
+        load: async (take) => take(await Scene.of(scene), views, true),
+      })),
+    );
+  } catch (error) {
+    root.textContent = `This page cannot be shown: ${/** @type {Error} */ (error).message}`;
+  }
+}
+
+void open();

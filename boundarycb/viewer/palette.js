@@ -1,0 +1,111 @@
+// @ts-check
+/**
+ * Colours, for a light and a dark page. Layers' are after Okabe and Ito's ("Color Universal Design", 2008), with a blue, a green and
+ * a purple that stand out from the backgrounds too; more than five layers are steps of one ramp, dark to light or light to dark.
+ */
+
+/** @typedef {[number, number, number]} Rgb */
+
+/**
+ * @typedef {object} Theme
+ * @property {boolean} dark
+ * @property {string} plot what an empty plot is filled with
+ * @property {string} ink
+ * @property {string} faint
+ * @property {string} rule
+ * @property {string} halo behind lines that stand out
+ * @property {Rgb} low the output's darkest tone
+ * @property {Rgb} high and its lightest
+ * @property {Rgb} undefined where the output is not finite
+ * @property {string[]} few
+ * @property {Rgb[]} ramp
+ * @property {Rgb[]} counts
+ */
+
+/** @type {Theme} */
+const LIGHT = {
+  dark: false,
+  plot: "#ffffff",
+  ink: "#20232a",
+  faint: "#5d626b",
+  rule: "#d5d8de",
+  halo: "rgba(255, 255, 255, .92)",
+  low: [142, 142, 142],
+  high: [252, 252, 252],
+  undefined: [246, 201, 203],
+  few: ["#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111"],
+  ramp: [[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [232, 113, 80]],
+  counts: [[252, 252, 250], [214, 226, 228], [168, 199, 207], [124, 168, 184], [92, 137, 161]],
+};
+
+/** @type {Theme} */
+const DARK = {
+  dark: true,
+  plot: "#15171c",
+  ink: "#e9ebf0",
+  faint: "#a4a9b4",
+  rule: "#3a3e47",
+  halo: "rgba(16, 18, 22, .92)",
+  low: [21, 23, 28],
+  high: [98, 102, 110],
+  undefined: [110, 40, 46],
+  few: ["#6DB3FF", "#FF9A52", "#3FD08B", "#E58FDB", "#F2F2F2"],
+  ramp: [[240, 249, 133], [253, 195, 80], [248, 149, 64], [235, 110, 100], [214, 90, 150], [180, 90, 210]],
+  counts: [[24, 27, 33], [34, 49, 62], [43, 73, 92], [55, 98, 120], [78, 126, 148]],
+};
+
+/** Colours of classes; ten of them, which then repeat. @type {Rgb[]} */
+const CLASSES = [
+  [158, 202, 233], [255, 191, 121], [152, 223, 138], [242, 166, 165], [207, 182, 230],
+  [214, 181, 166], [247, 198, 221], [201, 201, 201], [222, 222, 140], [166, 224, 232],
+];
+
+/** @param {boolean} dark */
+export function themeOf(dark) {
+  return dark ? DARK : LIGHT;
+}
+
+/**
+ * Returns one colour a layer, in depth order.
+ * @param {number} count
+ * @param {Theme} theme
+ */
+export function layerColours(count, theme) {
+  if (count <= theme.few.length) return theme.few.slice(0, count);
+  return Array.from({ length: count }, (_, number) => css(along(theme.ramp, number / (count - 1))));
+}
+
+/**
+ * Returns the colour of a class, faint or full.
+ * @param {number} number
+ * @param {number} strength 0 to 1
+ * @param {Theme} theme
+ * @returns {Rgb}
+ */
+export function classColour(number, strength, theme) {
+  const hue = CLASSES[number % CLASSES.length];
+  if (!theme.dark) return mixed([255, 255, 255], hue, strength);
+  return mixed([21, 23, 28], /** @type {Rgb} */ (hue.map((part) => part * 0.55)), strength);
+}
+
+/**
+ * Returns the colour at `share` of a ramp, 0 to 1.
+ * @param {Rgb[]} ramp
+ * @param {number} share
+ * @returns {Rgb}
+ */
+export function along(ramp, share) {
+  const place = Math.min(Math.max(share, 0), 1) * (ramp.length - 1);
+  const low = Math.min(Math.floor(place), ramp.length - 2);
+  return mixed(ramp[low], ramp[low + 1], place - low);
+}
+
+/** @param {Rgb} one @param {Rgb} other @param {number} share of the other @returns {Rgb} */
+export function mixed(one, other, share) {
+  return /** @type {Rgb} */ (one.map((part, k) => part + (other[k] - part) * share));
+}
+
+/** @param {Rgb} colour */
+export function css(colour) {
+  return `rgb(${colour.map(Math.round).join(", ")})`;
+}

@@ -1,0 +1,395 @@
+// @ts-check
+/** What stands beside the plots: the layers and their units, the units that are pinned, and lists of those worth a look. */
+
+import { button, make, say, ticked } from "./dom.js";
+import { keyAt, number } from "./plot.js";
+import { columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./run.js";
+
+/** @typedef {import("./run.js").View} View */
+/** @typedef {import("./run.js").Layer} Layer */
+/** @typedef {import("./state.js").State} State */
+/** @typedef {{ run: import("./run.js").Run, view: View }} Shown a run, and the sample that is shown of it */
+
+/**
+ * What a reader does here.
+ * @typedef {object} Acts
+ * @property {(name: string) => void} toggleLayer
+ * @property {(name: string) => void} onlyLayer
+ * @property {(key: string) => void} toggleUnit
+ * @property {(key: string) => void} pin pins a unit, or lets go of it
+ * @property {(keys: string[]) => void} pinOnly pins these and no others
+ * @property {(key: string) => void} hover
+ */
+
+const MOST_ROWS = 100;
+const FEW = 5; // pairs that are named where none is above chance
+
+/** What is known of a unit, in the order in which it is shown: a metric's name, words, and a unit of measurement. */
+const FACTS = /** @type {[string, string, string][]} */ ([
+  ["on/share", "on", "%"],
+  ["drift/flipped", "moved since the last sample", "%"],
+  ["drift/shift", "… by shifting", "%"],
+  ["drift/rotate", "… by turning", "%"],
+  ["drift/upstream", "… by the layers below", "%"],
+  ["line/turned", "turned since the start", "°"],
+  ["indecisive/osc", "to and fro (osc)", ""],
+]);
+
+// ---------------------------------------------------------------------------------------------------------------- layers
+
+/** The layers, each with a box to tick, and its units when it is opened. */
+export class LayerList {
+  /** @param {Acts} acts */
+  constructor(acts) {
+    this.acts = acts;
+    this.element = make("section", { class: "bcb-layers", "aria-label": "Layers" });
+    this.signature = "";
+    /** @type {Map<string, { row: HTMLElement, tick: HTMLInputElement, swatch: HTMLElement, count: HTMLElement, units: UnitList }>} */
+    this.rows = new Map();
+    /** @type {Set<string>} */
+    this.open = new Set();
+  }
+
+  /**
+   * @param {Layer[]} layers
+   * @param {State} state
+   * @param {(name: string) => string} colour
+   * @param {Shown[]} shown
+   */
+  update(layers, state, colour, shown) {
+    const signature = layers.map(({ name }) => name).join("\n");
+    if (signature !== this.signature) {
+      this.signature = signature;
+      this.rows = new Map(layers.map((layer) => [layer.name, this.row(layer)]));
+      this.element.replaceChildren(make("h2", {}, "Layers"), ...[...this.rows.values()].map(({ row }) => row));
+    }
+    for (const layer of layers) {
+      const row = this.rows.get(layer.name);
+      if (!row) continue;
+      row.tick.checked = !state.hiddenLayers.has(layer.name);
+      row.swatch.style.background = colour(layer.name);
+      const said = shown.map(({ view }) => liveOf(view, layer.name)).filter((words) => words);
+      say(row.count, said.join(" | "));
+      const first = shown.find(({ view }) => view.layers.some(({ name }) => name === layer.name));
+      if (this.open.has(layer.name)) row.units.update(first?.view ?? null, state);
+    }
+  }
+
+  /** @param {Layer} layer */
+  row(layer) {
+    const { name } = layer;
+    const tick = ticked(name, () => this.acts.toggleLayer(name));
+    tick.input.setAttribute("aria-label", `show layer ${name}`);
+    const swatch = make("span", { class: "bcb-swatch" });
+    tick.label.insertBefore(swatch, tick.label.lastChild);
+    tick.label.title = `${name}: ${layer.op}, ${layer.shape.join(" × ")}`;
+    const count = make("span", { class: "bcb-count" });
+    const units = new UnitList(layer, this.acts);
+    const opener = button("Units", () => {
+      const opens = !this.open.has(name);
+      if (opens) this.open.add(name);
+      else this.open.delete(name);
+      opener.setAttribute("aria-expanded", String(opens));
+      units.element.hidden = !opens;
+      this.acts.hover("");
+    }, { class: "bcb-quiet", "aria-expanded": "false", "aria-label": `units of layer ${name}` });
+    const only = button("Only", () => this.acts.onlyLayer(name), { class: "bcb-quiet", "aria-label": `show layer ${name} only` });
+    const row = make("div", { class: "bcb-layer" }, make("div", { class: "bcb-row" }, tick.label, only, opener), count, units.element);
+    return { row, tick: tick.input, swatch, count, units };
+  }
+}
+
+/** The units of a layer: a box to tick, a button that pins, and how often each is on. Made when the layer is opened. */
+class UnitList {
+  /** @param {Layer} layer @param {Acts} acts */
+  constructor(layer, acts) {
+    this.layer = layer;
+    this.acts = acts;
+    this.element = make("div", { class: "bcb-units", hidden: true, role: "group", "aria-label": `units of ${layer.name}` });
+    /** @type {{ key: string, tick: HTMLInputElement, pin: HTMLButtonElement, share: HTMLElement }[]} */
+    this.rows = [];
+  }
+
+  /** @param {View | null} view @param {State} state */
+  update(view, state) {
+    if (!this.rows.length) this.build();
+    const shares = view?.units.get("on/share");
+    for (const { key, tick, pin, share } of this.rows) {
+      tick.checked = !state.hiddenUnits.has(key);
+      pin.setAttribute("aria-pressed", String(state.pinned.includes(key)));
+      const column = view ? columnOf(view, key) : -1;
+      say(share, shares && column >= 0 ? `on ${percent(shares[column])}` : "");
+    }
+  }
+
+  build() {
+    for (let place = 0; place < unitsOf(this.layer); place++) {
+      const index = indexOf(this.layer, place);
+      const key = keyOf(this.layer.name, index);
+      const words = placeOf(this.layer, index);
+      const tick = ticked("", () => this.acts.toggleUnit(key));
+      tick.input.setAttribute("aria-label", `show unit ${words}`);
+      const pin = button(words, () => this.acts.pin(key), { "aria-label": `pin unit ${words}`, class: "bcb-unit" });
+      pin.addEventListener("pointerenter", () => this.acts.hover(key));
+      pin.addEventListener("pointerleave", () => this.acts.hover(""));
+      const share = make("span", { class: "bcb-count" });
+      this.rows.push({ key, tick: tick.input, pin, share });
+      this.element.append(make("div", { class: "bcb-row" }, tick.label, pin, share));
+    }
+  }
+}
+
+/** @param {View} view @param {string} name; returns how many units of a layer have a boundary here */
+function liveOf(view, name) {
+  const place = view.layers.findIndex((layer) => layer.name === name);
+  if (place < 0) return "";
+  const [start, stop] = [view.starts[place], view.starts[place + 1]];
+  const live = new Set();
+  for (const owner of view.lines.owner) if (owner >= start && owner < stop) live.add(owner);
+  const layer = view.layers[place];
+  const all = layer.shape.reduce((a, b) => a * b, 1);
+  const watched = unitsOf(layer);
+  return `${live.size} of ${watched} switch here${watched < all ? ` (of ${all.toLocaleString("en")} units)` : ""}`;
+}
+
+// ---------------------------------------------------------------------------------------------------------------- pinned
+
+/** The pinned units, each with what is known of it and those that are most alike. */
+export class PinnedList {
+  /** @param {Acts} acts */
+  constructor(acts) {
+    this.acts = acts;
+    this.body = make("div", {});
+    this.element = make("section", { class: "bcb-pinned", "aria-label": "Pinned units" }, make("h2", {}, "Pinned units"), this.body);
+    /** @type {Map<string, { card: HTMLElement, bodies: HTMLElement[] }>} */
+    this.cards = new Map();
+    this.signature = "";
+  }
+
+  /**
+   * @param {State} state
+   * @param {(name: string) => string} colour
+   * @param {Shown[]} shown
+   */
+  update(state, colour, shown) {
+    const signature = JSON.stringify([state.pinned, shown.map(({ run }) => run.key)]);
+    if (signature !== this.signature) {
+      this.signature = signature;
+      this.cards = new Map(state.pinned.map((key) => [key, this.card(key, shown)]));
+      const hint = make("p", { class: "bcb-hint" }, "Click a line to pin its unit: what it did, its trail, and the units most alike.");
+      this.body.replaceChildren(...(this.cards.size ? [...this.cards.values()].map(({ card }) => card) : [hint]));
+    }
+    for (const [key, { card, bodies }] of this.cards) {
+      card.style.borderLeftColor = colour(parted(key)[0]);
+      shown.forEach(({ view }, place) => this.fill(bodies[place], key, view));
+    }
+  }
+
+  /** @param {string} key @param {Shown[]} shown */
+  card(key, shown) {
+    const [name, index] = parted(key);
+    const layer = shown.map(({ view }) => view.layers.find((known) => known.name === name)).find((known) => known);
+    const words = `${name} ${placeOf(layer, index)}`;
+    const bodies = shown.map(() => make("div", {}));
+    const headed = shown.flatMap(({ run }, place) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[place]] : [bodies[place]]));
+    const away = button("×", () => this.acts.pin(key), { class: "bcb-quiet", "aria-label": `let go of ${words}` });
+    const card = make("article", { class: "bcb-card" }, make("div", { class: "bcb-row" }, make("h3", {}, words), away), ...headed);
+    card.addEventListener("pointerenter", () => this.acts.hover(key));
+    card.addEventListener("pointerleave", () => this.acts.hover(""));
+    return { card, bodies };
+  }
+
+  /** @param {HTMLElement} body @param {string} key @param {View} view */
+  fill(body, key, view) {
+    const column = columnOf(view, key);
+    const rest = [...view.units.keys()].filter((name) => !FACTS.some(([known]) => known === name));
+    const value = (/** @type {string} */ name) => view.units.get(name)?.[column] ?? NaN;
+    const known = FACTS.filter(([name]) => column >= 0 && Number.isFinite(value(name)));
+    const lines = known.map(([name, words, unit]) => /** @type {[string, string]} */ ([words, measured(value(name), unit)]));
+    const alike = column < 0 ? [] : nearestOf(view, column);
+    const others = rest.filter((name) => column >= 0 && Number.isFinite(value(name)));
+    const text = JSON.stringify([column, lines, alike, others.map(value)]);
+    if (body.dataset.said === text) return;
+    const opened = body.querySelector("details")?.open ?? false;
+    const focused = body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.key : undefined;
+    body.dataset.said = text;
+    body.replaceChildren(
+      ...(column < 0 ? [make("p", { class: "bcb-hint" }, "This run has no such unit.")] : []),
+      listed(lines),
+      alike.length ? this.alike(alike) : "",
+      others.length ? make("details", { open: opened }, make("summary", {}, "All numbers"), listed(others.map((name) => [name, number(value(name))]))) : "",
+    );
+    if (focused) /** @type {HTMLElement | null} */ (body.querySelector(`[data-key="${CSS.escape(focused)}"]`))?.focus();
+  }
+
+  /** @param {{ key: string, words: string, phi: number, copy: boolean }[]} alike */
+  alike(alike) {
+    const buttons = alike.map(({ key, words, phi, copy }) => {
+      const name = `${words}  φ ${phi.toFixed(2).replace("-", "−")}${copy ? "  copycat" : ""}`;
+      return button(name, () => this.acts.pin(key), { class: "bcb-unit", "data-key": key, "aria-label": `pin ${name}` });
+    });
+    return make("div", { class: "bcb-alike" }, make("span", {}, "most alike"), ...buttons);
+  }
+}
+
+/** @param {[string, string][]} lines */
+function listed(lines) {
+  return make("dl", {}, ...lines.flatMap(([words, value]) => [make("dt", {}, words), make("dd", {}, value)]));
+}
+
+/** @param {View} view @param {number} column; returns the units that are most alike, and whether they are above chance */
+function nearestOf(view, column) {
+  const found = [];
+  const { layer } = unitAt(view, column);
+  const chance = Number(view.header.metrics[`copycat/chance/${layer.name}`] ?? NaN);
+  for (let k = 0; view.nearest && view.phi && k < 3; k++) {
+    const other = view.nearest[3 * column + k];
+    const phi = view.phi[3 * column + k];
+    if (other < 0) continue;
+    const { index } = unitAt(view, other);
+    found.push({ key: keyAt(view, other), words: placeOf(layer, index), phi, copy: Math.abs(phi) >= chance });
+  }
+  return found;
+}
+
+// ------------------------------------------------------------------------------------------------------------------ finder
+
+/** @typedef {{ keys: string[], cells: string[], strong: boolean }} Row */
+/** @typedef {{ head: string[], rows: Row[], hint: string }} Table */
+
+const FINDERS = /** @type {[string, (view: View) => Table][]} */ ([
+  ["Copycats", copycats],
+  ["Dormant", dormant],
+  ["Indecisive", indecisive],
+]);
+
+/** Lists of units worth a look, of the sample that is shown; a click pins them. */
+export class Finder {
+  /** @param {Acts} acts */
+  constructor(acts) {
+    this.acts = acts;
+    this.chosen = 0;
+    this.said = "";
+    this.body = make("div", { role: "tabpanel", class: "bcb-found" });
+    this.tabs = FINDERS.map(([name], place) => {
+      const tab = button(name, () => this.choose(place), { role: "tab", "aria-selected": String(place === 0) });
+      tab.addEventListener("keydown", (event) => {
+        const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+        if (!turn) return;
+        event.stopPropagation();
+        this.choose((place + turn + FINDERS.length) % FINDERS.length);
+        this.tabs[this.chosen].focus();
+      });
+      return tab;
+    });
+    const bar = make("div", { role: "tablist", class: "bcb-tabs", "aria-label": "Units worth a look" }, ...this.tabs);
+    this.element = make("section", { class: "bcb-finder", "aria-label": "Units worth a look" }, make("h2", {}, "Worth a look"), bar, this.body);
+    /** @type {Shown[]} */
+    this.shown = [];
+  }
+
+  /** @param {number} place */
+  choose(place) {
+    this.chosen = place;
+    this.tabs.forEach((tab, k) => {
+      tab.setAttribute("aria-selected", String(k === place));
+      tab.tabIndex = k === place ? 0 : -1;
+    });
+    this.update(this.shown);
+  }
+
+  /** @param {Shown[]} shown */
+  update(shown) {
+    this.shown = shown;
+    const tables = shown.map(({ run, view }) => ({ name: run.name, table: FINDERS[this.chosen][1](view) }));
+    const said = JSON.stringify([this.chosen, tables]);
+    if (said === this.said) return;
+    this.said = said;
+    this.body.replaceChildren(...tables.flatMap(({ name, table }) => [shown.length > 1 ? make("h4", {}, name) : "", this.table(table)]));
+  }
+
+  /** @param {Table} table */
+  table({ head, rows, hint }) {
+    const made = make("table", {});
+    if (rows.length) {
+      made.append(make("thead", {}, make("tr", {}, ...head.map((words) => make("th", { scope: "col" }, words)))));
+      made.append(make("tbody", {}, ...rows.slice(0, MOST_ROWS).map((row) => this.line(row))));
+    }
+    const more = rows.length > MOST_ROWS ? ` ${(rows.length - MOST_ROWS).toLocaleString("en")} more.` : "";
+    return make("div", {}, hint || more ? make("p", { class: "bcb-hint" }, hint + more) : "", rows.length ? made : "");
+  }
+
+  /** @param {Row} row */
+  line({ keys, cells, strong }) {
+    const [first, ...rest] = cells;
+    const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit" });
+    const line = make("tr", { class: strong ? "bcb-strong" : "" }, make("td", {}, pick), ...rest.map((words) => make("td", {}, words)));
+    line.addEventListener("pointerenter", () => this.acts.hover(keys[0]));
+    line.addEventListener("pointerleave", () => this.acts.hover(""));
+    return line;
+  }
+}
+
+/** @param {View} view @returns {Table} */
+function copycats(view) {
+  if (!view.nearest || !view.phi) return { head: [], rows: [], hint: "This run was sampled without the metric of copycats." };
+  /** @type {Map<string, { size: number, row: Row }>} */
+  const pairs = new Map();
+  const since = new Map((view.tables["copycat/closest"] ?? []).map((row) => [`${row.layer}:${row.unit}:${row.other}`, row.since]));
+  for (let column = 0; column < view.nearest.length / 3; column++) {
+    for (const { key, words, phi, copy } of nearestOf(view, column)) {
+      const mine = keyAt(view, column);
+      const [one, other] = parted(mine)[1] < parted(key)[1] ? [mine, key] : [key, mine];
+      const { layer, index } = unitAt(view, column);
+      const names = parted(mine)[1] < parted(key)[1] ? [placeOf(layer, index), words] : [words, placeOf(layer, index)];
+      const began = since.get(`${layer.name}:${parted(one)[1]}:${parted(other)[1]}`);
+      const cells = [`${layer.name} ${names.join(" and ")}`, phi.toFixed(3).replace("-", "−"), copy && began != null ? number(began) : ""];
+      pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, strong: copy } });
+    }
+  }
+  const sorted = [...pairs.values()].sort((one, other) => other.size - one.size).map(({ row }) => row);
+  const above = sorted.filter(({ strong }) => strong);
+  const head = ["units", "φ", "since step"];
+  if (above.length) return { head, rows: above, hint: "" };
+  return { head: head.slice(0, 2), rows: sorted.slice(0, FEW).map((row) => ({ ...row, cells: row.cells.slice(0, 2) })), hint: "No pair is more alike than chance explains. The most alike:" };
+}
+
+/** @param {View} view @returns {Table} */
+function dormant(view) {
+  const shares = view.units.get("on/share");
+  const live = new Set(view.lines.owner);
+  /** @type {Row[]} */
+  const rows = [];
+  for (let column = 0; column < view.starts[view.starts.length - 1]; column++) {
+    const share = shares ? shares[column] : NaN;
+    const words = share === 0 ? "never on" : share === 1 ? "always on" : shares || live.has(column) ? "" : "does not switch";
+    if (!words) continue;
+    const { layer, index } = unitAt(view, column);
+    rows.push({ keys: [keyOf(layer.name, index)], cells: [`${layer.name} ${placeOf(layer, index)}`, words], strong: share === 0 });
+  }
+  return { head: ["unit", "on this slice"], rows, hint: rows.length ? "" : "Every unit switches on this slice." };
+}
+
+/** @param {View} view @returns {Table} */
+function indecisive(view) {
+  const table = view.tables["indecisive/worst"];
+  if (!table && !view.units.has("indecisive/osc")) return { head: [], rows: [], hint: "Not enough samples yet, or sampled without the metric of indecisive units." };
+  const rows = (table ?? []).map((row) => {
+    const layer = view.layers.find(({ name }) => name === row.layer);
+    const words = `${row.layer} ${placeOf(layer, row.unit)}`;
+    return { keys: [keyOf(row.layer, row.unit)], cells: [words, percent(row.jitter), number(row.osc), number(row.ret)], strong: true };
+  });
+  return { head: ["unit", "flips a sample", "osc", "ret"], rows, hint: rows.length ? "" : "No unit flips to and fro here." };
+}
+
+/** @param {number} value */
+function percent(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (value === 0 || value === 1) return `${100 * value} %`;
+  return `${(100 * value).toFixed(Math.abs(value) < 0.1 ? 1 : 0).replace("-", "−")} %`;
+}
+
+/** @param {number} value @param {string} unit */
+function measured(value, unit) {
+  return unit === "%" ? percent(value) : `${number(value)}${unit}`;
+}

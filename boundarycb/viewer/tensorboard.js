@@ -1,0 +1,137 @@
+// @ts-check
+/**
+ * The host in TensorBoard's tab: an iframe of TensorBoard's own origin. What TensorBoard says comes over a message channel, by the
+ * protocol of its plugins ("experimental" in name since 2020); where it says nothing, the tab goes without.
+ */
+
+import { make } from "./dom.js";
+import { FormatError, readRecords } from "./record.js";
+import { Scene } from "./run.js";
+import { Viewer } from "./viewer.js";
+
+const PLUGIN = "boundaries";
+const PATIENCE = 1000; // milliseconds
+
+/** @typedef {{ key: string, run: string, tag: string, name: string, time: number }} Series */
+/** @typedef {(payload: any) => any} Listener */
+
+/** The channel to the page around. */
+class Channel {
+  constructor() {
+    const { port1, port2 } = new MessageChannel();
+    this.port = port1;
+    this.count = 0;
+    /** @type {Map<number, (payload: any) => void>} */
+    this.waiting = new Map();
+    /** @type {Map<string, () => void>} */
+    this.listeners = new Map();
+    this.port.onmessage = ({ data }) => this.hear(JSON.parse(data));
+    window.parent.postMessage("experimental.bootstrap", "*", [port2]);
+  }
+
+  /** @param {any} message */
+  hear({ type, id, payload, isReply }) {
+    if (isReply) this.waiting.get(id)?.(payload);
+    else {
+      this.listeners.get(type)?.();
+      this.port.postMessage(JSON.stringify({ type, id, payload: null, error: null, isReply: true }));
+    }
+  }
+
+  /** @param {string} type @param {any} payload; returns the answer, or null where none comes soon */
+  ask(type, payload) {
+    const id = this.count++;
+    this.port.postMessage(JSON.stringify({ type, id, payload, error: null, isReply: false }));
+    return new Promise((resolve) => {
+      this.waiting.set(id, resolve);
+      setTimeout(() => resolve(null), PATIENCE);
+    });
+  }
+}
+
+/** One run of TensorBoard's, loaded page by page: the last sample first, so that there is something to see at once. */
+class Feed {
+  /** @param {Series} series */
+  constructor(series) {
+    this.key = series.key;
+    this.name = series.name;
+    this.series = series;
+    this.after = "";
+    /** @type {Scene | null} */
+    this.scene = null;
+  }
+
+  /** @param {import("./viewer.js").Take} take */
+  async load(take) {
+    if (!this.after) await this.fetch({ last: "1" }, take);
+    let more = true;
+    while (more) more = await this.fetch({ after: this.after }, take);
+  }
+
+  /** @param {Record<string, string>} query @param {import("./viewer.js").Take} take; returns whether there is more */
+  async fetch(query, take) {
+    const { run, tag } = this.series;
+    const answer = await fetch(`frames?${new URLSearchParams({ run, tag, ...query })}`);
+    if (!answer.ok) throw new FormatError(await answer.text());
+    const { records, problem } = readRecords(new Uint8Array(await answer.arrayBuffer()));
+    if (problem) throw new FormatError(problem);
+    const [page, scene, ...views] = records;
+    const anew = page.header.anew || !this.scene || !this.after;
+    this.scene ??= await Scene.of(scene);
+    if (!query.last) this.after = page.header.last;
+    if (views.length || page.header.anew) take(this.scene, views, anew);
+    return page.header.more;
+  }
+}
+
+/** Whether TensorBoard is dark: it says so by a class of its page. */
+function isDark() {
+  try {
+    return window.parent.document.body.classList.contains("dark-mode");
+  } catch {
+    return window.matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+}
+
+/** @param {string} fragment; returns TensorBoard's address with what a reader chose */
+function linkTo(fragment) {
+  const address = window.parent.location.href.split("#")[0];
+  return `${address}#${PLUGIN}&p.${PLUGIN}.state=${encodeURIComponent(fragment)}`;
+}
+
+/** Shows the tab. TensorBoard calls this. */
+export async function render() {
+  document.head.append(make("link", { rel: "stylesheet", href: "viewer.css" }));
+  document.body.style.margin = "0";
+  const root = make("main", {});
+  root.style.minHeight = "100vh";
+  document.body.append(root);
+  const channel = new Channel();
+  const said = await channel.ask("experimental.GetURLPluginData", { pluginName: PLUGIN });
+  const texts = await (await fetch("texts")).json().catch(() => ({}));
+  const few = `Start TensorBoard without --samples_per_plugin ${PLUGIN}=… to see all that were written.`;
+  const viewer = new Viewer(root, { fragment: said?.state ?? "", link: linkTo, dark: isDark, texts, few });
+  /** @type {Map<string, Feed>} */
+  const feeds = new Map();
+  const refresh = async () => {
+    try {
+      /** @type {Series[]} */
+      const listed = await (await fetch("runs")).json();
+      for (const series of listed) if (!feeds.has(series.key)) feeds.set(series.key, new Feed(series));
+      const latest = listed.reduce((one, other) => (other.time > one.time ? other : one), listed[0]);
+      if (latest) viewer.state.runs ??= [latest.key]; // and it stays, also when another one becomes the latest
+      const sources = listed.flatMap(({ key }) => feeds.get(key) ?? []);
+      await viewer.offer(sources.map((feed) => ({ key: feed.key, name: feed.name, load: (take) => feed.load(take) })));
+    } catch (error) {
+      viewer.fail(`TensorBoard does not answer: ${/** @type {Error} */ (error).message}`);
+    }
+  };
+  channel.listeners.set("experimental.DataReloaded", () => void refresh());
+  channel.listeners.set("experimental.RunsChanged", () => void refresh());
+  try {
+    new MutationObserver(() => viewer.schedule()).observe(window.parent.document.body, { attributeFilter: ["class"] });
+  } catch {
+    // another origin around it: then it is as light or dark as the system
+  }
+  await refresh();
+}

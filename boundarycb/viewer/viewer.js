@@ -1,0 +1,536 @@
+// @ts-check
+/**
+ * The viewer: runs side by side, a slider over their steps, what to show, and curves. It knows neither TensorBoard nor Jupyter nor
+ * files: a host gives it sources of runs, and takes what a reader chose as the end of an address.
+ */
+
+import { ChoiceBar, Transport } from "./bars.js";
+import { Curves } from "./curves.js";
+import { make, save, say, ticked } from "./dom.js";
+import { layerColours, themeOf } from "./palette.js";
+import { Panel } from "./panel.js";
+import { asPng, asSvg } from "./picture.js";
+import { backgroundWords, has, kept, number } from "./plot.js";
+import { keyOf, parted, placeOf, Run } from "./run.js";
+import { Finder, LayerList, PinnedList } from "./sidebar.js";
+import { State } from "./state.js";
+
+/** @typedef {import("./record.js").BoundaryRecord} BoundaryRecord */
+/** @typedef {import("./run.js").View} View */
+/** @typedef {import("./run.js").Layer} Layer */
+
+/**
+ * Where a run comes from. `load` gives what there is and, when it is called again, what came since.
+ * @typedef {object} Source
+ * @property {string} key what tells it from others
+ * @property {string} name
+ * @property {number} [of] how many samples the run took, where not all are here
+ * @property {(take: Take) => Promise<void>} load
+ */
+/** @typedef {(scene: import("./run.js").Scene, records: BoundaryRecord[], anew: boolean) => void} Take anew: what was taken before is void */
+
+/**
+ * What a host may add.
+ * @typedef {object} Host
+ * @property {string} [fragment] the end of the address that the reader came with
+ * @property {(fragment: string) => void} [remember] takes the end of an address when something was chosen
+ * @property {(fragment: string) => string} [link] makes an address to send to others
+ * @property {() => boolean} [dark] whether the page around is dark
+ * @property {Record<string, string>} [texts] what numbers mean, by their names without a layer's
+ * @property {string} [few] what to do where not all samples are here
+ */
+
+const MOST_PANELS = 12; // small plots of a run
+const AHEAD = 4; // samples that are unpacked before they are shown
+
+export class Viewer {
+  /**
+   * @param {HTMLElement} root what the viewer fills
+   * @param {Host} host
+   */
+  constructor(root, host = {}) {
+    this.host = host;
+    this.state = new State();
+    if (host.fragment) this.state.take(host.fragment);
+    this.state.sight = kept(this.state.sight);
+    /** @type {Source[]} */
+    this.sources = [];
+    /** @type {Map<string, Run>} */
+    this.runs = new Map();
+    /** @type {Map<string, Promise<void>>} */
+    this.loading = new Map();
+    /** @type {Map<string, Panel>} */
+    this.panels = new Map();
+    this.panelNames = "";
+    this.hovered = "";
+    this.timer = 0;
+    this.frame = 0;
+    this.playing = false;
+    this.failed = "";
+    this.told = "";
+    this.root = root;
+    const change = (/** @type {(state: State) => void} */ act) => this.change(() => act(this.state));
+    this.redraw = () => this.schedule();
+    const acts = {
+      toggleLayer: (/** @type {string} */ name) => change(({ hiddenLayers }) => flip(hiddenLayers, name)),
+      onlyLayer: (/** @type {string} */ name) => this.only(name),
+      toggleUnit: (/** @type {string} */ key) => change(({ hiddenUnits }) => flip(hiddenUnits, key)),
+      pin: (/** @type {string} */ key) => this.pin(key),
+      pinOnly: (/** @type {string[]} */ keys) => change((state) => (state.pinned = keys)),
+      hover: (/** @type {string} */ key) => this.hover(key),
+    };
+    this.layerList = new LayerList(acts);
+    this.pinnedList = new PinnedList(acts);
+    this.finder = new Finder(acts);
+    this.bar = new ChoiceBar({
+      change,
+      whole: () => this.look({ x: 0.5, y: 0.5, zoom: 1 }),
+      keep: (kind) => void this.keep(kind),
+      share: host.link ? () => void this.share() : null,
+      shade: () => change((state) => (state.dark = !this.theme().dark)),
+    });
+    this.transport = new Transport({
+      change,
+      go: (place) => this.go(place),
+      move: (by) => this.move(by),
+      play: () => this.play(!this.playing),
+    });
+    this.curves = new Curves(change, (place) => this.go(place), this.redraw, host.texts ?? {});
+    this.notice = make("p", { class: "bcb-notice", role: "status" });
+    this.spoken = make("p", { class: "bcb-spoken", "aria-live": "polite" });
+    this.runPicker = make("fieldset", { class: "bcb-runs" });
+    this.plots = make("div", { class: "bcb-plots" });
+    this.sizes = new ResizeObserver(this.redraw);
+    this.preference = window.matchMedia("(prefers-color-scheme: dark)");
+    this.build();
+  }
+
+  // ------------------------------------------------------------------------------------------------------------ the page
+
+  /** Puts the parts on the page. */
+  build() {
+    this.runPicker.hidden = true;
+    const main = make("div", { class: "bcb-main" }, this.plots, this.transport.element, this.curves.element);
+    const side = make("div", { class: "bcb-side" }, this.layerList.element, this.pinnedList.element, this.finder.element);
+    this.root.classList.add("bcb");
+    this.root.replaceChildren(this.runPicker, this.bar.element, this.notice, make("div", { class: "bcb-body" }, main, side), this.spoken);
+    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.sizes.observe(this.root);
+    this.preference.addEventListener("change", this.redraw);
+  }
+
+  /** Lets go of what outlives the page's part: for hosts that take it away. */
+  close() {
+    this.play(false);
+    this.sizes.disconnect();
+    this.preference.removeEventListener("change", this.redraw);
+    cancelAnimationFrame(this.frame);
+  }
+
+  theme() {
+    const dark = this.state.dark ?? this.host.dark?.() ?? this.preference.matches;
+    return themeOf(dark);
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- runs
+
+  /**
+   * Says which runs there are. Those that were chosen stay so; at first it is the first one.
+   * @param {Source[]} sources
+   */
+  async offer(sources) {
+    this.sources = sources;
+    const known = new Set(sources.map(({ key }) => key));
+    for (const key of this.runs.keys()) if (!known.has(key)) this.runs.delete(key);
+    this.drawPicker();
+    this.schedule();
+    await this.reload();
+  }
+
+  /** Loads what came since. */
+  async reload() {
+    await Promise.all(this.chosen().map(async (source) => this.load(source)));
+  }
+
+  chosen() {
+    const wanted = this.state.runs ?? [];
+    const found = this.sources.filter(({ key }) => wanted.includes(key));
+    return found.length ? found : this.sources.slice(0, 1);
+  }
+
+  /** @param {Source} source */
+  load(source) {
+    const busy = this.loading.get(source.key);
+    if (busy) return busy;
+    const work = source
+      .load((scene, records, anew) => {
+        let run = this.runs.get(source.key);
+        if (!run) this.runs.set(source.key, (run = new Run(source.key, source.name, scene)));
+        if (anew) run.clear();
+        run.add(records);
+        if (source.of) run.total = Math.max(run.total, source.of);
+        this.failed = "";
+        this.schedule();
+      })
+      .catch((/** @type {Error} */ error) => this.fail(`${source.name}: ${error.message}`))
+      .finally(() => this.loading.delete(source.key));
+    this.loading.set(source.key, work);
+    return work;
+  }
+
+  /** @param {string} words */
+  fail(words) {
+    this.failed = words;
+    this.schedule();
+  }
+
+  drawPicker() {
+    this.runPicker.replaceChildren(make("legend", {}, "Runs"));
+    this.runPicker.hidden = this.sources.length < 2;
+    const chosen = new Set(this.chosen().map(({ key }) => key));
+    for (const source of this.sources) {
+      const tick = ticked(source.name, () => this.chooseRun(source.key));
+      tick.input.checked = chosen.has(source.key);
+      this.runPicker.append(tick.label);
+    }
+  }
+
+  /** @param {string} key */
+  chooseRun(key) {
+    const before = this.chosen().map((source) => source.key);
+    this.change(() => (this.state.runs = before.includes(key) ? before.filter((known) => known !== key) : [...before, key]));
+    this.drawPicker(); // one run is always shown
+    void this.reload();
+  }
+
+  /** Returns the runs that are shown, as far as any of their samples is here. */
+  shownRuns() {
+    return this.chosen().flatMap(({ key }) => {
+      const run = this.runs.get(key);
+      return run && run.records.length ? [run] : [];
+    });
+  }
+
+  // --------------------------------------------------------------------------------------------------------------- steps
+
+  /** Returns the steps at which any of the runs that are shown has a sample. */
+  steps() {
+    const all = new Set(this.shownRuns().flatMap(({ steps }) => steps));
+    return [...all].sort((one, other) => one - other);
+  }
+
+  /** @param {number[]} steps; returns the place of the step that is shown */
+  placeIn(steps) {
+    const { step } = this.state;
+    if (step === null) return steps.length - 1;
+    let place = 0;
+    while (place + 1 < steps.length && steps[place + 1] <= step) place++;
+    return place;
+  }
+
+  /** @param {number} place among the steps */
+  go(place) {
+    const steps = this.steps();
+    const next = Math.min(Math.max(place, 0), steps.length - 1);
+    this.change(() => (this.state.step = next === steps.length - 1 ? null : steps[next]));
+  }
+
+  /** @param {number} by */
+  move(by) {
+    this.go(this.placeIn(this.steps()) + by);
+  }
+
+  /** @param {boolean} on */
+  play(on) {
+    window.clearTimeout(this.timer);
+    const steps = this.steps();
+    this.playing = on && steps.length > 1;
+    if (this.playing && this.placeIn(steps) === steps.length - 1) this.go(0);
+    if (this.playing) this.timer = window.setTimeout(() => void this.tick(), 1000 / this.state.speed);
+    this.schedule();
+  }
+
+  /** Shows the next sample when it is unpacked and its time has come. */
+  async tick() {
+    const steps = this.steps();
+    const place = this.placeIn(steps) + 1;
+    if (place >= steps.length) return this.play(false);
+    const start = performance.now();
+    await this.prepared(steps, place).catch((/** @type {Error} */ error) => this.fail(error.message));
+    if (!this.playing) return undefined;
+    this.go(place);
+    const pause = Math.max(0, 1000 / this.state.speed - (performance.now() - start));
+    this.timer = window.setTimeout(() => void this.tick(), pause);
+    return undefined;
+  }
+
+  /** @param {number[]} steps @param {number} place; unpacks the samples there, and begins with those behind it */
+  async prepared(steps, place) {
+    const runs = this.shownRuns();
+    for (let ahead = 1; ahead <= AHEAD && place + ahead < steps.length; ahead++) {
+      for (const run of runs) run.view(run.placeAt(steps[place + ahead])).catch(() => undefined);
+    }
+    await Promise.all(runs.map((run) => run.view(run.placeAt(steps[place]))));
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- choices
+
+  /** @param {() => void} act; does what a reader chose, and shows it */
+  change(act) {
+    act();
+    this.schedule();
+    this.host.remember?.(this.state.fragment());
+  }
+
+  /** @param {import("./plot.js").Sight} sight */
+  look(sight) {
+    this.change(() => (this.state.sight = sight));
+  }
+
+  /** @param {string} name of a layer */
+  only(name) {
+    this.change(() => {
+      const { hiddenLayers } = this.state;
+      const others = this.layers().map((layer) => layer.name).filter((other) => other !== name);
+      const alone = !hiddenLayers.has(name) && others.every((other) => hiddenLayers.has(other));
+      hiddenLayers.clear();
+      if (!alone) for (const other of others) hiddenLayers.add(other); // once more brings all of them back
+    });
+  }
+
+  /** @param {string} key of a unit */
+  pin(key) {
+    const { pinned } = this.state;
+    this.change(() => (this.state.pinned = pinned.includes(key) ? pinned.filter((known) => known !== key) : [...pinned, key]));
+    const [name, index] = parted(key);
+    say(this.spoken, `${this.state.pinned.includes(key) ? "Pinned" : "Let go of"} ${name} ${placeOf(this.layers().find((layer) => layer.name === name), index)}`);
+  }
+
+  /** @param {string} key of a unit, or empty */
+  hover(key) {
+    if (key === this.hovered) return;
+    this.hovered = key;
+    this.schedule();
+  }
+
+  /** @param {KeyboardEvent} event */
+  key(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (event.altKey || event.ctrlKey || event.metaKey || /^(SELECT|TEXTAREA)$/.test(target.tagName)) return;
+    if (target.tagName === "INPUT" && !(event.key === " " && target === this.transport.slider)) return; // a slider moves by itself
+    if (event.key === " " && (target.tagName === "BUTTON" || target.tagName === "SUMMARY")) return;
+    /** @type {Record<string, () => void>} */
+    const acts = {
+      ArrowLeft: () => this.move(-1),
+      ArrowRight: () => this.move(1),
+      Home: () => this.go(0),
+      End: () => this.go(Infinity),
+      " ": () => this.play(!this.playing),
+      Escape: () => this.change(() => (this.state.pinned = [])),
+    };
+    const act = acts[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  /** @param {"png" | "svg"} kind */
+  async keep(kind) {
+    const items = this.shownRuns().flatMap((run) => {
+      const view = run.peek(run.placeAt(this.shownStep()));
+      return view ? [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, "") }] : [];
+    });
+    if (!items.length) return;
+    const content = kind === "svg" ? asSvg(items, this.state.sight) : await asPng(items, this.state.sight);
+    if (content) save(content, `boundaries-${items[0].view.step}.${kind}`);
+  }
+
+  async share() {
+    const address = this.host.link?.(this.state.fragment()) ?? "";
+    try {
+      await navigator.clipboard.writeText(address);
+      this.tell("The address is copied.");
+    } catch {
+      const field = make("input", { value: address, readOnly: true, "aria-label": "address" });
+      this.notice.replaceChildren(field);
+      field.select();
+    }
+  }
+
+  /** @param {string} words; says them for a while */
+  tell(words) {
+    this.told = words;
+    this.schedule();
+    window.setTimeout(() => {
+      this.told = "";
+      this.schedule();
+    }, 4000);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- drawing
+
+  schedule() {
+    if (this.frame) return;
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0;
+      this.draw();
+    });
+  }
+
+  shownStep() {
+    const steps = this.steps();
+    return steps[this.placeIn(steps)] ?? 0;
+  }
+
+  layers() {
+    /** @type {Map<string, Layer>} */
+    const found = new Map();
+    for (const run of this.shownRuns()) for (const layer of run.layers()) if (!found.has(layer.name)) found.set(layer.name, layer);
+    return [...found.values()];
+  }
+
+  /** @param {Run} run @param {string} layer the one that is shown, or empty for all @returns {import("./plot.js").Choice} */
+  choiceOf(run, layer) {
+    const { state } = this;
+    const theme = this.theme();
+    const layerShown = (/** @type {string} */ name) => (layer ? name === layer : !state.hiddenLayers.has(name));
+    const view = run.peek(run.placeAt(this.shownStep()));
+    return {
+      background: view && !has(run.scene, view, state.background) ? "none" : state.background,
+      layerShown,
+      shown: (name, index) => layerShown(name) && !(state.hiddenUnits.size && state.hiddenUnits.has(keyOf(name, index))),
+      colour: this.colours(),
+      pinned: layer ? state.pinned.filter((key) => parted(key)[0] === layer) : state.pinned,
+      hovered: layer && parted(this.hovered)[0] !== layer ? "" : this.hovered,
+      trail: state.pinned.length ? this.trailOf(run) : [],
+      marks: state.marks,
+      border: state.border,
+      theme,
+    };
+  }
+
+  /** Returns what gives each layer its colour: the same one in all runs. */
+  colours() {
+    const layers = this.layers();
+    const table = layerColours(layers.length, this.theme());
+    const found = new Map(layers.map(({ name }, place) => [name, table[place]]));
+    return (/** @type {string} */ name) => found.get(name) ?? this.theme().ink;
+  }
+
+  /** @param {Run} run @returns {View[]} the samples before the one that is shown, oldest first, as far as they are unpacked */
+  trailOf(run) {
+    const place = run.placeAt(this.shownStep());
+    const found = [];
+    for (let earlier = Math.max(0, place - this.state.trail); earlier < place; earlier++) {
+      const view = run.peek(earlier);
+      if (view) found.push(view);
+      else run.view(earlier).then(() => this.schedule(), () => undefined);
+    }
+    return found;
+  }
+
+  draw() {
+    const steps = this.steps();
+    const place = this.placeIn(steps);
+    const step = steps[place] ?? 0;
+    const theme = this.theme();
+    this.root.dataset.theme = theme.dark ? "dark" : "light";
+    this.arrange();
+    const shown = this.shownRuns().flatMap((run) => {
+      const at = run.placeAt(step);
+      const view = run.peek(at);
+      if (!view) run.view(at).then(() => this.schedule(), (/** @type {Error} */ error) => this.fail(`${run.name}: ${error.message}`));
+      return view ? [{ run, view }] : [];
+    });
+    const ready = shown.length === this.shownRuns().length;
+    if (ready) this.drawPanels(shown);
+    const colour = this.colours();
+    this.bar.update(this.state, shown, theme.dark);
+    this.transport.update(this.state, steps, place, this.playing);
+    this.drawNotice();
+    this.layerList.update(this.layers(), this.state, colour, shown);
+    this.pinnedList.update(this.state, colour, shown);
+    this.finder.update(shown);
+    this.curves.update(this.state, { runs: this.shownRuns(), layers: this.layers(), colour, steps, place, theme });
+    if (ready && shown.length) this.root.dataset.drawn = `${step} ${shown.map(({ run }) => run.records.length).join(" ")}`;
+  }
+
+  /** Puts the panels on the page that are needed, and takes the others away. */
+  arrange() {
+    const runs = this.shownRuns();
+    const wanted = runs.flatMap((run) => {
+      if (this.state.arrangement === "together") return [{ run, layer: "" }];
+      const layers = run.layers().filter(({ name }) => !this.state.hiddenLayers.has(name));
+      return layers.slice(0, MOST_PANELS).map(({ name }) => ({ run, layer: name }));
+    });
+    const names = JSON.stringify(wanted.map(({ run, layer }) => [run.key, layer]));
+    if (names === this.panelNames && wanted.every(({ run, layer }) => this.panels.get(`${run.key}\n${layer}`)?.run === run)) return;
+    this.panelNames = names;
+    const listener = {
+      sight: () => this.state.sight,
+      look: (/** @type {any} */ sight) => this.look(sight),
+      hover: (/** @type {string} */ key) => this.hover(key),
+      pin: (/** @type {string} */ key) => this.pin(key),
+    };
+    const before = this.panels;
+    this.panels = new Map();
+    for (const { run, layer } of wanted) {
+      const name = `${run.key}\n${layer}`;
+      const known = before.get(name);
+      this.panels.set(name, known?.run === run ? known : new Panel(run, layer, listener));
+    }
+    this.plots.replaceChildren(...[...this.panels.values()].map(({ element }) => element));
+    this.plots.classList.toggle("bcb-many", this.state.arrangement === "layers");
+  }
+
+  /** @param {{ run: Run, view: View }[]} shown */
+  drawPanels(shown) {
+    const views = new Map(shown.map(({ run, view }) => [run, view]));
+    for (const panel of this.panels.values()) {
+      const view = views.get(panel.run);
+      if (!view) continue;
+      const choice = this.choiceOf(panel.run, panel.layer);
+      panel.draw(view, choice);
+      panel.name(this.titleOf(panel.run, view, panel.layer));
+      say(panel.caption, this.captionOf(panel.run, view, choice));
+    }
+  }
+
+  /** @param {Run} run @param {View} view @param {string} layer */
+  titleOf(run, view, layer) {
+    const several = this.shownRuns().length > 1;
+    if (layer) return several ? `${run.name}: ${layer}` : layer;
+    const scalars = Object.entries(view.header.scalars).slice(0, 3).map(([name, value]) => `${name} ${number(Number(value))}`);
+    return [...(several || this.sources.length > 1 ? [run.name] : []), `step ${number(view.step)}`, ...scalars].join(" · ");
+  }
+
+  /** @param {Run} run @param {View} view @param {import("./plot.js").Choice} choice */
+  captionOf(run, view, choice) {
+    const { header } = view;
+    const lines = header.exact ? "exact lines" : `lines traced on a ${header.resolution}² grid`;
+    const axes = `${run.scene.names[0]} across, ${run.scene.names[1]} up`;
+    const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
+    const missing = choice.background !== this.state.background ? "this run has no such background" : backgroundWords(view, choice.background);
+    const zoom = this.state.sight.zoom > 1 ? [`× ${number(this.state.sight.zoom)}`] : [];
+    return [axes, lines, mode, missing, ...zoom, ...header.notes].join(" · ");
+  }
+
+  drawNotice() {
+    const runs = this.shownRuns();
+    const few = runs.filter((run) => run.records.length < run.total && !this.loading.has(run.key)).map((run) => {
+      const name = this.sources.length > 1 ? `${run.name}: ` : "";
+      return `${name}${run.records.length.toLocaleString("en")} of ${run.total.toLocaleString("en")} samples.`;
+    });
+    const waiting = !runs.length && this.loading.size ? ["Loading …"] : [];
+    const none = !this.sources.length ? ["No run has boundaries yet."] : [];
+    const parts = [this.failed, this.told, ...few, few.length ? this.host.few : "", ...waiting, ...none].filter((words) => words);
+    if (this.notice.contains(document.activeElement)) return; // an address to copy stands there
+    say(this.notice, parts.join(" "));
+    this.notice.hidden = !parts.length;
+  }
+}
+
+/** @template Value @param {Set<Value>} set @param {Value} value */
+function flip(set, value) {
+  if (!set.delete(value)) set.add(value);
+}
