@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from boundarycb.history import load as load
     from boundarycb.lightning import BoundaryCallback as BoundaryCallback
     from boundarycb.loop import watch as watch
+    from boundarycb.notebook import show as show
     from boundarycb.recorder import Recorder as Recorder
     from boundarycb.report.compare import compare as compare
     from boundarycb.sampling import capture as capture
@@ -57,6 +58,7 @@ _HOMES = {
     "input_gradient": "sampling",
     "load": "history",
     "overlay": "sampling",
+    "show": "notebook",
     "watch": "loop",
 }
 _NAMESPACES = ("analysis", "data", "metrics", "sinks", "slices")

@@ -10,12 +10,11 @@ from pathlib import Path
 
 import boundarycb
 from boundarycb.data.answers import write_answer_page
+from boundarycb.exports import Wanted, export
 from boundarycb.history import load
-from boundarycb.report import make_report, summarise
+from boundarycb.report import summarise
 from boundarycb.report.compare import compare
 from boundarycb.report.sheet import draw_comparison
-from boundarycb.sinks.gif import make_movie
-from boundarycb.sinks.report import write_report
 
 _OPTIONS = {
     "count": "--count",
@@ -23,6 +22,7 @@ _OPTIONS = {
     "image_size": "--size",
     "max_frames": "--frames",
     "overwrite=True": "--overwrite",
+    "output": "--output",
     "path": "--output",
     "runs": "RUN",
     "seed": "--seed",
@@ -49,22 +49,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"boundarycb {boundarycb.__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     info = commands.add_parser("info", help="say what a run's history holds")
-    export = commands.add_parser("export", help="make the movie (.gif) or the report (.md) of a run")
+    exported = commands.add_parser(
+        "export",
+        help="write runs as a page to step through (.html), or one as a movie (.gif, .mp4), a picture (.svg), a report (.md)",
+    )
     beside = commands.add_parser("compare", help="say how alike runs are")
     page = commands.add_parser("answers", help="write a page that asks a person whether images are black, white or grey")
-    for command, act in ((info, _info), (export, _export), (beside, _compare), (page, _answers)):
+    for command, act in ((info, _info), (exported, _export), (beside, _compare), (page, _answers)):
         command.set_defaults(act=act)
-    for command in (info, export):
-        command.add_argument("run", type=Path, metavar="RUN", help="the run's directory, or its history.bcb")
+    info.add_argument("run", type=Path, metavar="RUN", help="the run's directory, or its history.bcb")
+    exported.add_argument(
+        "runs", type=Path, nargs="+", metavar="RUN", help="the run's directory, or its history.bcb; several for .html"
+    )
     beside.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="two or more runs on the same slice")
     beside.add_argument("-o", "--output", type=Path, metavar="OUT.png", help="a picture of them side by side to write")
     beside.add_argument("--size", type=int, default=512, help="longer side of each plot in pixels (default: %(default)s)")
-    export.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
-    export.add_argument("--size", type=int, default=512, help="longer side of the plot in pixels (default: %(default)s)")
-    export.add_argument("--frames", type=int, default=240, help="frames at most (default: %(default)s)")
-    export.add_argument("--fps", type=float, default=None, help="frames a second (default: so that it takes 12 seconds)")
-    export.add_argument("--max-mb", type=float, default=32.0, help="thin frames until the file is no larger (default: %(default)s)")
-    export.add_argument("--surfaces", action="store_true", help="show each output as a surface, of a run that kept them")
+    exported.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
+    exported.add_argument("--size", type=int, default=512, help="longer side of the plot in pixels (default: %(default)s)")
+    exported.add_argument("--frames", type=int, default=None, help="samples at most (default: 240, and 400 on a page)")
+    exported.add_argument("--fps", type=float, default=None, help="frames a second (default: so that it takes 12 seconds)")
+    exported.add_argument(
+        "--max-mb", type=float, default=32.0, help="thin samples until the file is no larger (default: %(default)s)"
+    )
+    exported.add_argument("--step", type=int, default=None, help="of an .svg: the last sample at or before it (default: the last)")
+    exported.add_argument("--surfaces", action="store_true", help="show each output as a surface, of a run that kept them")
     page.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.html", help="the page to write")
     page.add_argument("--count", type=int, default=100, help="images that are asked for (default: %(default)s)")
     page.add_argument("--seed", type=int, default=None, help="draw the same images for everybody (default: the browser draws them)")
@@ -95,24 +103,9 @@ def _info(options: argparse.Namespace) -> str:
 
 
 def _export(options: argparse.Namespace) -> str:
-    history = load(options.run)
-    if options.output.suffix.lower() == ".md":
-        report = make_report(history)
-        write_report(report, options.output)
-        return f"{options.output}, with {len(report.pictures)} pictures in {options.output.with_suffix('')}"
-    if options.output.suffix.lower() != ".gif":
-        raise ValueError(f"`--output` must end in .gif or .md, got {options.output}.")
-    movie = make_movie(
-        history,
-        picture="surfaces" if options.surfaces else "overlay",
-        size=options.size,
-        max_frames=options.frames,
-        max_bytes=int(options.max_mb * 2**20),
-        fps=options.fps,
-    )
-    options.output.write_bytes(movie.gif)
-    notes = "".join(f"; {note}" for note in movie.notes)
-    return f"{options.output}: {len(movie.steps)} frames, {movie.width} x {movie.height}, {len(movie.gif) / 1e6:.2f} MB{notes}"
+    max_bytes = int(options.max_mb * 2**20)
+    wanted = Wanted(options.size, options.frames, options.fps, max_bytes, options.surfaces, options.step)
+    return export([load(run) for run in options.runs], options.output, wanted)
 
 
 def _compare(options: argparse.Namespace) -> str:

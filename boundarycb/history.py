@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, overload
 
@@ -278,3 +279,38 @@ def load(directory: str | os.PathLike[str]) -> History:
         ValueError: there are several, or the file is no history.
     """
     return History(directory)
+
+
+# ------------------------------------------------------------------------------------------------------------------- names
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Return what differs between the paths of histories; those that are the same are numbered.
+
+    >>> short_names([Path("runs/lr=0.1/version_0/boundaries/history.bcb"), Path("runs/lr=0.2/version_0/history.bcb")])
+    ['lr=0.1', 'lr=0.2']
+    >>> short_names([Path("runs/a/history.bcb"), Path("runs/a/history.bcb"), Path("runs/b/history.bcb")])
+    ['a', 'a (2)', 'b']
+    """
+    parts = [_telling(path) for path in paths]
+    same = _common(parts)
+    parts = [part[same:] for part in parts]
+    same = _common([part[::-1] for part in parts])
+    names = ["/".join(part[: len(part) - same]) for part in parts]
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True)]
+
+
+def _telling(path: Path) -> list[str]:
+    """Return the parts of a history's path without those that all have: the file's name, and the directory ``boundaries``."""
+    parts = list(path.absolute().parts[1:])
+    for usual in (FILE, "boundaries"):
+        if len(parts) > 1 and parts[-1] == usual:
+            parts.pop()
+    return parts
+
+
+def _common(parts: Sequence[Sequence[str]]) -> int:
+    """Return how many parts all paths begin with; of none of them all."""
+    together = takewhile(lambda level: len(set(level)) == 1, zip(*(part[:-1] for part in parts), strict=False))
+    return sum(1 for _ in together)

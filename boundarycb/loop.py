@@ -28,7 +28,7 @@ from boundarycb.probe import (
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
-from boundarycb.sinks import GifFile, ReportFile, TensorBoard
+from boundarycb.sinks import GifFile, PageFile, ReportFile, TensorBoard
 from boundarycb.types import Metric, Mode, Sink, warn
 
 
@@ -64,6 +64,7 @@ def watch(
     background: BackgroundLike = "auto",
     class_names: Sequence[str] = (),
     surfaces: bool = False,
+    replay: bool = True,
     data: DataLike = None,
 ) -> Watch:
     """Return a context manager that samples `model` while the loop inside it trains; it yields a Recorder.
@@ -108,6 +109,7 @@ def watch(
         class_names: what classes are called.
         surfaces: whether the output of each class is kept too, and drawn as a surface over the slice: the image ``surfaces``, and
             ``surfaces.gif``.
+        replay: whether the run can be stepped through: in TensorBoard's tab *Boundaries*, and in ``boundaries.html`` at the end.
         data: samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
             sample; by default those that the model is called with first, where that is heard: not where `slice` tells all.
 
@@ -131,14 +133,14 @@ def watch(
     whole, context = _unwrapped(model, context)
     ranks = _ranks()
     samples = ranks == 1 or _samples_here(whole, mode)
-    board = [TensorBoard(root if writer is None else writer, name=name)] if samples else []
+    board = [TensorBoard(root if writer is None else writer, name=name, replay=replay)] if samples else []
     recorder = Recorder(
         root / name,
         slice,
         every_n_steps=every_n_steps,
         schedule=schedule,
         metrics=metrics,
-        sinks=[*board, GifFile(), ReportFile(), *sinks] if samples else [],
+        sinks=[*board, GifFile(), *([PageFile()] if replay else []), ReportFile(), *sinks] if samples else [],
         engine=engine,
         resolution=resolution,
         max_vertices=max_vertices,

@@ -11,15 +11,15 @@ PACKAGE = Path(__file__).parent.parent / "boundarycb"
 
 # Modules of one layer are siblings: none imports another. A package is one module here; its own files may use each other.
 LAYERS = [
-    {"types", "schedule", "nested"},
+    {"types", "schedule", "nested", "webpage", "viewer"},
     {"wire", "keep", "failing", "corners", "data", "markdown", "packed"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
-    {"automatic"},
+    {"automatic", "replay"},
     {"sampling", "sinks", "report", "measuring", "memory"},
-    {"outputs", "analysis"},
+    {"outputs", "analysis", "exports"},
     {"recorder"},
     {"loop", "trainer"},
-    {"lightning", "pytorch_lightning", "both_lightnings", "cli"},
+    {"lightning", "pytorch_lightning", "both_lightnings", "cli", "notebook", "tensorboard_plugin"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 TORCH = {"keep", "probe", "automatic", "sampling", "analysis", "recorder", "loop", "trainer"}

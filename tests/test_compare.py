@@ -24,7 +24,7 @@ from snapshots import SQUARE, Function, four_classes, one_value, plain, snapshot
 import boundarycb
 from boundarycb import slices
 from boundarycb.cli import main
-from boundarycb.history import HistoryWriter, load
+from boundarycb.history import HistoryWriter, load, short_names
 from boundarycb.metrics.chance import scattered
 from boundarycb.metrics.masks import phi, phi_between
 from boundarycb.render.canvas import text_width
@@ -32,7 +32,7 @@ from boundarycb.render.colours import rgb
 from boundarycb.render.pictures import Layout, draw_overlay
 from boundarycb.render.sheet import _APART, _SAME, _title, columns_for
 from boundarycb.report.compare import agreement_of, compare, correlation_of, kappa_of
-from boundarycb.report.ends import ends_of, nearest, short_names
+from boundarycb.report.ends import ends_of, nearest
 from boundarycb.report.matching import Matched, Units, assignment, match
 from boundarycb.report.sheet import difference, dissent, draw_comparison
 from boundarycb.types import Boundaries, Floats, Slice, Snapshot, class_layer

@@ -399,7 +399,7 @@ def test_which_sinks_a_logger_gets(logger: str, expected: list[str], tmp_path: P
 
     base = type(logger, (), {"__getattr__": anything, "run_id": "1", "log_metrics": print})
     for made in (base(), type("Own", (base,), {})()):
-        found, _ = sinks_of([made], "boundaries", lambda: tmp_path)
+        found, _ = sinks_of([made], "boundaries", lambda: tmp_path, replay=True)
         assert [type(sink).__name__ for sink in found] == expected
 
 

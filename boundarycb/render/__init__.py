@@ -2,6 +2,7 @@
 
 * ``colours``  the one palette of a run, and the way from true colour to it;
 * ``canvas``   anti-aliased lines and text on an array of pixels;
+* ``vector``   the same strokes as SVG;
 * ``pictures`` what users see: the overlay and the panels;
 * ``marks``    what a slice shows of itself: samples on it and off it, where inputs are valid;
 * ``inputs``   inputs as images, where they are such; ``contact`` a sheet of them along the slice;
@@ -16,7 +17,7 @@ from boundarycb.render.contact import draw_inputs, has_inputs
 from boundarycb.render.drawn import Drawn
 from boundarycb.render.fragile import draw_examples, draw_fragile
 from boundarycb.render.heatmap import draw_similarity, has_similarity
-from boundarycb.render.pictures import draw_overlay, draw_panels
+from boundarycb.render.pictures import draw_overlay, draw_panels, draw_vector
 from boundarycb.render.surfaces import draw_surfaces, has_surfaces
 from boundarycb.render.zones import draw_zones, has_zones
 
@@ -29,6 +30,7 @@ __all__ = [
     "draw_panels",
     "draw_similarity",
     "draw_surfaces",
+    "draw_vector",
     "draw_zones",
     "has_inputs",
     "has_similarity",

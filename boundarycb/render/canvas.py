@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import matplotlib
 import numpy as np
@@ -27,6 +28,40 @@ Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels."""
 
 _IDENTITY = Affine2D()
+
+
+class Pen(Protocol):
+    """What draws, on pixels or as vector graphics; :class:`Canvas` says what each stroke is."""
+
+    width: int
+    height: int
+
+    def lines(
+        self,
+        points: Floats,
+        offsets: NDArray[np.int64],
+        colour: str,
+        width: float,
+        clip: Box,
+        alpha: float = 1.0,
+        *,
+        dashes: tuple[float, float] | None = None,
+    ) -> None:
+        """Draw polylines."""
+
+    def swatch(self, box: Box, colour: str) -> None:
+        """Fill a box."""
+
+    def paste(self, left: int, top: int, image: NDArray[np.uint8]) -> None:
+        """Put an image."""
+
+    def ring(self, x: float, y: float, radius: float, colour: str, inside: str | None, alpha: float = 1.0) -> None:
+        """Draw a circle."""
+
+    def text(
+        self, x: float, baseline: float, words: str, size: float, colour: str, *, bold: bool = False, align: str = "left"
+    ) -> None:
+        """Write words."""
 
 
 @lru_cache(maxsize=16)

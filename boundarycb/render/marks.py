@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.render.canvas import Box, Canvas, text_width
+from boundarycb.render.canvas import Box, Pen, text_width
 from boundarycb.render.colours import INK, WHITE, class_colour
 from boundarycb.render.inputs import images_at, is_image, main_colours, sized
 from boundarycb.types import Floats, Marks, Slice
@@ -28,7 +28,7 @@ def to_pixels(points: Floats, slice: Slice, plot: Box) -> Floats:
     return np.stack([x, y], axis=1)
 
 
-def draw_marks(canvas: Canvas, plot: Box, slice: Slice, letter: float, *, thumbnails: bool = True) -> None:
+def draw_marks(canvas: Pen, plot: Box, slice: Slice, letter: float, *, thumbnails: bool = True) -> None:
     """Draw everything that `slice` shows, into `plot`.
 
     Args:
@@ -92,7 +92,7 @@ def _area(polygon: Floats) -> float:
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
 
 
-def _outline(canvas: Canvas, plot: Box, slice: Slice, corners: Floats, dashes: tuple[float, float]) -> None:
+def _outline(canvas: Pen, plot: Box, slice: Slice, corners: Floats, dashes: tuple[float, float]) -> None:
     if not len(corners):
         return
     points = to_pixels(np.concatenate([corners, corners[:1]]), slice, plot)
@@ -110,7 +110,7 @@ def _diagonal(slice: Slice) -> float:
     return float(np.linalg.norm((u1 - u0) * slice.axes[0] + (v1 - v0) * slice.axes[1]))
 
 
-def _draw_samples(canvas: Canvas, plot: Box, slice: Slice, marks: Marks, letter: float) -> None:
+def _draw_samples(canvas: Pen, plot: Box, slice: Slice, marks: Marks, letter: float) -> None:
     """Draw samples: filled on the plane, hollow off it and fainter the farther; those beyond a diagonal are left out."""
     far, radius = marks.off / _diagonal(slice), max(2.0, letter * 0.22)
     left, top, right, bottom = plot
@@ -135,7 +135,7 @@ def _samples_phrases(slice: Slice, marks: Marks) -> list[str]:
 # ---------------------------------------------------------------------------------------------------------------- anchors
 
 
-def _draw_anchors(canvas: Canvas, plot: Box, slice: Slice, letter: float, thumbnails: bool) -> None:
+def _draw_anchors(canvas: Pen, plot: Box, slice: Slice, letter: float, thumbnails: bool) -> None:
     """Mark the points that defined the slice, each with its letter on white, and with what it looks like."""
     places = to_pixels(slice.anchors, slice, plot)
     images = images_at(slice, slice.anchors) if thumbnails else None
@@ -153,7 +153,7 @@ def _draw_anchors(canvas: Canvas, plot: Box, slice: Slice, letter: float, thumbn
         canvas.text(left, baseline, name, letter, INK, bold=True)
 
 
-def _draw_thumbnail(canvas: Canvas, plot: Box, image: NDArray[np.uint8], place: tuple[float, float], middle: Floats) -> None:
+def _draw_thumbnail(canvas: Pen, plot: Box, image: NDArray[np.uint8], place: tuple[float, float], middle: Floats) -> None:
     """Put an image beside `place`, as far as there is room away from the `middle` of all anchors, within the plot."""
     height, width = image.shape[:2]
     corner = _corner_beside(np.array(place), np.array([width, height]), middle, plot)

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from boundarycb.render.canvas import Box, Canvas, cut, fitted, packed, text_width
+from boundarycb.render.canvas import Box, Canvas, Pen, cut, fitted, packed, text_width
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, Scheme, scheme, tone_indices
 from boundarycb.render.marks import draw_marks, marks_phrases, thumbnail_colours, to_pixels
+from boundarycb.render.vector import SvgCanvas
 from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Slice, Snapshot, spans_of
 
 SIZE = 512
@@ -35,19 +36,58 @@ def draw_overlay(snapshot: Snapshot, size: int = SIZE, *, title: str | None = No
         size: length of the plot's longer side in pixels, 64 to 4096; a header and a footer are added to its height.
         title: what stands at the top; by default the step.
     """
-    layout = Layout.of(snapshot.slice, checked_size(size))
-    captions = _captions(snapshot, layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER)
-    layout, colours = Layout.of(snapshot.slice, size, lines=len(captions)), _scheme(snapshot)
+    drawing = _Overlay.of(snapshot, checked_size(size), title)
+    layout = drawing.layout
     canvas = Canvas(layout.width, layout.height, WHITE)
-    plot = layout.plot
-    tones = _background(canvas, plot, snapshot.field, colours)
-    for number in range(len(snapshot.layers)):
-        _draw_layer(canvas, plot, snapshot, number, colours)
-    _draw_decision(canvas, plot, snapshot)
-    draw_marks(canvas, plot, snapshot.slice, layout.letter)
-    _header(canvas, layout, snapshot, colours, title or _step(snapshot))
-    _footer(canvas, layout, snapshot, captions, colours)
-    return colours.to_picture(canvas.pixels, tones)
+    tones = _background(canvas, layout.plot, snapshot.field, drawing.colours)
+    drawing.draw(canvas)
+    return drawing.colours.to_picture(canvas.pixels, tones)
+
+
+def draw_vector(snapshot: Snapshot, size: int = SIZE, *, title: str | None = None) -> str:
+    """Return the overlay as an SVG file: lines as they are, the output behind them as an image of the grid's values.
+
+    Args:
+        snapshot: what to draw.
+        size: as of the overlay.
+        title: as of the overlay.
+    """
+    drawing = _Overlay.of(snapshot, checked_size(size), title)
+    layout, (left, top, right, bottom) = drawing.layout, drawing.layout.plot
+    canvas = SvgCanvas(layout.width, layout.height, WHITE)
+    if snapshot.field is not None:
+        tones = _field_tones(snapshot.field, (right - left, bottom - top))
+        canvas.paste(left, top, drawing.colours.palette[tones])
+    drawing.draw(canvas)
+    return canvas.svg()
+
+
+@dataclass(frozen=True)
+class _Overlay:
+    """What an overlay is made of, before it is drawn."""
+
+    snapshot: Snapshot
+    layout: Layout
+    captions: list[str]
+    colours: Scheme
+    title: str
+
+    @staticmethod
+    def of(snapshot: Snapshot, size: int, title: str | None) -> _Overlay:
+        layout = Layout.of(snapshot.slice, size)
+        captions = _captions(snapshot, layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER)
+        whole = Layout.of(snapshot.slice, size, lines=len(captions))
+        return _Overlay(snapshot, whole, captions, _scheme(snapshot), title or _step(snapshot))
+
+    def draw(self, pen: Pen) -> None:
+        """Draw all but the background."""
+        snapshot, layout, colours = self.snapshot, self.layout, self.colours
+        for number in range(len(snapshot.layers)):
+            _draw_layer(pen, layout.plot, snapshot, number, colours)
+        _draw_decision(pen, layout.plot, snapshot)
+        draw_marks(pen, layout.plot, snapshot.slice, layout.letter)
+        _header(pen, layout, snapshot, colours, self.title)
+        _footer(pen, layout, snapshot, self.captions, colours)
 
 
 def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
@@ -180,7 +220,7 @@ def field_span(field: Field) -> tuple[float, float]:
     return (-most, most) if low < 0 < high else (low, high)
 
 
-def _draw_layer(canvas: Canvas, plot: Box, snapshot: Snapshot, number: int, colours: Scheme) -> None:
+def _draw_layer(canvas: Pen, plot: Box, snapshot: Snapshot, number: int, colours: Scheme) -> None:
     lines = snapshot.boundaries
     span = list(spans_of(snapshot.layers).values())[number]
     points, offsets = _lines_of(lines, span)
@@ -193,7 +233,7 @@ def _draw_layer(canvas: Canvas, plot: Box, snapshot: Snapshot, number: int, colo
     canvas.lines(to_pixels(points, snapshot.slice, plot), offsets, colours.layers[number], width, plot, alpha)
 
 
-def _draw_decision(canvas: Canvas, plot: Box, snapshot: Snapshot) -> None:
+def _draw_decision(canvas: Pen, plot: Box, snapshot: Snapshot) -> None:
     """Draw where the winning class changes, over all boundaries: dark, with a light edge that parts it from them."""
     border = snapshot.decision
     if border is None or not len(border):
@@ -213,7 +253,7 @@ def _lines_of(lines: Boundaries, span: slice) -> tuple[Floats, NDArray[np.int64]
 # ----------------------------------------------------------------------------------------------------------------- words
 
 
-def _header(canvas: Canvas, layout: Layout, snapshot: Snapshot, colours: Scheme, title: str) -> None:
+def _header(canvas: Pen, layout: Layout, snapshot: Snapshot, colours: Scheme, title: str) -> None:
     margin = layout.strip // 3
     _title_line(canvas, (margin, layout.width - margin), layout.strip, layout.letter, title, snapshot)
     _legend(canvas, layout, snapshot, colours)
@@ -223,7 +263,7 @@ def _step(snapshot: Snapshot) -> str:
     return f"step {snapshot.step:,}"
 
 
-def _title_line(canvas: Canvas, ends: tuple[float, float], bottom: float, letter: float, title: str, snapshot: Snapshot) -> None:
+def _title_line(canvas: Pen, ends: tuple[float, float], bottom: float, letter: float, title: str, snapshot: Snapshot) -> None:
     """Write `title` at the left end and the scalars at the right one, as many as fit."""
     left, right = ends
     baseline = bottom - letter * 0.45
@@ -236,7 +276,7 @@ def _title_line(canvas: Canvas, ends: tuple[float, float], bottom: float, letter
     canvas.text(right, baseline, "   ".join(scalars), letter, INK, align="right")
 
 
-def _legend(canvas: Canvas, layout: Layout, snapshot: Snapshot, colours: Scheme) -> None:
+def _legend(canvas: Pen, layout: Layout, snapshot: Snapshot, colours: Scheme) -> None:
     """Write the layers' names behind a swatch of their colour; many layers become a ramp from the first to the last."""
     names, letter = [layer.name for layer in snapshot.layers], layout.letter
     x, right = float(layout.strip // 3), layout.width - 1.7 * letter
@@ -258,7 +298,7 @@ def _legend(canvas: Canvas, layout: Layout, snapshot: Snapshot, colours: Scheme)
         _legend_word(canvas, layout, x, "decision")
 
 
-def _swatches(canvas: Canvas, layout: Layout, x: float, colours: Sequence[str], width: float) -> float:
+def _swatches(canvas: Pen, layout: Layout, x: float, colours: Sequence[str], width: float) -> float:
     middle = 2 * layout.strip - 0.9 * layout.letter
     top, bottom = round(middle - 0.12 * layout.letter), round(middle + 0.16 * layout.letter)
     edges = np.rint(x + np.linspace(0, width, len(colours) + 1)).astype(int)
@@ -267,7 +307,7 @@ def _swatches(canvas: Canvas, layout: Layout, x: float, colours: Sequence[str], 
     return x + width + 0.4 * layout.letter
 
 
-def _legend_word(canvas: Canvas, layout: Layout, x: float, words: str) -> float:
+def _legend_word(canvas: Pen, layout: Layout, x: float, words: str) -> float:
     canvas.text(x, 2 * layout.strip - 0.55 * layout.letter, words, layout.letter, INK)
     return x + text_width(words, layout.letter) + 0.9 * layout.letter
 
@@ -285,7 +325,7 @@ def _captions(snapshot: Snapshot, width: int, letter: float) -> list[str]:
     return [*packed([axes, *marks], letter, width), background_caption(snapshot), *named, notes]
 
 
-def _footer(canvas: Canvas, layout: Layout, snapshot: Snapshot, captions: Sequence[str], colours: Scheme) -> None:
+def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[str], colours: Scheme) -> None:
     left, letter, notes = layout.strip // 3, layout.letter * SMALLER, "; ".join(snapshot.notes)
     for number, words in enumerate(captions):
         baseline = layout.plot[3] + (0.68 + 0.82 * number) * layout.strip
@@ -303,7 +343,7 @@ def _note_colour(snapshot: Snapshot) -> str:
     return ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
 
 
-def _numbered_classes(canvas: Canvas, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
+def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
     """Draw the classes' colours with their numbers at the right end; return how much room they took."""
     if field is None or field.kind != "classes":
         return 0.0
@@ -314,7 +354,7 @@ def _numbered_classes(canvas: Canvas, layout: Layout, field: Field | None, colou
     return wide * len(hues) + letter
 
 
-def _named_classes(canvas: Canvas, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
+def _named_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
     """Draw the classes' colours with their names, which are shortened where they do not fit into the line."""
     assert field is not None  # it has names
     letter, left = layout.letter * SMALLER, float(layout.strip // 3)
@@ -326,7 +366,7 @@ def _named_classes(canvas: Canvas, layout: Layout, field: Field | None, colours:
         left += width * shrink
 
 
-def _class_swatch(canvas: Canvas, x: float, baseline: float, size: tuple[float, float], colour: str, name: str) -> None:
+def _class_swatch(canvas: Pen, x: float, baseline: float, size: tuple[float, float], colour: str, name: str) -> None:
     """Draw a class's colour, `size` (width, letter) wide and high, with its name in the middle."""
     wide, letter = size
     canvas.swatch((round(x), round(baseline - 0.95 * letter), round(x + wide) - 1, round(baseline + 0.25 * letter)), colour)

@@ -48,6 +48,39 @@ class _Packed:
         return _Packed(self.name, self.total, self.scene, [self.views[i] for i in chosen])
 
 
+@dataclass(frozen=True)
+class Bundle:
+    """Runs as the viewer takes them.
+
+    Args:
+        data: gzip's bytes of what docs/format.md calls a bundle.
+        texts: what the runs' numbers mean, by their names without a layer's.
+    """
+
+    data: bytes
+    texts: Mapping[str, str]
+
+
+def make_bundle(runs: Mapping[str, History], *, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES) -> Bundle:
+    """Return `runs` as the viewer takes them; the arguments are those of :func:`make_page`."""
+    if not runs:
+        raise ValueError("`runs` must hold a run or more, got none.")
+    if max_frames < 2:
+        raise ValueError(f"`max_frames` must be 2 or more, got {max_frames!r}.")
+    for name, history in runs.items():
+        if not len(history):
+            raise ValueError(f"{name} holds no snapshot, so there is nothing to show.")
+    packed = [_packed(name, history, max_frames) for name, history in runs.items()]
+    while True:
+        data = gzip.compress(_bundle(packed), 9, mtime=0)
+        most = max(len(run.views) for run in packed)
+        size = len(data) * 4 / 3  # in base64
+        if size <= max_bytes or most <= 2:
+            return Bundle(data, _texts(packed))
+        fewer = max(2, min(most - 1, int(0.95 * most * max_bytes / size)))
+        packed = [run.thinned(fewer) for run in packed]
+
+
 def make_page(
     runs: Mapping[str, History], *, title: str | None = None, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES
 ) -> str:
@@ -63,22 +96,8 @@ def make_page(
     Raises:
         ValueError: there is no run, a history holds no snapshot, or an argument is out of its range.
     """
-    if not runs:
-        raise ValueError("`runs` must hold a run or more, got none.")
-    if max_frames < 2:
-        raise ValueError(f"`max_frames` must be 2 or more, got {max_frames!r}.")
-    for name, history in runs.items():
-        if not len(history):
-            raise ValueError(f"{name} holds no snapshot, so there is nothing to show.")
-    packed = [_packed(name, history, max_frames) for name, history in runs.items()]
-    while True:
-        payload = base64.b64encode(gzip.compress(_bundle(packed), 9, mtime=0))
-        most = max(len(run.views) for run in packed)
-        if len(payload) <= max_bytes or most <= 2:
-            break
-        fewer = max(2, min(most - 1, int(0.95 * most * max_bytes / len(payload))))
-        packed = [run.thinned(fewer) for run in packed]
-    return _page(title or " and ".join(runs), payload.decode(), _texts(packed))
+    bundle = make_bundle(runs, max_frames=max_frames, max_bytes=max_bytes)
+    return _page(title or " and ".join(runs), base64.b64encode(bundle.data).decode(), bundle.texts)
 
 
 def _packed(name: str, history: History, max_frames: int) -> _Packed:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.history import FILE, History, load
+from boundarycb.history import History, load, short_names
 from boundarycb.metrics.masks import classes_of
 from boundarycb.types import Array, Slice, Snapshot
 
@@ -107,23 +106,6 @@ def extent(slice: Slice) -> str:
     return ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in zip(slice.names, slice.bounds, strict=True))
 
 
-def short_names(paths: Sequence[Path]) -> list[str]:
-    """Return what differs between the paths of histories; those that are the same are numbered.
-
-    >>> short_names([Path("runs/lr=0.1/version_0/boundaries/history.bcb"), Path("runs/lr=0.2/version_0/history.bcb")])
-    ['lr=0.1', 'lr=0.2']
-    >>> short_names([Path("runs/a/history.bcb"), Path("runs/a/history.bcb"), Path("runs/b/history.bcb")])
-    ['a', 'a (2)', 'b']
-    """
-    parts = [_telling(path) for path in paths]
-    same = _common(parts)
-    parts = [part[same:] for part in parts]
-    same = _common([part[::-1] for part in parts])
-    names = ["/".join(part[: len(part) - same]) for part in parts]
-    before = [names[:place].count(name) for place, name in enumerate(names)]
-    return [f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True)]
-
-
 def labels_of(names: Sequence[str], room: int) -> list[str]:
     """Return what stands for the runs where there are `room` characters: their names where all fit, else their numbers.
 
@@ -133,18 +115,3 @@ def labels_of(names: Sequence[str], room: int) -> list[str]:
     if all(len(name) <= room for name in names):
         return list(names)
     return [f"run {number + 1}" for number in range(len(names))]
-
-
-def _telling(path: Path) -> list[str]:
-    """Return the parts of a history's path without those that all have: the file's name, and the directory ``boundaries``."""
-    parts = list(path.absolute().parts[1:])
-    for usual in (FILE, "boundaries"):
-        if len(parts) > 1 and parts[-1] == usual:
-            parts.pop()
-    return parts
-
-
-def _common(parts: Sequence[Sequence[str]]) -> int:
-    """Return how many parts all paths begin with; of none of them all."""
-    together = takewhile(lambda level: len(set(level)) == 1, zip(*(part[:-1] for part in parts), strict=False))
-    return sum(1 for _ in together)

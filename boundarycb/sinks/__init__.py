@@ -5,6 +5,7 @@ One that has a method ``tell(report)`` gets the run's report too, before it is c
 * :class:`TensorBoard` - pictures and numbers into an event file;
 * :class:`WandB`, :class:`MLflow`, :class:`Comet`, :class:`LitLogger`, :class:`Trackio`, :class:`Aim` - into trackers' runs;
 * :class:`GifFile` - the movie as a file; :class:`ReportFile` - the report, with its pictures;
+* :class:`PageFile` - the run in the viewer, a page that opens by itself;
 * :class:`Files` - pictures as files;
 * :class:`Numbers` - numbers into whatever takes them by name.
 
@@ -18,6 +19,7 @@ from boundarycb.sinks.gif import GifFile, make_movie
 from boundarycb.sinks.litlogger import LitLogger
 from boundarycb.sinks.mlflow import MLflow
 from boundarycb.sinks.numbers import Numbers
+from boundarycb.sinks.page import PageFile
 from boundarycb.sinks.report import ReportFile
 from boundarycb.sinks.tensorboard import TensorBoard
 from boundarycb.sinks.trackio import Trackio
@@ -31,6 +33,7 @@ __all__ = [
     "LitLogger",
     "MLflow",
     "Numbers",
+    "PageFile",
     "ReportFile",
     "TensorBoard",
     "Trackio",

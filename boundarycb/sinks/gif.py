@@ -88,10 +88,15 @@ def spread(total: int, count: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, total - 1, min(total, count))})
 
 
+def frame_time(count: int) -> float:
+    """Return for how many seconds each of `count` frames is shown, so that the movie takes about 12 seconds."""
+    return min(_LONGEST, max(_SHORTEST, _RUN_TIME / count))
+
+
 def _encode(pictures: Iterable[Picture], count: int, fps: float | None) -> tuple[bytes, tuple[int, int]]:
     images = _images(pictures)
     first = next(images)
-    pause = 1 / fps if fps is not None else min(_LONGEST, max(_SHORTEST, _RUN_TIME / count))
+    pause = 1 / fps if fps is not None else frame_time(count)
     pauses = [round(100 * pause) * 10] * (count - 1) + [round(1000 * max(pause, _LAST))]
     out = io.BytesIO()
     first.save(

@@ -52,9 +52,8 @@ class Replay:
         self._left_out = None
         record = encode_view(snapshot, number)
         if len(record) > _LARGEST:
-            warn(
-                f"step {snapshot.step}: its {len(record) / 2**20:.0f} MB are too much for TensorBoard's tab Boundaries, and left out."
-            )
+            size = f"{len(record) / 2**20:.0f} MB"
+            warn(f"step {snapshot.step}: its {size} are too much for TensorBoard's tab Boundaries, and left out.")
             return []
         if not self._scene:
             self._scene = encode_scene(snapshot.slice, "", self._first)

@@ -28,7 +28,7 @@ from boundarycb.probe import (
 from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
-from boundarycb.sinks import GifFile, ReportFile
+from boundarycb.sinks import GifFile, PageFile, ReportFile
 from boundarycb.trainer.first import FirstLook, part_at, whole_part
 from boundarycb.trainer.loggers import directory_of, sinks_of
 from boundarycb.trainer.ranks import Ranks, Replicas, Shards, ranks_of
@@ -77,6 +77,7 @@ class BoundaryHooks:
         class_names: What classes are called.
         surfaces: Whether the output of each class is kept too, and drawn as a surface over the slice: the image ``surfaces``, and
             ``surfaces.gif``.
+        replay: Whether the run can be stepped through: in TensorBoard's tab *Boundaries*, and in ``boundaries.html`` at the end.
         data: Samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
             sample; by default those of the first training batch.
         module: The part of the LightningModule to look at, by its path; by default itself, or what it holds if it has no forward.
@@ -119,12 +120,14 @@ class BoundaryHooks:
         background: BackgroundLike = "auto",
         class_names: Sequence[str] = (),
         surfaces: bool = False,
+        replay: bool = True,
         data: DataLike = None,
         module: str | None = None,
     ) -> None:
         self._directory = directory
         self._name = checked_name(name)
         self._sinks = list(sinks)
+        self._replay = replay
         self._options: dict[str, Any] = {
             "every_n_steps": every_n_steps,
             "schedule": schedule,
@@ -281,10 +284,11 @@ class BoundaryHooks:
     def _make_recorder(self, trainer: Any) -> Recorder:
         leads = self._ranks is not None and self._ranks.leads
         root = Path(self._directory if self._directory is not None else directory_of(trainer))
-        found, words = sinks_of(trainer.loggers, self._name, self._where) if leads else ([], "")
+        found, words = sinks_of(trainer.loggers, self._name, self._where, replay=self._replay) if leads else ([], "")
         if words:
             self._tell(words.format(directory=root / self._name))
-        sinks: list[Sink] = [GifFile(), ReportFile(), *found, *self._sinks] if leads else []  # trackers send the file
+        page: list[Sink] = [PageFile()] if self._replay else []
+        sinks: list[Sink] = [GifFile(), *page, ReportFile(), *found, *self._sinks] if leads else []  # trackers send the file
         context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
         options = self._options
         if isinstance(self._ranks, Shards) and options["verify"]:

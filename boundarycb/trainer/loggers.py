@@ -15,18 +15,18 @@ from boundarycb.failing import attempt
 from boundarycb.sinks import Aim, Comet, Files, LitLogger, MLflow, Numbers, TensorBoard, Trackio, WandB
 from boundarycb.types import Sink
 
-MakeSink = Callable[[Any, str], Sink]
-"""Makes, of a logger and the leading word of tags, what sends pictures to it."""
+MakeSink = Callable[[Any, str, bool], Sink]
+"""Makes what sends pictures to a logger, of the logger, the leading word of tags, and whether runs can be stepped through there."""
 
 
 _WITH_PICTURES: dict[str, MakeSink] = {
-    "TensorBoardLogger": lambda logger, name: TensorBoard(logger.experiment, name=name),
-    "WandbLogger": lambda logger, name: WandB(logger.experiment, name=name, numbers=False, step_key="trainer/global_step"),
-    "MLFlowLogger": lambda logger, name: MLflow(logger.experiment, logger.run_id, name=name, numbers=False),
-    "CometLogger": lambda logger, name: Comet(logger.experiment, name=name, numbers=False),
-    "LitLogger": lambda logger, name: LitLogger(logger.experiment, name=name, numbers=False),
-    "TrackioLogger": lambda logger, name: Trackio(logger.experiment, name=name, numbers=False),
-    "AimLogger": lambda logger, name: Aim(logger.experiment, name=name, numbers=False),
+    "TensorBoardLogger": lambda logger, name, replay: TensorBoard(logger.experiment, name=name, replay=replay),
+    "WandbLogger": lambda logger, name, _: WandB(logger.experiment, name=name, numbers=False, step_key="trainer/global_step"),
+    "MLFlowLogger": lambda logger, name, _: MLflow(logger.experiment, logger.run_id, name=name, numbers=False),
+    "CometLogger": lambda logger, name, _: Comet(logger.experiment, name=name, numbers=False),
+    "LitLogger": lambda logger, name, _: LitLogger(logger.experiment, name=name, numbers=False),
+    "TrackioLogger": lambda logger, name, _: Trackio(logger.experiment, name=name, numbers=False),
+    "AimLogger": lambda logger, name, _: Aim(logger.experiment, name=name, numbers=False),
 }
 """By class name. TensorBoard's sink writes numbers too, with what they mean; those of all others go through ``log_metrics``."""
 
@@ -36,13 +36,14 @@ _LONGEST = {"MLFlowLogger": 250}
 _DUMMIES = ("DummyLogger",)
 
 
-def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path]) -> tuple[list[Sink], str]:
+def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path], *, replay: bool) -> tuple[list[Sink], str]:
     """Return the sinks for a Trainer's loggers, and what the user should know of them, if anything.
 
     Args:
         loggers: of the Trainer.
         name: the leading word of every tag.
         directory: tells where files go.
+        replay: whether runs can be stepped through, where a logger has a place for it.
     """
     found: list[Sink] = []
     without: list[str] = []
@@ -52,7 +53,7 @@ def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path]) -
             continue
         kind = _kind(logger, _WITH_PICTURES)
         if kind is not None:
-            made = attempt(partial(_WITH_PICTURES[kind], logger, name), f"{kind} takes no pictures.")
+            made = attempt(partial(_WITH_PICTURES[kind], logger, name, replay), f"{kind} takes no pictures.")
             found += [] if made is None else [made]
             shown |= made is not None
         else:

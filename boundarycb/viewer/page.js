@@ -17,6 +17,13 @@ function bytesOf(words) {
   return Uint8Array.from(atob(words.trim()), (sign) => sign.charCodeAt(0));
 }
 
+const framed = location.protocol === "about:"; // inside a notebook's cell, say: there is no address
+
+/** @param {string} fragment; keeps it in the address, so that a reload shows the same */
+function remember(fragment) {
+  if (!framed) history.replaceState(null, "", `#${fragment}`);
+}
+
 /** Shows the page's runs. */
 async function open() {
   const root = /** @type {HTMLElement} */ (document.getElementById("viewer"));
@@ -24,8 +31,8 @@ async function open() {
     const runs = readBundle(await inflated(bytesOf(textOf("runs")), "gzip"));
     const viewer = new Viewer(root, {
       fragment: location.hash,
-      remember: (fragment) => history.replaceState(null, "", `#${fragment}`),
-      link: (fragment) => `${location.href.split("#")[0]}#${fragment}`,
+      remember,
+      link: framed ? undefined : (fragment) => `${location.href.split("#")[0]}#${fragment}`,
       texts: JSON.parse(textOf("texts") || "{}"),
       few: "The others were left out to keep this page small.",
     });
