@@ -1,7 +1,7 @@
 // @ts-check
 /** Curves under the picture: one place across for each sample, as on the slider, so that the marker stands above its thumb. */
 
-import { CanvasPen } from "./pens.js";
+import { CanvasPen, straight } from "./pens.js";
 import { LETTERS, number, steps } from "./plot.js";
 
 /** @typedef {{ name: string, colour: string, dash: number[], places: number[], values: number[] }} Curve places grow; NaN breaks the line */
@@ -53,13 +53,13 @@ export class Chart {
     const scale = this.scale(box);
     for (const { value, words } of scale.ticks) {
       const y = scale.at(value);
-      pen.stroke((path) => (path.moveTo(box.x, y), path.lineTo(box.x + box.width, y)), { colour: theme.rule, width: 1 });
+      pen.stroke(straight(box.x, y, box.x + box.width, y), { colour: theme.rule, width: 1 });
       pen.text(box.x - 6, y + 4, words, { size: LETTERS, colour: theme.faint, align: "right" });
     }
     this.drawSteps(pen, box, across, theme);
     for (const curve of this.curves) this.drawCurve(pen, curve, across, scale.at);
     const x = across(place);
-    pen.stroke((path) => (path.moveTo(x, box.y), path.lineTo(x, box.y + box.height)), { colour: theme.ink, width: 1.5 });
+    pen.stroke(straight(x, box.y, x, box.y + box.height), { colour: theme.ink, width: 1.5 });
     for (const curve of this.curves) {
       const y = scale.at(curve.values[curve.places.indexOf(place)]);
       if (Number.isFinite(y)) pen.dot(x, y, 3.5, curve.colour, theme.plot);

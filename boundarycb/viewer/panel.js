@@ -83,6 +83,7 @@ export class Panel {
     context.clearRect(0, 0, width, height);
     const pen = new CanvasPen(context);
     const sight = this.listener.sight();
+    this.canvas.style.touchAction = sight.zoom > 1 ? "none" : "pan-y"; // a finger scrolls the page as long as there is nothing to move
     drawPlot(pen, this.box(), this.run.scene, view, sight, choice);
     if (!this.layer) drawAxes(pen, this.box(), this.run.scene, sight, choice.theme);
     this.describe(view);

@@ -7,6 +7,14 @@
 /** @typedef {{ x: number, y: number, width: number, height: number }} Box */
 /** @typedef {CanvasPen | SvgPen} Pen */
 
+/** Traces one straight line. @param {number} x0 @param {number} y0 @param {number} x1 @param {number} y1 */
+export function straight(x0, y0, x1, y1) {
+  return (/** @type {Path} */ path) => {
+    path.moveTo(x0, y0);
+    path.lineTo(x1, y1);
+  };
+}
+
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif';
 
 /** Draws on a canvas. */

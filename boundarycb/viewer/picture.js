@@ -1,7 +1,7 @@
 // @ts-check
 /** The picture to keep: what is seen of each run, with its step, the layers' colours and what the background is. */
 
-import { CanvasPen, SvgPen } from "./pens.js";
+import { CanvasPen, straight, SvgPen } from "./pens.js";
 import { backgroundWords, drawAxes, drawPlot, number } from "./plot.js";
 
 /** @typedef {{ name: string, scene: import("./run.js").Scene, view: import("./run.js").View, choice: import("./plot.js").Choice }} Item */
@@ -40,7 +40,7 @@ function draw(pen, items, sight) {
     drawLegend(pen, box.x, 42, box.width, view, choice);
     drawPlot(pen, box, scene, view, sight, choice);
     drawAxes(pen, box, scene, sight, theme);
-    const caption = [view.header.exact ? "exact lines" : `lines traced on a ${view.header.resolution}² grid`, backgroundWords(view, choice.background)];
+    const caption = [view.header.exact ? "exact lines" : `lines traced on a ${view.header.resolution}² grid`, backgroundWords(view, choice.background, theme)];
     pen.text(box.x, box.y + box.height + 34, `${scene.names[0]} across, ${scene.names[1]} up`, { size: 11, colour: theme.faint });
     pen.text(box.x, box.y + box.height + 50, caption.join("   "), { size: 11, colour: theme.faint });
   });
@@ -56,7 +56,7 @@ function drawLegend(pen, x, y, room, view, choice) {
   const letters = Math.floor((each - 26) / 6.5);
   shown.forEach((layer, place) => {
     const left = x + place * each;
-    pen.stroke((path) => (path.moveTo(left, y - 4), path.lineTo(left + Math.min(16, each - 2), y - 4)), { colour: choice.colour(layer.name), width: 3 });
+    pen.stroke(straight(left, y - 4, left + Math.min(16, each - 2), y - 4), { colour: choice.colour(layer.name), width: 3 });
     const words = layer.name.length > letters ? `${layer.name.slice(0, Math.max(letters - 1, 0))}…` : layer.name;
     if (letters > 2) pen.text(left + 21, y, words, { size: 12, colour: choice.theme.ink });
   });

@@ -1,6 +1,7 @@
 // @ts-check
 /** One plot: the output, the lines over it, and what is picked, seen through a window that zooms and moves. */
 
+import { straight } from "./pens.js";
 import { along, classColour, css, mixed } from "./palette.js";
 import { columnOf, keyOf, placeOf, unitAt, unitsOf } from "./run.js";
 
@@ -425,13 +426,16 @@ function tones(scene, view, background, theme) {
 
 /**
  * Returns in words what a background is.
- * @param {View} view @param {Background} background
+ * @param {View} view @param {Background} background @param {Theme} theme
  */
-export function backgroundWords(view, background) {
+export function backgroundWords(view, background, theme) {
   const { said, header } = view;
   if (background === "none") return "no background";
   if (background === "target") return "target";
-  if (background === "count") return `units on: dark or light 0 … ${view.starts[view.starts.length - 1]}`;
+  if (background === "count") {
+    const [none, all] = theme.dark ? ["dark", "light"] : ["light", "dark"];
+    return `units that are on: ${none} 0 … ${all} ${view.starts[view.starts.length - 1]}`;
+  }
   if (!said) return "no output";
   const grid = `sampled at ${header.resolution}²`;
   if (said.kind === "classes") return `winner of ${said.classes} ${said.sigmoids ? "sigmoid outputs" : "classes"}, ${grid}`;
@@ -446,7 +450,7 @@ export function backgroundWords(view, background) {
 /** @param {Pen} pen @param {Window} window @param {Scene} scene @param {Choice} choice */
 function drawMarks(pen, window, scene, choice) {
   const { limits, marks, labels, anchors, anchorNames } = scene;
-  if (limits && limits.length) {
+  if (limits?.length) {
     const corners = [...limits, limits[0], limits[1]];
     const trace = (/** @type {Path} */ path) => {
       for (let k = 0; k < corners.length; k += 2) {
@@ -484,14 +488,14 @@ export function drawAxes(pen, box, scene, sight, theme) {
   const across = steps(u0 + window.left * (u1 - u0), (u1 - u0) / sight.zoom, box.width / 70);
   for (const { value, words } of across) {
     const x = window.px((value - u0) / (u1 - u0));
-    pen.stroke((path) => (path.moveTo(x, box.y + box.height), path.lineTo(x, box.y + box.height + 4)), { colour: theme.faint, width: 1 });
+    pen.stroke(straight(x, box.y + box.height, x, box.y + box.height + 4), { colour: theme.faint, width: 1 });
     const align = x < box.x + 14 ? "left" : x > box.x + box.width - 14 ? "right" : "center";
     pen.text(x, box.y + box.height + 15, words, { ...letters, align });
   }
   const up = steps(v0 + window.bottom * (v1 - v0), (v1 - v0) / sight.zoom, box.height / 60);
   for (const { value, words } of up) {
     const y = window.py((value - v0) / (v1 - v0));
-    pen.stroke((path) => (path.moveTo(box.x - 4, y), path.lineTo(box.x, y)), { colour: theme.faint, width: 1 });
+    pen.stroke(straight(box.x - 4, y, box.x, y), { colour: theme.faint, width: 1 });
     pen.text(box.x - 7, Math.min(Math.max(y + 4, box.y + 9), box.y + box.height), words, { ...letters, align: "right" });
   }
 }

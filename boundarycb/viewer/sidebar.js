@@ -68,8 +68,7 @@ export class LayerList {
       if (!row) continue;
       row.tick.checked = !state.hiddenLayers.has(layer.name);
       row.swatch.style.background = colour(layer.name);
-      const said = shown.map(({ view }) => liveOf(view, layer.name)).filter((words) => words);
-      say(row.count, said.join(" | "));
+      say(row.count, countWords(shown, layer.name));
       const first = shown.find(({ view }) => view.layers.some(({ name }) => name === layer.name));
       if (this.open.has(layer.name)) row.units.update(first?.view ?? null, state);
     }
@@ -139,17 +138,20 @@ class UnitList {
   }
 }
 
-/** @param {View} view @param {string} name; returns how many units of a layer have a boundary here */
-function liveOf(view, name) {
-  const place = view.layers.findIndex((layer) => layer.name === name);
-  if (place < 0) return "";
-  const [start, stop] = [view.starts[place], view.starts[place + 1]];
-  const live = new Set();
-  for (const owner of view.lines.owner) if (owner >= start && owner < stop) live.add(owner);
-  const layer = view.layers[place];
-  const all = layer.shape.reduce((a, b) => a * b, 1);
-  const watched = unitsOf(layer);
-  return `${live.size} of ${watched} switch here${watched < all ? ` (of ${all.toLocaleString("en")} units)` : ""}`;
+/** @param {Shown[]} shown @param {string} name; returns how many units of a layer have a boundary here, in each run that has it */
+function countWords(shown, name) {
+  const found = shown.flatMap(({ view }) => {
+    const place = view.layers.findIndex((layer) => layer.name === name);
+    if (place < 0) return [];
+    const [start, stop] = [view.starts[place], view.starts[place + 1]];
+    const live = new Set(view.lines.owner.filter((owner) => owner >= start && owner < stop)).size;
+    const watched = stop - start;
+    const all = view.layers[place].shape.reduce((a, b) => a * b, 1);
+    return [{ live, of: `${watched}${watched < all ? ` (of ${all.toLocaleString("en")} units)` : ""}` }];
+  });
+  const alike = found.every((one) => one.of === found[0].of);
+  if (alike && found.length) return `${found.map(({ live }) => live).join(" and ")} of ${found[0].of} switch here`;
+  return found.map(({ live, of }) => `${live} of ${of}`).join(", ");
 }
 
 // ---------------------------------------------------------------------------------------------------------------- pinned
@@ -181,7 +183,7 @@ export class PinnedList {
     }
     for (const [key, { card, bodies }] of this.cards) {
       card.style.borderLeftColor = colour(parted(key)[0]);
-      shown.forEach(({ view }, place) => this.fill(bodies[place], key, view));
+      for (const [place, { view }] of shown.entries()) this.fill(bodies[place], key, view);
     }
   }
 

@@ -164,8 +164,8 @@ export class Viewer {
     if (busy) return busy;
     const work = source
       .load((scene, records, anew) => {
-        let run = this.runs.get(source.key);
-        if (!run) this.runs.set(source.key, (run = new Run(source.key, source.name, scene)));
+        const run = this.runs.get(source.key) ?? new Run(source.key, source.name, scene);
+        this.runs.set(source.key, run);
         if (anew) run.clear();
         run.add(records);
         if (source.of) run.total = Math.max(run.total, source.of);
@@ -207,7 +207,7 @@ export class Viewer {
   shownRuns() {
     return this.chosen().flatMap(({ key }) => {
       const run = this.runs.get(key);
-      return run && run.records.length ? [run] : [];
+      return run?.records.length ? [run] : [];
     });
   }
 
@@ -507,10 +507,12 @@ export class Viewer {
   /** @param {Run} run @param {View} view @param {import("./plot.js").Choice} choice */
   captionOf(run, view, choice) {
     const { header } = view;
-    const lines = header.exact ? "exact lines" : `lines traced on a ${header.resolution}² grid`;
+    const traced = `on a ${header.resolution}² grid`;
+    const border = header.exact && header.decision && !header.decision.exact ? `, decision traced ${traced}` : "";
+    const lines = header.exact ? `exact lines${border}` : `lines traced ${traced}`;
     const axes = `${run.scene.names[0]} across, ${run.scene.names[1]} up`;
     const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
-    const missing = choice.background !== this.state.background ? "this run has no such background" : backgroundWords(view, choice.background);
+    const missing = choice.background !== this.state.background ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
     const zoom = this.state.sight.zoom > 1 ? [`× ${number(this.state.sight.zoom)}`] : [];
     return [axes, lines, mode, missing, ...zoom, ...header.notes].join(" · ");
   }
