@@ -148,10 +148,13 @@ class History:
             self._changes_layers = False
             try:
                 for start, header in wire.scan(file, size):
-                    if header.get("kind") == "frame":
-                        self._changes_layers |= bool(frames) and header["layers"] != layers
-                        frames.append((header["step"], start))
-                        layers = header["layers"]
+                    if header.get("kind") != "frame":
+                        wire.check(file, start)  # what is of no use here is passed over only where it is not damaged
+                    else:
+                        step, now = wire.step_and_layers(header)
+                        self._changes_layers |= bool(frames) and now != layers
+                        frames.append((step, start))
+                        layers = now
             except wire.WireError:
                 warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
         while frames and not self._whole(frames[-1][1]):

@@ -81,16 +81,35 @@ def read_record(file: BinaryIO) -> Record | None:
         WireError: there is something else than a record.
     """
     lengths = _read_lengths(file)
-    if lengths is None:
+    if lengths is None or _left(file) < sum(lengths) + _CHECKSUM.size:
         return None
     content = file.read(sum(lengths))
-    tail = file.read(_CHECKSUM.size)
-    if len(content) < sum(lengths) or len(tail) < _CHECKSUM.size:
-        return None
-    if zlib.crc32(content) != _CHECKSUM.unpack(tail)[0]:
+    if zlib.crc32(content) != _CHECKSUM.unpack(file.read(_CHECKSUM.size))[0]:
         raise WireError("A record's checksum is wrong: the file is damaged.")
-    header = json.loads(content[: lengths[0]])
-    return Record(header, {entry["name"]: _section(entry, content[lengths[0] :]) for entry in header["sections"]})
+    header = _parsed(content[: lengths[0]])
+    entries = header.get("sections")
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise WireError("A record's header lists no sections: the file is damaged.")
+    return Record(header, {str(entry.get("name")): _section(entry, content[lengths[0] :]) for entry in entries})
+
+
+def _left(file: BinaryIO) -> int:
+    """Return how many bytes there are from the file's position on."""
+    place = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(place)
+    return end - place
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    """Return the header that `text` is."""
+    try:
+        header = json.loads(text)
+    except ValueError:
+        raise WireError("A record's header is no JSON: the file is damaged.") from None
+    if not isinstance(header, dict):
+        raise WireError("A record's header is no mapping: the file is damaged.")
+    return header
 
 
 def unpack(data: bytes) -> Record:
@@ -115,23 +134,52 @@ def scan(file: BinaryIO, size: int) -> Iterator[tuple[int, Mapping[str, Any]]]:
         end = start + len(MAGIC) + _LENGTHS.size + sum(lengths) + _CHECKSUM.size
         if end > size:
             return
-        try:
-            header = json.loads(file.read(lengths[0]))
-        except ValueError:
-            raise WireError("A record's header is no JSON: the file is damaged.") from None
-        yield start, header
+        yield start, _parsed(file.read(lengths[0]))
         file.seek(end)
+
+
+def check(file: BinaryIO, start: int) -> None:
+    """Read the record at `start` and leave it.
+
+    Raises:
+        WireError: it is damaged.
+    """
+    file.seek(start)
+    read_record(file)
 
 
 def read_numbers(file: BinaryIO, start: int) -> tuple[dict[str, float], dict[str, float]]:
     """Return metrics and scalars of the frame at `start`, without reading its body."""
     header = _read_header(file, start)
-    return _numbers_in(header["metrics"]), _numbers_in(header["scalars"])
+    return _numbers_in(_mapping(header, "metrics")), _numbers_in(_mapping(header, "scalars"))
 
 
 def read_table(file: BinaryIO, start: int, name: str) -> list[dict[str, Any]]:
     """Return a table of the frame at `start`, without reading its body; no rows where it has none."""
-    return _rows_in(_read_header(file, start)["tables"].get(name, []))
+    return _rows_in(_mapping(_read_header(file, start), "tables").get(name, []))
+
+
+def step_and_layers(header: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+    """Return a frame's step, and its layers as its header has them.
+
+    Raises:
+        WireError: the header does not say them.
+    """
+    step, layers = header.get("step"), header.get("layers")
+    if (
+        not isinstance(step, int)
+        or not isinstance(layers, list)
+        or not all(isinstance(one, dict) and "name" in one for one in layers)
+    ):
+        raise WireError("A frame's header has no step or no layers: the file is damaged.")
+    return step, layers
+
+
+def _mapping(header: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = header.get(name)
+    if not isinstance(found, dict):
+        raise WireError(f"A frame's header has no {name}: the file is damaged.")
+    return found
 
 
 def _read_header(file: BinaryIO, start: int) -> dict[str, Any]:
@@ -139,8 +187,7 @@ def _read_header(file: BinaryIO, start: int) -> dict[str, Any]:
     lengths = _read_lengths(file)
     if lengths is None:
         raise WireError("A record was cut since it was found.")
-    header: dict[str, Any] = json.loads(file.read(lengths[0]))
-    return header
+    return _parsed(file.read(lengths[0]))
 
 
 def _read_lengths(file: BinaryIO) -> tuple[int, int] | None:
@@ -148,19 +195,34 @@ def _read_lengths(file: BinaryIO) -> tuple[int, int] | None:
     if len(start) < len(MAGIC) + _LENGTHS.size:
         return None
     if not start.startswith(MAGIC):
-        raise WireError(f"No boundarycb record: it begins with {start[:4]!r}, not {MAGIC!r}.")
+        raise WireError(_complaint(start[: len(MAGIC)]))
     header, body = _LENGTHS.unpack(start[len(MAGIC) :])
     if header > _MAX_HEADER:
         raise WireError("A record's header length is impossible: the file is damaged.")
     return header, body
 
 
+def _complaint(magic: bytes) -> str:
+    """Return what to say of data that begin otherwise than they should."""
+    if magic[:3] == MAGIC[:3] and magic[3:].isdigit():
+        ours = MAGIC.decode()
+        return f"These data are of format {magic.decode()}, and this boundarycb reads {ours}: bring boundarycb up to date."
+    return f"No boundarycb record: it begins with {magic!r}, not {MAGIC!r}."
+
+
 def _section(entry: Mapping[str, Any], body: bytes) -> Array:
-    data = body[entry["offset"] : entry["offset"] + entry["size"]]
-    if entry["codec"] not in ("raw", "zlib"):
-        raise WireError(f"Section {entry['name']!r} has codec {entry['codec']!r}; this version reads raw and zlib.")
-    plain = zlib.decompress(data) if entry["codec"] == "zlib" else data
-    return frozen(np.frombuffer(plain, dtype=np.dtype(entry["dtype"])).reshape(entry["shape"]))
+    """Return the array that `entry` tells of."""
+    name, codec = entry.get("name"), entry.get("codec")
+    if codec not in ("raw", "zlib"):
+        raise WireError(f"Section {name!r} has codec {codec!r}; this version reads raw and zlib.")
+    try:
+        dtype, shape = np.dtype(entry["dtype"]), tuple(entry["shape"])
+        data = body[entry["offset"] : entry["offset"] + entry["size"]]
+        if codec == "zlib":  # no more than the shape asks for, whatever is packed there
+            data = zlib.decompressobj().decompress(data, math.prod(shape) * dtype.itemsize + 1)
+        return frozen(np.frombuffer(data, dtype=dtype).reshape(shape))
+    except (KeyError, TypeError, ValueError, OverflowError, zlib.error) as error:
+        raise WireError(f"Section {name!r} cannot be read ({error}): the file is damaged.") from None
 
 
 def _padded(data: bytes, filler: bytes) -> bytes:

@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from snapshots import SQUARE, fan, plain, snapshot
 from test_wire import same
 
 from boundarycb import BoundaryWarning, load
-from boundarycb.history import FILE, HistoryWriter
+from boundarycb.history import FILE, History, HistoryWriter
 
 
 def written(directory: Path, steps: list[int]) -> Path:
@@ -171,3 +173,32 @@ def test_a_table_is_read_without_the_frames(tmp_path: Path) -> None:
     assert found[0] == []
     assert repr(found[1]) == repr(rows) == repr(load(tmp_path)[1].tables["copycat/closest"])
     assert list(load(tmp_path).tables("none")) == [[], []]
+
+
+@given(st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.logs_warnings
+def test_a_damaged_history_is_told_and_never_crashes(tmp_path: Path, data: st.DataObject) -> None:
+    """Wherever bytes flip, go or come: the snapshots before that place are read, or one error says what is wrong."""
+    golden = (Path(__file__).parent / "golden" / "records" / "history.bcb").read_bytes()
+    content = bytearray(golden)
+    place = data.draw(st.integers(0, len(content) - 1))
+    how = data.draw(st.sampled_from(["flip", "cut", "add", "end"]))
+    if how == "flip":
+        content[place] ^= 1 << data.draw(st.integers(0, 7))
+    elif how == "cut":
+        del content[place : place + data.draw(st.integers(1, 30))]
+    elif how == "add":
+        content[place:place] = data.draw(st.binary(min_size=1, max_size=30))
+    else:
+        del content[place:]
+    (tmp_path / "history.bcb").write_bytes(bytes(content))
+    whole = [sample.step for sample in History(Path(__file__).parent / "golden" / "records")]
+    try:
+        history = History(tmp_path)
+        steps = [sample.step for sample in history]
+        list(history.metrics())
+    except ValueError as error:
+        assert str(error)
+        return
+    assert steps == whole[: len(steps)]

@@ -164,10 +164,10 @@ def _per_unit(snapshot: Snapshot) -> tuple[list[str], NDArray[np.float32]]:
     rows: dict[str, NDArray[np.float32]] = {}
     for name, values in snapshot.per_unit.items():
         metric, _, layer = name.rpartition("/")
-        if metric.endswith(_PER_UNIT) and layer in spans:
+        if metric.endswith(_PER_UNIT) and layer in spans and len(values) == spans[layer].stop - spans[layer].start:
             row = rows.setdefault(metric.removesuffix(_PER_UNIT), np.full(len(snapshot.capture.on), np.nan, np.float32))
             row[spans[layer]] = values
-    table = np.array(list(rows.values()), np.float32).reshape(len(rows), -1)
+    table = np.array(list(rows.values()), np.float32).reshape(len(rows), len(snapshot.capture.on))
     return list(rows), _shortened(table)
 
 

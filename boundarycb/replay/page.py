@@ -10,6 +10,7 @@ import base64
 import gzip
 import html
 import json
+import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,13 +135,14 @@ def _texts(runs: Iterable[_Packed]) -> dict[str, str]:
 
 def _page(title: str, payload: str, texts: Mapping[str, str]) -> str:
     parts = {
+        "policy": "{{policy}}",
         "title": html.escape(title),
         "version": boundarycb.__version__,
         "style": text_of(STYLE),
         "texts": json.dumps(texts, separators=(",", ":")).replace("<", "\\u003c"),
+        "runs": payload,
         "script": joined("page.js"),
     }
-    page = text_of("page.html")
-    for name, text in parts.items():
-        page = page.replace(f"{{{{{name}}}}}", text)
-    return guarded(page, img_src="data: blob:").replace("{{runs}}", payload)
+    # In one pass: what is filled in is not looked at again, whatever it says.
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], text_of("page.html"))
+    return guarded(page, img_src="data: blob:")

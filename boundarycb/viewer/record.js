@@ -108,10 +108,18 @@ function recordAt(bytes, start, end) {
   const size = view.getUint32(start + 4, true);
   try {
     const header = JSON.parse(new TextDecoder().decode(content.subarray(0, size)));
-    return new BoundaryRecord(header, header.sections, content.subarray(size));
+    if (header.sections.every(isEntry)) return new BoundaryRecord(header, header.sections, content.subarray(size));
   } catch {
-    throw new FormatError("A record's header is damaged.");
+    // no JSON, or no header: told below
   }
+  throw new FormatError("A record's header is damaged.");
+}
+
+/** @param {any} entry; returns whether it tells of a section */
+function isEntry(entry) {
+  const { name, dtype, shape, offset, size } = entry;
+  const counts = [offset, size, ...shape];
+  return typeof name === "string" && typeof dtype === "string" && counts.every((count) => Number.isInteger(count) && count >= 0);
 }
 
 /**

@@ -19,6 +19,7 @@ import { columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./ru
  * @property {(key: string) => void} pin pins a unit, or lets go of it
  * @property {(keys: string[]) => void} pinOnly pins these and no others
  * @property {(key: string) => void} hover
+ * @property {() => void} redraw
  */
 
 const MOST_ROWS = 100;
@@ -90,7 +91,7 @@ export class LayerList {
       else this.open.delete(name);
       opener.setAttribute("aria-expanded", String(opens));
       units.element.hidden = !opens;
-      this.acts.hover("");
+      this.acts.redraw();
     }, { class: "bcb-quiet", "aria-expanded": "false", "aria-label": `units of layer ${name}` });
     const only = button("Only", () => this.acts.onlyLayer(name), { class: "bcb-quiet", "aria-label": `show layer ${name} only` });
     const row = make("div", { class: "bcb-layer" }, make("div", { class: "bcb-row" }, tick.label, only, opener), count, units.element);

@@ -78,6 +78,7 @@ export class Viewer {
       pin: (/** @type {string} */ key) => this.pin(key),
       pinOnly: (/** @type {string[]} */ keys) => change((state) => (state.pinned = keys)),
       hover: (/** @type {string} */ key) => this.hover(key),
+      redraw: this.redraw,
     };
     this.layerList = new LayerList(acts);
     this.pinnedList = new PinnedList(acts);

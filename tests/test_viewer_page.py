@@ -1,0 +1,367 @@
+"""The page that a run leaves, in a real Chromium without a network: everything on it is used, and nothing leaves it."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from viewing import Screen, train, two_layers
+
+from boundarycb import History
+from boundarycb.cli import main
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs with other layers, and a page of both."""
+    folder: Path = tmp_path_factory.mktemp("pages")
+    train(folder / "one")
+    train(folder / "two", seed=1, every=5, model=two_layers())
+    assert main(["export", str(folder / "one"), str(folder / "two"), "-o", str(folder / "both.html")]) == 0
+    return folder
+
+
+@pytest.fixture
+def one(browser: Any, runs: Path) -> Iterator[Screen]:
+    """The page that the first run left by itself."""
+    screen = Screen(browser, (runs / "one" / "boundaries" / "boundaries.html").as_uri(), offline=True)
+    yield screen
+    screen.check("file:")
+    screen.close()
+
+
+@pytest.fixture
+def both(browser: Any, runs: Path) -> Iterator[Screen]:
+    screen = Screen(browser, (runs / "both.html").as_uri(), offline=True)
+    yield screen
+    screen.check("file:")
+    screen.close()
+
+
+def test_it_opens_at_the_last_step(one: Screen) -> None:
+    assert one.drawn() == [60, 21]
+    assert one.inside.locator("figcaption").inner_text().startswith("step 60 · loss 0.")
+    assert "exact lines · eval mode · p(class 1): dark 0 … light 1" in one.inside.locator(".bcb-caption").inner_text()
+
+
+def test_it_asks_for_nothing(one: Screen) -> None:
+    assert [url.split("/")[-1] for url in one.requests] == ["boundaries.html"]
+
+
+def test_the_slider_keys_and_buttons_change_the_step(one: Screen) -> None:
+    slider = one.inside.locator("input[type=range]")
+    slider.fill("4")
+    one.settle()
+    assert one.drawn()[0] == 12
+    assert slider.get_attribute("aria-valuetext") == "step 12, sample 5 of 21"
+    for key, step in (("ArrowRight", 15), ("ArrowLeft", 12), ("Home", 0), ("ArrowLeft", 0), ("End", 60), ("ArrowRight", 60)):
+        one.press(key)
+        assert one.drawn()[0] == step, key
+    one.inside.get_by_role("button", name="sample before").click()
+    one.settle()
+    assert one.drawn()[0] == 57
+
+
+def test_it_plays_to_the_end_and_stops(one: Screen) -> None:
+    one.choose("Speed", "40")
+    one.inside.get_by_role("button", name="Play").click()
+    one.page.wait_for_timeout(120)
+    assert one.drawn()[0] < 60  # from the start, since it stood at the end
+    one.inside.get_by_role("button", name="Stop").wait_for()
+    one.inside.get_by_role("button", name="Play").wait_for(timeout=10_000)
+    assert one.drawn()[0] == 60
+    one.press("Home")
+    one.press(" ")
+    one.page.wait_for_timeout(300)
+    one.press(" ")
+    stopped = one.drawn()[0]
+    one.page.wait_for_timeout(300)
+    assert 0 < stopped == one.drawn()[0]
+
+
+def test_layers_and_units_can_be_hidden(one: Screen) -> None:
+    one.choose("Background", "none")
+    whole = one.pixels()
+    tick = one.inside.get_by_label("show layer layer1", exact=True)
+    tick.uncheck()
+    fewer = one.pixels()
+    assert (whole != fewer).any()
+    tick.check()
+    assert (one.pixels() == whole).all()
+    one.inside.get_by_label("units of layer layer1").click()
+    one.settle()
+    rows = one.inside.get_by_label("units of layer1").locator("input")
+    assert rows.count() == 16
+    for row in range(16):
+        rows.nth(row).uncheck()
+    assert (one.pixels() == fewer).all()
+    one.inside.get_by_label("show layer layer2 only").click()
+    assert not tick.is_checked()
+    one.inside.get_by_label("show layer layer2 only").click()
+    assert tick.is_checked()
+
+
+def unit_line(runs: Path, layer: str) -> tuple[int, Any]:
+    """Return a unit of the first run's last sample, and a place of the unit square on its longest piece, away from the edges."""
+    last = History(runs / "one")[-1]
+    best: tuple[float, int, Any] = (0.0, -1, None)
+    for line in range(len(last.boundaries)):
+        unit = last.boundaries.units[last.boundaries.owner[line]]
+        points = (last.boundaries.line(line) + 1) / 2
+        for start, stop in pairwise(points):
+            middle = (start + stop) / 2
+            if unit.layer == layer and middle.min() > 0.1 and middle.max() < 0.9 and np.hypot(*(stop - start)) > best[0]:
+                best = (float(np.hypot(*(stop - start))), unit.index, middle)
+    assert best[1] >= 0
+    return best[1], best[2]
+
+
+def test_hovering_names_a_unit_and_a_click_pins_it(one: Screen, runs: Path) -> None:
+    one.inside.get_by_label("show layer layer1 only").click()
+    index, (u, v) = unit_line(runs, "layer1")
+    plain = one.pixels()
+    one.plot().hover(position=one.place(u, v))
+    assert (one.pixels() != plain).any()
+    one.plot().click(position=one.place(u, v))
+    one.settle()
+    assert one.pinned() == [f"layer1 {index}"]
+    card = one.inside.locator(".bcb-card")
+    assert "moved since the last sample" in card.inner_text()
+    assert "most alike" in card.inner_text()
+    one.inside.locator(".bcb-alike button").first.click()
+    one.settle()
+    assert len(one.pinned()) == 2
+    one.inside.get_by_role("button", name=f"let go of layer1 {index}").click()
+    one.settle()
+    assert len(one.pinned()) == 1
+    one.press("Escape")
+    assert one.pinned() == []
+
+
+def test_a_card_says_what_the_run_says(one: Screen, runs: Path) -> None:
+    last = History(runs / "one")[-1]
+    one.inside.get_by_label("units of layer layer2").click()
+    one.inside.get_by_label("pin unit 3", exact=True).click()
+    one.settle()
+    share = last.per_unit["on/share_per_unit/layer2"][3]
+    said = one.inside.locator(".bcb-card dl").first.inner_text().split("\n")
+    assert said[0] == "on"
+    assert abs(float(said[1].removesuffix(" %")) / 100 - share) < 0.006
+    one.choose("Curve", "unit:on/share")
+    assert one.inside.locator(".bcb-legend").inner_text() == ""  # one curve needs none
+    assert "1 curves" in one.inside.locator(".bcb-chart").get_attribute("aria-label")
+
+
+def test_the_lists_select(one: Screen) -> None:
+    found = one.inside.locator(".bcb-found")
+    found.locator("button").first.click()
+    one.settle()
+    assert len(one.pinned()) == 2  # a pair
+    for tab in ("Dormant", "Indecisive"):
+        one.inside.get_by_role("tab", name=tab).click()
+        assert one.inside.get_by_role("tab", name=tab).get_attribute("aria-selected") == "true"
+        if found.locator("button").count():
+            found.locator("button").first.click()
+            one.settle()
+            assert len(one.pinned()) == 1
+
+
+def test_dormant_units_are_those_of_the_run(one: Screen, runs: Path) -> None:
+    last = History(runs / "one")[-1]
+    one.inside.get_by_role("tab", name="Dormant").click()
+    rows = one.inside.locator(".bcb-found tbody tr").all_inner_texts()
+    want = []
+    for layer in last.layers:
+        for unit, share in enumerate(last.per_unit[f"on/share_per_unit/{layer.name}"]):
+            want += [f"{layer.name} {unit}\t{'never' if share == 0 else 'always'} on"] if share in (0, 1) else []
+    assert [" ".join(row.split()) for row in rows] == [" ".join(row.split()) for row in want]
+
+
+@pytest.mark.parametrize("background", ["output", "regions", "target", "count", "none"])
+def test_backgrounds(one: Screen, background: str) -> None:
+    one.choose("Background", background)
+    caption = one.inside.locator(".bcb-caption").inner_text()
+    words = {"output": "p(class 1): dark 0 … light 1", "regions": "where class 1 wins", "target": "target"}
+    assert {**words, "count": "units that are on: light 0 … dark 48", "none": "no background"}[background] in caption
+    seen = one.pixels()
+    one.choose("Background", "output" if background == "none" else "none")
+    assert (one.pixels() != seen).mean() > 0.3
+
+
+def test_a_zoom_of_a_thousand_keeps_lines_where_they_are(browser: Any, runs: Path) -> None:
+    """Seen a thousand times larger about a place on a line, the line still goes through that place."""
+    address = (runs / "one" / "boundaries" / "boundaries.html").as_uri()
+    for layer in ("layer1", "layer2", "layer3"):
+        _, (u, v) = unit_line(runs, layer)
+        screen = Screen(browser, f"{address}#at={u:.12g},{v:.12g},1000&background=none&border=0", offline=True)
+        assert "× 1,000" in screen.inside.locator(".bcb-caption").inner_text()
+        seen = screen.pixels()
+        spot = screen.place(0.5, 0.5)
+        around = seen[round(spot["y"]) - 2 : round(spot["y"]) + 3, round(spot["x"]) - 2 : round(spot["x"]) + 3]
+        assert (around.min(axis=2) < 200).any()
+        assert (seen.min(axis=2) < 200).mean() < 0.2
+        screen.inside.get_by_role("button", name="Whole slice").click()
+        screen.settle()
+        assert "×" not in screen.inside.locator(".bcb-caption").inner_text()
+        screen.check("file:")
+        screen.close()
+
+
+def test_the_wheel_enlarges_what_is_under_the_pointer(one: Screen) -> None:
+    one.wheel(0.3, 0.8, 13)
+    assert "× 1,000" in one.inside.locator(".bcb-caption").inner_text()
+    (x, y, zoom) = (float(number) for number in one.page.url.split("at=")[1].split("&")[0].replace("%2C", ",").split(","))
+    assert zoom == 1000
+    assert abs(x - 0.3) < 0.003
+    assert abs(y - 0.8) < 0.003
+    one.wheel(0.3, 0.8, -20)
+    assert "×" not in one.inside.locator(".bcb-caption").inner_text()
+
+
+def test_dragging_moves_and_keys_zoom(one: Screen) -> None:
+    one.press("+")
+    one.press("+")
+    assert "× 2.25" in one.inside.locator(".bcb-caption").inner_text()
+    before = one.pixels()
+    box = one.plot().bounding_box()
+    one.page.mouse.move(box["x"] + 300, box["y"] + 200)
+    one.page.mouse.down()
+    one.page.mouse.move(box["x"] + 260, box["y"] + 230, steps=4)
+    one.page.mouse.up()
+    one.page.mouse.move(0, 0)
+    assert (one.pixels() != before).any()
+    assert one.pinned() == []  # a drag is no click
+    one.press("0")
+    assert "×" not in one.inside.locator(".bcb-caption").inner_text()
+
+
+def test_two_runs_with_other_layers_are_linked(both: Screen) -> None:
+    assert both.drawn() == [60, 21, 13]
+    assert both.inside.locator(".bcb-layer").count() == 5
+    titles = both.inside.locator("figcaption").all_inner_texts()
+    assert [title.split(" · ")[0] for title in titles] == ["one", "two"]
+    both.inside.locator("input[type=range]").fill("1")
+    both.settle()
+    titles = both.inside.locator("figcaption").all_inner_texts()
+    assert [title.split(" · ")[1] for title in titles] == ["step 3", "step 0"]  # the last sample at or before
+    before = [both.pixels(0), both.pixels(1)]
+    both.wheel(0.5, 0.5, 3, number=0)
+    both.page.mouse.move(0, 0)
+    assert all((both.pixels(k) != before[k]).any() for k in range(2))
+    both.inside.get_by_label("two", exact=True).uncheck()
+    both.settle()
+    assert len(both.drawn()) == 2
+    assert both.inside.locator(".bcb-layer").count() == 3
+
+
+def test_layers_side_by_side(both: Screen) -> None:
+    both.choose("Layers", "layers")
+    assert both.inside.locator(".bcb-plot").count() == 5
+    assert both.inside.locator("figcaption").all_inner_texts() == ["one: layer1", "one: layer2", "one: layer3", "two: 0", "two: 2"]
+
+
+def test_an_address_shows_what_was_chosen(one: Screen, browser: Any) -> None:
+    one.choose("Background", "count")
+    one.inside.locator("input[type=range]").fill("7")
+    one.inside.get_by_label("units of layer layer3").click()
+    one.inside.get_by_label("pin unit 5", exact=True).click()
+    one.inside.get_by_label("show layer layer1", exact=True).uncheck()
+    one.wheel(0.4, 0.6, 4)
+    one.page.mouse.move(0, 0)
+    seen = one.pixels()
+    again = Screen(browser, one.page.url, offline=True)
+    assert again.drawn()[0] == 21
+    assert again.pinned() == ["layer3 5"]
+    again.page.mouse.move(0, 0)
+    assert (again.pixels() == seen).all()
+    again.close()
+
+
+def test_the_curve_jumps(one: Screen) -> None:
+    chart = one.inside.locator(".bcb-chart")
+    box = chart.bounding_box()
+    chart.click(position={"x": 52 + 0.5 * (box["width"] - 62), "y": 60})
+    one.settle()
+    assert one.drawn()[0] == 30
+    one.choose("Curve", "drift/shift")
+    assert one.inside.locator(".bcb-legend").inner_text().split() == ["layer1", "layer2", "layer3"]
+    assert "boundaries shifting in parallel" in one.inside.locator(".bcb-curve .bcb-hint").inner_text()
+
+
+def test_pictures_are_saved(one: Screen, tmp_path: Path, runs: Path) -> None:
+    for kind in ("PNG", "SVG"):
+        with one.page.expect_download() as download:
+            one.inside.get_by_role("button", name=kind).click()
+        assert download.value.suggested_filename == f"boundaries-60.{kind.lower()}"
+        download.value.save_as(tmp_path / f"a.{kind.lower()}")
+    assert (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
+    root = ET.fromstring((tmp_path / "a.svg").read_text())
+    groups = {group.get("aria-label"): group for group in root.iter("{http://www.w3.org/2000/svg}g") if group.get("aria-label")}
+    assert list(groups) == ["layer1", "layer2", "layer3"]
+    last = History(runs / "one")[-1]
+    for name, group in groups.items():
+        (path,) = group.iter("{http://www.w3.org/2000/svg}path")
+        lines = sum(last.boundaries.units[owner].layer == name for owner in last.boundaries.owner)
+        assert (path.get("d") or "").count("M") >= lines
+
+
+def test_light_and_dark(browser: Any, runs: Path) -> None:
+    for scheme in ("light", "dark"):
+        screen = Screen(browser, (runs / "both.html").as_uri(), offline=True, color_scheme=scheme)
+        assert screen.inside.locator(".bcb").get_attribute("data-theme") == scheme
+        other = "dark" if scheme == "light" else "light"
+        screen.inside.get_by_role("button", name=other.capitalize()).click()
+        screen.settle()
+        assert screen.inside.locator(".bcb").get_attribute("data-theme") == other
+        screen.check("file:")
+        screen.close()
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_nothing_is_wider_than_the_page(browser: Any, runs: Path, width: int) -> None:
+    screen = Screen(browser, (runs / "both.html").as_uri(), offline=True, viewport={"width": width, "height": 900})
+    assert screen.page.evaluate("() => document.documentElement.scrollWidth") <= width
+    for box in [element.bounding_box() for element in screen.inside.locator("button, select, canvas, input").all()]:
+        assert box is None or (box["x"] >= -1 and box["x"] + box["width"] <= width + 1)
+    screen.close()
+
+
+def test_everything_has_a_name_for_those_who_do_not_see(one: Screen) -> None:
+    names = one.page.evaluate(
+        "() => [...document.querySelectorAll('button, select, input, canvas')].map(element => "
+        "(element.getAttribute('aria-label') || element.textContent || element.labels?.[0]?.textContent || '').trim())"
+    )
+    assert len(names) > 20
+    assert all(names)
+    label = one.plot().get_attribute("aria-label")
+    assert label.startswith("one, step 60, loss 0.")
+    assert "48 units" in label
+
+
+def test_pinning_is_told(one: Screen) -> None:
+    one.inside.get_by_label("units of layer layer3").click()
+    one.inside.get_by_label("pin unit 5", exact=True).click()
+    assert one.inside.locator("[aria-live]").inner_text() == "Pinned layer3 5"
+
+
+def test_damage_is_said(browser: Any, runs: Path, tmp_path: Path) -> None:
+    page = (runs / "both.html").read_text()
+    start = page.index('id="runs">') + len('id="runs">')
+    (tmp_path / "broken.html").write_text(page[: start + 4000] + "AAAA" + page[start + 4004 :])
+    context = browser.new_context(offline=True)
+    broken = context.new_page()
+    broken.goto((tmp_path / "broken.html").as_uri())
+    broken.wait_for_selector("text=This page cannot be shown: Packed data are damaged.")
+    context.close()
+
+
+def test_texts_of_the_page_are_json(runs: Path) -> None:
+    page = (runs / "both.html").read_text()
+    texts = json.loads(page.split('id="texts">')[1].split("</script>")[0])
+    assert "Part of drift/flipped" in texts["drift/shift"]
