@@ -198,7 +198,6 @@ def test_a_damaged_history_is_told_and_never_crashes(tmp_path: Path, data: st.Da
         history = History(tmp_path)
         steps = [sample.step for sample in history]
         list(history.metrics())
-    except ValueError as error:
-        assert str(error)
+    except ValueError:
         return
     assert steps == whole[: len(steps)]
