@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import json
 import os
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from boards import Events, board, events, until
+from PIL import Image
 from viewing import Screen, train, two_layers
 
 from boundarycb.cli import main
@@ -63,11 +65,7 @@ def test_what_the_user_asks_for_stays(long_run: Path, loader: str, browser: Any)
 
 def test_others_keep_what_they_had(long_run: Path) -> None:
     """Only our own series is kept whole: the flags of other plugins are as they were."""
-
-    class Flags:
-        samples_per_plugin = {"images": 7}
-
-    flags = Flags()
+    flags = argparse.Namespace(samples_per_plugin={"images": 7})
     BoundariesLoader().fix_flags(flags)
     assert flags.samples_per_plugin == {"images": 7, "boundaries": 0}
     flags.samples_per_plugin["boundaries"] = 3
@@ -182,10 +180,10 @@ def test_below_a_prefix_and_from_a_list_of_logdirs(tmp_path: Path, browser: Any,
     where = ("--logdir", str(tmp_path)) if flags else ("--logdir_spec", f"first:{tmp_path / 'a'},second:{tmp_path / 'b'}")
     with board(*where, *flags) as tensorboard:
         names = [run["key"] for run in tensorboard.await_runs(2)]
-        assert names == (["a", "b"] if flags else ["first", "second"])
+        assert names == (["a", "b"] if flags else ["first/.", "second/."])
         screen = Screen(browser, f"{tensorboard.address}#boundaries", frame=FRAME)
         until(lambda: screen.drawn() == [7, 2])  # the run that was written to last
-        screen.check(tensorboard.address)
+        screen.check(tensorboard.address.removesuffix("deep/down/"))  # TensorBoard asks for its fonts outside of the prefix
         screen.close()
 
 
@@ -256,10 +254,11 @@ def test_the_page_shows_what_the_tab_shows(trained: Path, browser: Any, tmp_path
         assert page.plot().bounding_box()["width"] == width
         tab.page.mouse.move(5, 5)
         page.page.mouse.move(5, 5)
-        one, other = tab.pixels(), page.pixels()
+        one, other = tab.canvas(), page.canvas()
+        for name, seen in (("tab", one), ("page", other)):
+            Image.fromarray(seen.astype(np.uint8)).save(tmp_path / f"{name}.png")
         assert one.shape == other.shape
-        assert np.abs(one - other).mean() < 0.5
-        assert (np.abs(one - other).max(axis=2) > 40).mean() < 0.001
+        assert np.abs(one - other).max() <= 2
         page.check("file:")
         for each in (tab, page):
             each.close()
@@ -286,7 +285,8 @@ def test_the_loader_imports_nothing_but_what_tensorboard_has() -> None:
 
 
 def test_the_plugin_imports_no_torch_and_no_matplotlib() -> None:
-    script = "import sys, boundarycb.tensorboard_plugin.plugin; print([m for m in ('torch', 'matplotlib', 'lightning') if m in sys.modules])"
+    heavy = "('torch', 'matplotlib', 'lightning')"
+    script = f"import sys, boundarycb.tensorboard_plugin.plugin; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,10 @@ class Screen:
         self.wait()
 
     def _hear(self, message: Any) -> None:
-        if message.type in ("error", "warning") and not any(words in message.text for words in FOREIGN):
-            self.complaints.append(message.text)
+        missing = message.text.startswith("Failed to load resource")
+        foreign = any(words in message.text for words in FOREIGN) or (missing and "/boundaries/" not in message.location["url"])
+        if message.type in ("error", "warning") and not foreign:
+            self.complaints.append(f"{message.text} {message.location}")
 
     def wait(self, what: str = "[data-drawn]") -> None:
         self.inside.locator(what).first.wait_for(state="attached", timeout=30_000)
@@ -57,6 +60,12 @@ class Screen:
         """Return a plot as it is seen, (h, w, 3)."""
         self.settle()
         return np.asarray(Image.open(io.BytesIO(self.plot(number).screenshot())).convert("RGB"), np.int16)
+
+    def canvas(self, number: int = 0) -> Any:
+        """Return what is drawn on a plot's canvas, (h, w, 3): the same wherever on the page it stands."""
+        self.settle()
+        data = self.plot(number).evaluate("canvas => canvas.toDataURL()").split(",")[1]
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"), np.int16)
 
     def choose(self, label: str, value: str) -> None:
         self.inside.locator(".bcb-field", has_text=label).locator("select").select_option(value)
@@ -84,8 +93,9 @@ class Screen:
 
     def check(self, *hosts: str) -> None:
         """Assert that nothing went wrong and that nothing was asked of anything but `hosts`."""
-        assert self.complaints == []
-        assert [url for url in self.requests if not url.startswith((*hosts, "data:", "blob:"))] == []
+        assert not self.complaints, self.complaints
+        foreign = [url for url in self.requests if not url.startswith((*hosts, "data:", "blob:"))]
+        assert not foreign, foreign
 
     def close(self) -> None:
         self.context.close()

@@ -97,7 +97,8 @@ export function drawPlot(pen, box, scene, view, sight, choice) {
   const window = new Window(sight, box);
   pen.inside(box, () => {
     drawBackground(pen, window, scene, view, choice);
-    const dimmed = choice.pinned.some((key) => columnOf(view, key) >= 0);
+    const columns = new Set(choice.pinned.map((key) => columnOf(view, key)));
+    const dimmed = view.lines.owner.some((/** @type {number} */ owner) => columns.has(owner)); // where there is one to stand out
     view.layers.forEach((layer, number) => {
       pen.group(layer.name, () => drawLayer(pen, window, view, number, choice, dimmed));
     });

@@ -10,7 +10,7 @@ import { Scene } from "./run.js";
 import { Viewer } from "./viewer.js";
 
 const PLUGIN = "boundaries";
-const PATIENCE = 1000; // milliseconds
+const STATE = `p.${PLUGIN}.state`; // in TensorBoard's address: its plugins' own parts begin so
 
 /** @typedef {{ key: string, run: string, tag: string, name: string, time: number }} Series */
 /** @typedef {(payload: any) => any} Listener */
@@ -20,9 +20,6 @@ class Channel {
   constructor() {
     const { port1, port2 } = new MessageChannel();
     this.port = port1;
-    this.count = 0;
-    /** @type {Map<number, (payload: any) => void>} */
-    this.waiting = new Map();
     /** @type {Map<string, () => void>} */
     this.listeners = new Map();
     this.port.onmessage = ({ data }) => this.hear(JSON.parse(data));
@@ -30,22 +27,10 @@ class Channel {
   }
 
   /** @param {any} message */
-  hear({ type, id, payload, isReply }) {
-    if (isReply) this.waiting.get(id)?.(payload);
-    else {
-      this.listeners.get(type)?.();
-      this.port.postMessage(JSON.stringify({ type, id, payload: null, error: null, isReply: true }));
-    }
-  }
-
-  /** @param {string} type @param {any} payload; returns the answer, or null where none comes soon */
-  ask(type, payload) {
-    const id = this.count++;
-    this.port.postMessage(JSON.stringify({ type, id, payload, error: null, isReply: false }));
-    return new Promise((resolve) => {
-      this.waiting.set(id, resolve);
-      setTimeout(() => resolve(null), PATIENCE);
-    });
+  hear({ type, id, isReply }) {
+    if (isReply) return;
+    this.listeners.get(type)?.();
+    this.port.postMessage(JSON.stringify({ type, id, payload: null, error: null, isReply: true }));
   }
 }
 
@@ -96,7 +81,17 @@ function isDark() {
 /** @param {string} fragment; returns TensorBoard's address with what a reader chose */
 function linkTo(fragment) {
   const address = window.parent.location.href.split("#")[0];
-  return `${address}#${PLUGIN}&p.${PLUGIN}.state=${encodeURIComponent(fragment)}`;
+  return `${address}#${PLUGIN}&${STATE}=${encodeURIComponent(fragment)}`;
+}
+
+/** What a reader chose who made the address that this one came with. */
+function stateInAddress() {
+  try {
+    const parts = window.parent.location.hash.split("&").map((part) => part.split("="));
+    return decodeURIComponent(parts.find(([name]) => name === STATE)?.[1] ?? "");
+  } catch {
+    return ""; // another origin around it, or an address that nobody made here
+  }
 }
 
 /** Shows the tab. TensorBoard calls this. */
@@ -107,10 +102,9 @@ export async function render() {
   root.style.minHeight = "100vh";
   document.body.append(root);
   const channel = new Channel();
-  const said = await channel.ask("experimental.GetURLPluginData", { pluginName: PLUGIN });
   const texts = await (await fetch("texts")).json().catch(() => ({}));
   const few = `Start TensorBoard without --samples_per_plugin ${PLUGIN}=… to see all that were written.`;
-  const viewer = new Viewer(root, { fragment: said?.state ?? "", link: linkTo, dark: isDark, texts, few });
+  const viewer = new Viewer(root, { fragment: stateInAddress(), link: linkTo, dark: isDark, texts, few });
   /** @type {Map<string, Feed>} */
   const feeds = new Map();
   const refresh = async () => {
