@@ -100,7 +100,8 @@ class Board:
                 return found
 
     def await_runs(self, count: int) -> list[dict[str, Any]]:
-        return until(lambda: found if len(found := self.runs()) >= count else None)
+        runs: list[dict[str, Any]] = until(lambda: found if len(found := self.runs()) >= count else None)
+        return runs
 
 
 def until(ask: Any, seconds: float = 30) -> Any:
@@ -120,7 +121,8 @@ def board(*flags: str, env: dict[str, str] | None = None, python: str = sys.exec
     command = [python, "-m", "tensorboard.main", "--port", "0", "--host", "127.0.0.1", "--reload_interval", "1", *flags]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as server:
         assert server.stderr is not None
-        said, found = [], None
+        said: list[str] = []
+        found = None
         while found is None:
             line = server.stderr.readline()
             assert line, "".join(said)

@@ -107,6 +107,56 @@ def test_layers_and_units_can_be_hidden(one: Screen) -> None:
     assert tick.is_checked()
 
 
+def test_all_and_none_of_layers_and_of_units(one: Screen) -> None:
+    one.choose("Background", "none")
+    whole = one.pixels()
+    one.inside.get_by_role("button", name="hide all layers").click()
+    empty = one.pixels()
+    one.inside.get_by_role("button", name="show all layers").click()
+    assert (one.pixels() == whole).all()
+    for layer in ("layer1", "layer2", "layer3"):
+        one.inside.get_by_label(f"units of layer {layer}").click()
+        one.settle()
+        one.inside.get_by_role("button", name=f"hide all units of {layer}").click()
+    assert (one.pixels() == empty).all()
+    one.inside.get_by_role("button", name="show all units of layer2").click()
+    assert (one.pixels() != empty).any()
+
+
+def test_hiding_a_unit_changes_its_own_pixels_only(one: Screen, runs: Path) -> None:
+    index, _ = unit_line(runs, "layer2")
+    one.choose("Background", "none")
+    whole = one.canvas()
+    one.inside.get_by_label("units of layer layer2").click()
+    one.settle()
+    one.inside.get_by_label("units of layer2").get_by_label(f"show unit {index}", exact=True).uncheck()
+    without = one.canvas()
+    one.inside.get_by_role("button", name="hide all layers").click()
+    one.inside.get_by_label("show layer layer2", exact=True).check()
+    one.inside.get_by_role("button", name="hide all units of layer2").click()
+    one.inside.get_by_label("units of layer2").get_by_label(f"show unit {index}", exact=True).check()
+    alone = one.canvas()
+    one.inside.get_by_label("units of layer2").get_by_label(f"show unit {index}", exact=True).uncheck()
+    own = (alone != one.canvas()).any(axis=2)
+    changed = abs(whole - without).max(axis=2) > 12
+    assert changed.sum() > 50
+    # A layer is one path, whose edges are smoothed together: where lines run side by side a shade changes with its neighbour.
+    assert (changed & ~own).sum() < 0.02 * changed.sum()
+
+
+def test_help_says_the_keys_and_they_work(one: Screen) -> None:
+    one.inside.get_by_role("button", name="Help").click()
+    assert "faster, slower" in one.inside.get_by_role("dialog").inner_text()
+    one.page.keyboard.press("Escape")
+    assert one.inside.get_by_role("dialog").count() == 0
+    speed = one.inside.locator(".bcb-field", has_text="Speed").locator("select")
+    one.inside.get_by_role("button", name="next sample").focus()
+    for key, value in (("+", "20"), ("+", "40"), ("+", "40"), ("-", "20")):
+        one.page.keyboard.press(key)
+        one.settle()
+        assert speed.input_value() == value
+
+
 def unit_line(runs: Path, layer: str) -> tuple[int, Any]:
     """Return a unit of the first run's last sample, and a place of the unit square on its longest piece, away from the edges."""
     last = History(runs / "one")[-1]

@@ -18,6 +18,7 @@ MODULES = (
     "pens.js",
     "plot.js",
     "dom.js",
+    "help.js",
     "state.js",
     "chart.js",
     "curves.js",

@@ -16,6 +16,7 @@ import { BACKGROUNDS, SPEEDS } from "./state.js";
  * @property {(kind: "png" | "svg") => void} keep saves the picture
  * @property {(() => void) | null} share copies an address; null where there is none
  * @property {() => void} shade changes light and dark
+ * @property {() => void} help
  */
 
 const BACKGROUND = "Background";
@@ -51,6 +52,7 @@ export class ChoiceBar {
         button("SVG", () => acts.keep("svg"), { title: "Save the picture as SVG" }),
         acts.share ? button("Link", acts.share, { title: "Copy an address that shows just this" }) : null,
         this.shade,
+        button("Help", acts.help),
       ),
     );
   }

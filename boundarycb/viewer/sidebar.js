@@ -15,6 +15,8 @@ import { columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./ru
  * @typedef {object} Acts
  * @property {(name: string) => void} toggleLayer
  * @property {(name: string) => void} onlyLayer
+ * @property {(on: boolean) => void} allLayers shows all of them, or none
+ * @property {(keys: string[], on: boolean) => void} allUnits shows all of these units, or none
  * @property {(key: string) => void} toggleUnit
  * @property {(key: string) => void} pin pins a unit, or lets go of it
  * @property {(keys: string[]) => void} pinOnly pins these and no others
@@ -62,7 +64,12 @@ export class LayerList {
     if (signature !== this.signature) {
       this.signature = signature;
       this.rows = new Map(layers.map((layer) => [layer.name, this.row(layer)]));
-      this.element.replaceChildren(make("h2", {}, "Layers"), ...[...this.rows.values()].map(({ row }) => row));
+      const all = [
+        button("All", () => this.acts.allLayers(true), { class: "bcb-quiet", "aria-label": "show all layers" }),
+        button("None", () => this.acts.allLayers(false), { class: "bcb-quiet", "aria-label": "hide all layers" }),
+      ];
+      const head = make("div", { class: "bcb-row bcb-head" }, make("h2", {}, "Layers"), ...all);
+      this.element.replaceChildren(head, ...[...this.rows.values()].map(({ row }) => row));
     }
     for (const layer of layers) {
       const row = this.rows.get(layer.name);
@@ -123,6 +130,10 @@ class UnitList {
   }
 
   build() {
+    const keys = () => this.rows.map(({ key }) => key);
+    const all = button("All", () => this.acts.allUnits(keys(), true), { class: "bcb-quiet", "aria-label": `show all units of ${this.layer.name}` });
+    const none = button("None", () => this.acts.allUnits(keys(), false), { class: "bcb-quiet", "aria-label": `hide all units of ${this.layer.name}` });
+    this.element.append(make("div", { class: "bcb-row" }, all, none));
     for (let place = 0; place < unitsOf(this.layer); place++) {
       const index = indexOf(this.layer, place);
       const key = keyOf(this.layer.name, index);

@@ -7,6 +7,7 @@
 import { ChoiceBar, Transport } from "./bars.js";
 import { Curves } from "./curves.js";
 import { make, save, say, ticked } from "./dom.js";
+import { makeHelp } from "./help.js";
 import { layerColours, themeOf } from "./palette.js";
 import { Panel } from "./panel.js";
 import { asPng, asSvg } from "./picture.js";
@@ -74,6 +75,8 @@ export class Viewer {
     const acts = {
       toggleLayer: (/** @type {string} */ name) => change(({ hiddenLayers }) => flip(hiddenLayers, name)),
       onlyLayer: (/** @type {string} */ name) => this.only(name),
+      allLayers: (/** @type {boolean} */ on) => change(({ hiddenLayers }) => this.showLayers(hiddenLayers, on)),
+      allUnits: (/** @type {string[]} */ keys, /** @type {boolean} */ on) => change(({ hiddenUnits }) => set(hiddenUnits, keys, !on)),
       toggleUnit: (/** @type {string} */ key) => change(({ hiddenUnits }) => flip(hiddenUnits, key)),
       pin: (/** @type {string} */ key) => this.pin(key),
       pinOnly: (/** @type {string[]} */ keys) => change((state) => (state.pinned = keys)),
@@ -88,6 +91,7 @@ export class Viewer {
       whole: () => this.look({ x: 0.5, y: 0.5, zoom: 1 }),
       keep: (kind) => void this.keep(kind),
       share: host.link ? () => void this.share() : null,
+      help: () => this.help.showModal(),
       shade: () => change((state) => (state.dark = !this.theme().dark)),
     });
     this.transport = new Transport({
@@ -97,6 +101,7 @@ export class Viewer {
       play: () => this.play(!this.playing),
     });
     this.curves = new Curves(change, (place) => this.go(place), this.redraw, host.texts ?? {});
+    this.help = makeHelp();
     this.notice = make("p", { class: "bcb-notice", role: "status" });
     this.spoken = make("p", { class: "bcb-spoken", "aria-live": "polite" });
     this.runPicker = make("fieldset", { class: "bcb-runs" });
@@ -114,7 +119,7 @@ export class Viewer {
     const main = make("div", { class: "bcb-main" }, this.plots, this.transport.element, this.curves.element);
     const side = make("div", { class: "bcb-side" }, this.layerList.element, this.pinnedList.element, this.finder.element);
     this.root.classList.add("bcb");
-    this.root.replaceChildren(this.runPicker, this.bar.element, this.notice, make("div", { class: "bcb-body" }, main, side), this.spoken);
+    this.root.replaceChildren(this.runPicker, this.bar.element, this.notice, make("div", { class: "bcb-body" }, main, side), this.spoken, this.help);
     this.root.addEventListener("keydown", (event) => this.key(event));
     this.sizes.observe(this.root);
     this.preference.addEventListener("change", this.redraw);
@@ -288,6 +293,11 @@ export class Viewer {
     this.change(() => (this.state.sight = sight));
   }
 
+  /** @param {Set<string>} hidden names of layers @param {boolean} on */
+  showLayers(hidden, on) {
+    set(hidden, this.layers().map(({ name }) => name), !on);
+  }
+
   /** @param {string} name of a layer */
   only(name) {
     this.change(() => {
@@ -326,6 +336,9 @@ export class Viewer {
       ArrowRight: () => this.move(1),
       Home: () => this.go(0),
       End: () => this.go(Infinity),
+      "+": () => this.change(() => this.state.hurry(1)),
+      "=": () => this.change(() => this.state.hurry(1)),
+      "-": () => this.change(() => this.state.hurry(-1)),
       " ": () => this.play(!this.playing),
       Escape: () => this.change(() => (this.state.pinned = [])),
     };
@@ -533,7 +546,15 @@ export class Viewer {
   }
 }
 
-/** @template Value @param {Set<Value>} set @param {Value} value */
-function flip(set, value) {
-  if (!set.delete(value)) set.add(value);
+/** @param {Set<string>} chosen @param {string} name */
+function flip(chosen, name) {
+  if (!chosen.delete(name)) chosen.add(name);
+}
+
+/** @param {Set<string>} chosen @param {string[]} names @param {boolean} on whether they are among the chosen then */
+function set(chosen, names, on) {
+  for (const name of names) {
+    if (on) chosen.add(name);
+    else chosen.delete(name);
+  }
 }
