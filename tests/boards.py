@@ -116,10 +116,10 @@ def until(ask: Any, seconds: float = 30) -> Any:
 
 
 @contextmanager
-def board(*flags: str, env: dict[str, str] | None = None, python: str = sys.executable) -> Iterator[Board]:
+def board(*flags: str, env: dict[str, str] | None = None, python: str = sys.executable, cwd: Path | None = None) -> Iterator[Board]:
     """Start a TensorBoard with `flags`; it is ended when the block is left."""
     command = [python, "-m", "tensorboard.main", "--port", "0", "--host", "127.0.0.1", "--reload_interval", "1", *flags]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as server:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env, cwd=cwd) as server:
         assert server.stderr is not None
         said: list[str] = []
         found = None

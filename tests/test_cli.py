@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
+import imageio.v2 as imageio
 import pytest
 from PIL import Image
 from snapshots import SQUARE, plain
@@ -46,11 +50,55 @@ def test_export_makes_the_movie(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert image.size[0] == 100
 
 
+def test_export_makes_a_page_of_one_run_or_several(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for names in ([run], [run, run]):
+        assert main(["export", *map(str, names), "-o", str(tmp_path / "a.html")]) == 0
+        assert f"{len(names)} run" in capsys.readouterr().out
+        page = (tmp_path / "a.html").read_text()
+        assert page.startswith("<!doctype html>")
+        assert ("version_0 and version_0 (2)" in page) == (len(names) == 2)
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_export_makes_a_vector_picture_of_any_step(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more, step in (([], 600), (["--step", "250"], 200), (["--step", "0"], 0)):
+        assert main(["export", str(run), "-o", str(tmp_path / "a.svg"), *more]) == 0
+        assert f"step {step}" in capsys.readouterr().out
+        root = ET.fromstring((tmp_path / "a.svg").read_text())
+        words = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert f"step {step}" in words
+        assert {"layer1", "layer2", "layer3"} <= set(words)
+        assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) >= 3
+
+
+def test_export_makes_a_film(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(run), "-o", str(tmp_path / "a.mp4"), "--size", "100", "--fps", "4"]) == 0
+    assert "7 frames" in capsys.readouterr().out
+    reader: Any = imageio.get_reader(tmp_path / "a.mp4")
+    about = reader.get_meta_data()
+    assert about["fps"] == 4
+    assert about["duration"] == pytest.approx((7 + 8) / 4, abs=0.3)  # the last frame stays for two seconds
+    reader.close()
+
+
+def test_without_ffmpeg_it_is_said(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda *_: None)
+    assert main(["export", str(run), "-o", str(tmp_path / "a.mp4")]) == 1
+    assert "pip install 'boundarycb[mp4]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["info", "nowhere"], "boundarycb info: No history.bcb in nowhere"),
-        (["export", "RUN", "-o", "x.avi"], "boundarycb export: `--output` must end in .gif or .md, got x.avi."),
+        (
+            ["export", "RUN", "-o", "x.avi"],
+            "boundarycb export: `--output` must end in one of .html, .gif, .mp4, .svg, .md, got x.avi.",
+        ),
+        (["export", "RUN", "RUN", "-o", "x.gif"], "boundarycb export: A .gif file shows one run; several go into an .html file."),
+        (["export", "RUN", "-o", "x.html", "--frames", "1"], "boundarycb export: `--frames` must be 2 or more, got 1."),
         (["export", "RUN", "-o", "x.gif", "--size", "3"], "boundarycb export: `--size` must be"),
         (["export", "RUN", "-o", "no/such/folder/x.gif"], "boundarycb export: [Errno 2]"),
     ],

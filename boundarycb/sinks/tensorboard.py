@@ -118,8 +118,10 @@ class TensorBoard:
     def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
         """Write one sample. It is flushed soon, so that an open TensorBoard shows it at one of its next reloads."""
         if self._count == _SHOWN:
+            tab = "; its tab Boundaries shows all samples" if self._replay is not None else ""
             warn(
-                f"TensorBoard shows {_SHOWN} pictures of a run, and not the first; start it with {MORE_IMAGES} to see up to 1,000."
+                f"TensorBoard shows {_SHOWN} pictures of a run under Images, and not the first; start it with {MORE_IMAGES} to see "
+                f"up to 1,000{tab}."
             )
         values = [self._image("overlay", images["overlay"]), *self._scalars(snapshot), *self._histograms(snapshot)]
         if self._replay is not None:

@@ -30,7 +30,7 @@ export function makeHelp() {
     make("h2", {}, "What this shows"),
     ...SEEN.map((words) => make("p", {}, words)),
     make("h2", {}, "Keys"),
-    make("dl", {}, ...keys),
+    make("dl", { class: "bcb-facts" }, ...keys),
     close,
   );
   dialog.addEventListener("keydown", (event) => event.stopPropagation());

@@ -248,7 +248,7 @@ export class PinnedList {
 
 /** @param {[string, string][]} lines */
 function listed(lines) {
-  return make("dl", {}, ...lines.flatMap(([words, value]) => [make("dt", {}, words), make("dd", {}, value)]));
+  return make("dl", { class: "bcb-facts" }, ...lines.flatMap(([words, value]) => [make("dt", {}, words), make("dd", {}, value)]));
 }
 
 /** @param {View} view @param {number} column; returns the units that are most alike, and whether they are above chance */
