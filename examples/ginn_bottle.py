@@ -1,7 +1,8 @@
 """Watch a 2-16-16-16-2 ReLU network learn a picture of a bottle, as GINN did (Darlow and Storkey 2018, arXiv 1810.01860).
 
 The network maps a pixel's location to black or white. Run it, start TensorBoard with the line that it prints at the end, and
-open the Images tab: every unit's boundary, coloured by layer, over the network's output, from before the first step to the last.
+open the tab Boundaries: every unit's boundary, coloured by layer, over the network's output, from before the first step to the last.
+The same, in one file that opens in any browser, is ``boundaries.html``.
 What the run did, phenomenon by phenomenon, is in its ``report.md`` and in the Text tab.
 
     python examples/ginn_bottle.py                     # about a minute: the quick recipe
@@ -167,6 +168,7 @@ def report(
     print(f"samples    {len(recorder.steps)}, steps {recorder.steps[0]} to {recorder.steps[-1]:,}")
     print(f"time       {seconds:.1f} s, of which {recorder.seconds:.1f} s ({recorder.seconds / seconds:.0%}) went into watching")
     print(f"report     {recorder.directory / 'report.md'}")
+    print(f"replay     {recorder.directory / 'boundaries.html'}   (opens in any browser)")
     print(f"movie      {recorder.directory / 'boundaries.gif'}")
     print(f"history    {recorder.directory / 'history.bcb'}   (boundarycb info {run})")
     print("\n" + summarise(load(run)))
