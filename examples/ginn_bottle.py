@@ -1,8 +1,8 @@
 """Watch a 2-16-16-16-2 ReLU network learn a picture of a bottle, as GINN did (Darlow and Storkey 2018, arXiv 1810.01860).
 
 The network maps a pixel's location to black or white. Run it, start TensorBoard with the line that it prints at the end, and
-open the tab Boundaries: every unit's boundary, coloured by layer, over the network's output, from before the first step to the last.
-The same, in one file that opens in any browser, is ``boundaries.html``.
+open the tab Boundaries: every unit's boundary, coloured by layer, over the network's output, from before the first step to the
+last. The same, in one file that opens in any browser, is ``boundaries.html``.
 What the run did, phenomenon by phenomenon, is in its ``report.md`` and in the Text tab.
 
     python examples/ginn_bottle.py                     # about a minute: the quick recipe
