@@ -2,8 +2,8 @@
 
 The digits are scikit-learn's: 1,797 images of 8 x 8 pixels, which come with the package. Run it, start TensorBoard with the line
 that it prints at the end, and open the tabs Boundaries and Images. ``boundaries/inputs`` shows what lies on the plane: a digit at
-each corner of the triangle, and what is between them. ``boundaries/overlay`` shows which digit the network sees at each point (colours, with dark
-borders), and along which lines units of each layer switch on or off.
+each corner of the triangle, and what is between them. ``boundaries/overlay`` shows which digit the network sees at each point
+(colours, with dark borders), and along which lines units of each layer switch on or off.
 
     python examples/digits.py                 # half a minute
     python examples/digits.py --digits 4 9 7  # a plane through other digits
