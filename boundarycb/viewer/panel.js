@@ -3,7 +3,8 @@
 
 import { make, say } from "./dom.js";
 import { CanvasPen } from "./pens.js";
-import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
+import { classColour, css } from "./palette.js";
+import { classesShown, drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./run.js").View} View */
@@ -39,7 +40,8 @@ export class Panel {
     this.canvas = make("canvas", { class: "bcb-plot", role: "img", tabIndex: 0 });
     this.title = make("figcaption", {});
     this.caption = make("p", { class: "bcb-caption" });
-    this.element = make("figure", { class: layer ? "bcb-panel bcb-small" : "bcb-panel" }, this.title, this.canvas, layer ? null : this.caption);
+    this.classes = make("div", { class: "bcb-classes" });
+    this.element = make("figure", { class: layer ? "bcb-panel bcb-small" : "bcb-panel" }, this.title, this.canvas, ...(layer ? [] : [this.classes, this.caption]));
     this.element.style.setProperty("--ratio", String(run.scene.ratio));
     /** @type {Map<number, PointerEvent>} */
     this.pointers = new Map();
@@ -86,6 +88,7 @@ export class Panel {
     this.canvas.style.touchAction = sight.zoom > 1 ? "none" : "pan-y"; // a finger scrolls the page as long as there is nothing to move
     drawPlot(pen, this.box(), this.run.scene, view, sight, choice);
     if (!this.layer) drawAxes(pen, this.box(), this.run.scene, sight, choice.theme);
+    if (!this.layer) this.drawClasses(view, choice);
     this.describe(view);
   }
 
@@ -95,6 +98,20 @@ export class Panel {
     const said = [`step ${number(view.step)}`, ...Object.entries(view.header.scalars).map(([name, value]) => `${name} ${number(Number(value))}`)];
     const where = this.layer ? `layer ${this.layer}` : `${all} units, ${live} with a boundary here`;
     this.canvas.setAttribute("aria-label", `${this.run.name}, ${said.join(", ")}: ${where}`);
+  }
+
+  /** Shows which colour is which class. @param {View} view @param {Choice} choice */
+  drawClasses(view, choice) {
+    const classes = classesShown(this.run.scene, view, choice.background);
+    const said = JSON.stringify([classes, choice.theme.dark]);
+    if (this.classes.dataset.said === said) return;
+    this.classes.dataset.said = said;
+    const keys = classes.map(({ number: place, name }) => {
+      const swatch = make("span", { class: "bcb-class" });
+      swatch.style.background = css(classColour(place, 0.8, choice.theme));
+      return make("span", { class: "bcb-key" }, swatch, name);
+    });
+    this.classes.replaceChildren(...keys);
   }
 
   /** @param {string} words */

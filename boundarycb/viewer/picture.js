@@ -2,7 +2,7 @@
 /** The picture to keep: what is seen of each run, with its step, the layers' colours and what the background is. */
 
 import { CanvasPen, straight, SvgPen } from "./pens.js";
-import { backgroundWords, drawAxes, drawPlot, number } from "./plot.js";
+import { axesWords, backgroundWords, drawAxes, drawPlot, number } from "./plot.js";
 
 /** @typedef {{ name: string, scene: import("./run.js").Scene, view: import("./run.js").View, choice: import("./plot.js").Choice }} Item */
 /** @typedef {import("./plot.js").Sight} Sight */
@@ -41,7 +41,7 @@ function draw(pen, items, sight) {
     drawPlot(pen, box, scene, view, sight, choice);
     drawAxes(pen, box, scene, sight, theme);
     const caption = [view.header.exact ? "exact lines" : `lines traced on a ${view.header.resolution}² grid`, backgroundWords(view, choice.background, theme)];
-    pen.text(box.x, box.y + box.height + 34, `${scene.names[0]} across, ${scene.names[1]} up`, { size: 11, colour: theme.faint });
+    pen.text(box.x, box.y + box.height + 34, axesWords(scene), { size: 11, colour: theme.faint });
     pen.text(box.x, box.y + box.height + 50, caption.join("   "), { size: 11, colour: theme.faint });
   });
 }

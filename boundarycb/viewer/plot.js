@@ -19,6 +19,7 @@ export const MOST_ZOOM = 1000;
 const REACH = 7; // pixels from a line within which a pointer means it
 const SMOOTHEST = 24; // pixels a grid point at which the output is no longer smoothed: what is between the points is not known
 export const LETTERS = 11; // pixels
+const MOST_CLASSES = 24; // that a legend names
 const LEVELS = 63; // of the output, less one
 
 /**
@@ -444,6 +445,27 @@ export function backgroundWords(view, background, theme) {
   const what = said.kind === "probability" ? `p(${one})` : said.what;
   if (background === "regions") return `where ${one} wins, ${grid}`;
   return `${what}: dark ${number(said.low)} … light ${number(said.high)}, ${grid}`;
+}
+
+/** @param {Scene} scene; returns what the axes are */
+export function axesWords({ names }) {
+  return `→ ${names[0]}, ↑ ${names[1]}`;
+}
+
+/**
+ * Returns the classes that a background shows the colours of, with their names, as many as a legend takes.
+ * @param {Scene} scene @param {View} view @param {Background} background
+ * @returns {{ number: number, name: string }[]}
+ */
+export function classesShown(scene, view, background) {
+  const names = view.said?.names ?? [];
+  const named = (/** @type {number} */ number) => ({ number, name: names[number] ?? String(number) });
+  if (background === "regions" && view.said?.kind === "probability") return [named(0), named(1)];
+  const classes = view.said?.kind === "classes" && (background === "output" || background === "regions");
+  const values = background === "target" ? scene.target?.values : classes ? view.winner?.values : null;
+  if (!values) return [];
+  const found = [...new Set(values)].filter((number) => number >= 0).sort((one, other) => one - other);
+  return found.slice(0, MOST_CLASSES).map(named);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- marks

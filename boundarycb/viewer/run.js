@@ -375,7 +375,7 @@ export function parted(key) {
 }
 
 /**
- * Returns a unit's place in words: its index, and of a convolution or a sequence its position.
+ * Returns a unit's place in words: its index, or its position in a convolution or a sequence.
  * @param {Layer | undefined} layer
  * @param {number} index
  */
@@ -387,5 +387,5 @@ export function placeOf(layer, index) {
     position.unshift(rest % size);
     rest = Math.floor(rest / size);
   }
-  return `${index} (${position.join(", ")})`;
+  return `(${position.join(", ")})`;
 }

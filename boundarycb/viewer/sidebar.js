@@ -203,9 +203,10 @@ export class PinnedList {
   card(key, shown) {
     const [name, index] = parted(key);
     const layer = shown.map(({ view }) => view.layers.find((known) => known.name === name)).find((known) => known);
-    const words = `${name} ${placeOf(layer, index)}`;
+    const place = placeOf(layer, index);
+    const words = `${name} ${place === String(index) ? place : `${index} ${place}`}`;
     const bodies = shown.map(() => make("div", {}));
-    const headed = shown.flatMap(({ run }, place) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[place]] : [bodies[place]]));
+    const headed = shown.flatMap(({ run }, k) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[k]] : [bodies[k]]));
     const away = button("×", () => this.acts.pin(key), { class: "bcb-quiet", "aria-label": `let go of ${words}` });
     const card = make("article", { class: "bcb-card" }, make("div", { class: "bcb-row" }, make("h3", {}, words), away), ...headed);
     card.addEventListener("pointerenter", () => this.acts.hover(key));

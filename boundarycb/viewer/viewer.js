@@ -11,7 +11,7 @@ import { makeHelp } from "./help.js";
 import { layerColours, themeOf } from "./palette.js";
 import { Panel } from "./panel.js";
 import { asPng, asSvg } from "./picture.js";
-import { backgroundWords, has, kept, number } from "./plot.js";
+import { axesWords, backgroundWords, has, kept, number } from "./plot.js";
 import { keyOf, parted, placeOf, Run } from "./run.js";
 import { Finder, LayerList, PinnedList } from "./sidebar.js";
 import { State } from "./state.js";
@@ -524,7 +524,7 @@ export class Viewer {
     const traced = `on a ${header.resolution}² grid`;
     const border = header.exact && header.decision && !header.decision.exact ? `, decision traced ${traced}` : "";
     const lines = header.exact ? `exact lines${border}` : `lines traced ${traced}`;
-    const axes = `${run.scene.names[0]} across, ${run.scene.names[1]} up`;
+    const axes = axesWords(run.scene);
     const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
     const missing = choice.background !== this.state.background ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
     const zoom = this.state.sight.zoom > 1 ? [`× ${number(this.state.sight.zoom)}`] : [];
