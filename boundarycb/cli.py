@@ -21,11 +21,14 @@ _OPTIONS = {
     "fps": "--fps",
     "image_size": "--size",
     "max_frames": "--frames",
+    "max_mb": "--max-mb",
     "overwrite=True": "--overwrite",
     "output": "--output",
     "path": "--output",
     "runs": "RUN",
     "seed": "--seed",
+    "step": "--step",
+    "surfaces": "--surfaces",
 }
 """What arguments of our functions are called here."""
 

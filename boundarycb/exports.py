@@ -51,6 +51,14 @@ def export(histories: list[History], path: Path, wanted: Wanted) -> str:
     ending = path.suffix.lower()
     if ending not in ENDINGS:
         raise ValueError(f"`output` must end in one of {', '.join(ENDINGS)}, got {path}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"`output` must lie in a folder that exists, got {path}.")
+    if wanted.max_bytes <= 0:
+        raise ValueError(f"`max_mb` must be above 0, got {wanted.max_bytes / 2**20:g}.")
+    if wanted.step is not None and (ending != ".svg" or wanted.step < 0):
+        raise ValueError(f"`step` is the step of an .svg, 0 or more, got {wanted.step} for {path}.")
+    if wanted.surfaces and ending != ".gif":
+        raise ValueError(f"`surfaces` are what a .gif shows, got {path}.")
     if ending == ".html":
         return _page(dict(zip(short_names([history.path for history in histories]), histories, strict=True)), path, wanted)
     if len(histories) > 1:

@@ -14,13 +14,15 @@ from boundarycb.replay import make_bundle, make_page
 from boundarycb.replay.page import MAX_BYTES, MAX_FRAMES
 from boundarycb.viewer import STYLE, joined, text_of
 
+_FRAME_BYTES = 2 * 2**20
+
 Runs = (
     str | os.PathLike[str] | History | Sequence[str | os.PathLike[str] | History] | Mapping[str, str | os.PathLike[str] | History]
 )
 """A run, as its directory or its history; several of them; or several by the names that they shall have."""
 
 
-def show(runs: Runs, *, height: int = 820, max_frames: int = MAX_FRAMES, max_bytes: int = MAX_BYTES) -> Any:
+def show(runs: Runs, *, height: int = 820, max_frames: int = MAX_FRAMES, max_bytes: int | None = None) -> Any:
     """Return what shows runs where it is the last line of a notebook's cell: the viewer, with a slider over their steps.
 
     With anywidget (``pip install "boundarycb[jupyter]"``) it is a widget; without it a frame that holds a page of its own, which
@@ -30,7 +32,8 @@ def show(runs: Runs, *, height: int = 820, max_frames: int = MAX_FRAMES, max_byt
         runs: a run's directory, its ``history.bcb``, or a history that was loaded; a list of such; or such by names.
         height: in pixels, 200 or more.
         max_frames: samples of each run; of more, that many are taken, evenly spread.
-        max_bytes: about how large it may be; samples are thinned further until it is no larger.
+        max_bytes: about how large it may be; samples are thinned further until it is no larger. By default 24 MB, and 2 MB in a
+            frame, since Jupyter holds back outputs of a few megabytes.
 
     Raises:
         FileNotFoundError: there is no history.
@@ -40,8 +43,8 @@ def show(runs: Runs, *, height: int = 820, max_frames: int = MAX_FRAMES, max_byt
         raise ValueError(f"`height` must be 200 pixels or more, got {height!r}.")
     named = _named(runs)
     if importlib.util.find_spec("anywidget") is None:
-        return Frame(make_page(named, max_frames=max_frames, max_bytes=max_bytes), height)
-    bundle = make_bundle(named, max_frames=max_frames, max_bytes=max_bytes)
+        return Frame(make_page(named, max_frames=max_frames, max_bytes=max_bytes or _FRAME_BYTES), height)
+    bundle = make_bundle(named, max_frames=max_frames, max_bytes=max_bytes or MAX_BYTES)
     return _widget_class()(runs=bundle.data, texts=dict(bundle.texts), height=height)
 
 

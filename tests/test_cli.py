@@ -98,9 +98,16 @@ def test_without_ffmpeg_it_is_said(
             "boundarycb export: `--output` must end in one of .html, .gif, .mp4, .svg, .md, got x.avi.",
         ),
         (["export", "RUN", "RUN", "-o", "x.gif"], "boundarycb export: A .gif file shows one run; several go into an .html file."),
+        (["export", "RUN", "-o", "x.svg", "--step", "-5"], "boundarycb export: `--step` is the step of an .svg, 0 or more, got -5"),
+        (["export", "RUN", "-o", "x.html", "--step", "5"], "boundarycb export: `--step` is the step of an .svg, 0 or more, got 5"),
+        (["export", "RUN", "-o", "x.html", "--surfaces"], "boundarycb export: `--surfaces` are what a .gif shows, got x.html."),
+        (["export", "RUN", "-o", "x.html", "--max-mb", "0"], "boundarycb export: `--max-mb` must be above 0, got 0."),
         (["export", "RUN", "-o", "x.html", "--frames", "1"], "boundarycb export: `--frames` must be 2 or more, got 1."),
         (["export", "RUN", "-o", "x.gif", "--size", "3"], "boundarycb export: `--size` must be"),
-        (["export", "RUN", "-o", "no/such/folder/x.gif"], "boundarycb export: [Errno 2]"),
+        (
+            ["export", "RUN", "-o", "no/such/folder/x.gif"],
+            "boundarycb export: `--output` must lie in a folder that exists, got no/such/folder/x.gif.",
+        ),
     ],
 )
 def test_errors_are_one_line(run: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

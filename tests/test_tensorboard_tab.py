@@ -330,7 +330,7 @@ def test_flags_of_another_kind_do_no_harm(caplog: pytest.LogCaptureFixture) -> N
 def test_damaged_data_are_said_in_the_tab(tmp_path: Path, browser: Any) -> None:
     file = Events(tmp_path / "run")
     file.write([0, 10])
-    value = file._make.samples("replay", "x", b"BCB2" + bytes(40), b"")
+    value = file._make.samples("replay", "x", [b"BCB2" + bytes(40)], b"")
     file.add([value], 20)
     file.close()
     with board("--logdir", str(tmp_path)) as tensorboard:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from snapshots import fan, four_classes, one_value, rings, snapshot
 from viewing import Screen, train, two_layers
 
-from boundarycb import History
+from boundarycb import History, slices
 from boundarycb.cli import main
+from boundarycb.history import HistoryWriter
+from boundarycb.replay import make_page
+from boundarycb.types import Layer, Snapshot
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +108,10 @@ def test_layers_and_units_can_be_hidden(one: Screen) -> None:
         rows.nth(row).uncheck()
     assert (one.pixels() == fewer).all()
     one.inside.get_by_label("show layer layer2 only").click()
+    one.settle()
     assert not tick.is_checked()
     one.inside.get_by_label("show layer layer2 only").click()
+    one.settle()
     assert tick.is_checked()
 
 
@@ -266,7 +274,7 @@ def test_a_zoom_of_a_thousand_keeps_lines_where_they_are(browser: Any, runs: Pat
 def test_the_wheel_enlarges_what_is_under_the_pointer(one: Screen) -> None:
     one.wheel(0.3, 0.8, 13)
     assert "× 1,000" in one.inside.locator(".bcb-caption").inner_text()
-    (x, y, zoom) = (float(number) for number in one.page.url.split("at=")[1].split("&")[0].replace("%2C", ",").split(","))
+    (x, y, zoom) = (float(number) for number in one.address().split("at=")[1].split("&")[0].replace("%2C", ",").split(","))
     assert zoom == 1000
     assert abs(x - 0.3) < 0.003
     assert abs(y - 0.8) < 0.003
@@ -325,7 +333,7 @@ def test_an_address_shows_what_was_chosen(one: Screen, browser: Any) -> None:
     one.wheel(0.4, 0.6, 4)
     one.page.mouse.move(0, 0)
     seen = one.pixels()
-    again = Screen(browser, one.page.url, offline=True)
+    again = Screen(browser, one.address(), offline=True)
     assert again.drawn()[0] == 21
     assert again.pinned() == ["layer3 5"]
     again.page.mouse.move(0, 0)
@@ -392,6 +400,64 @@ def test_everything_has_a_name_for_those_who_do_not_see(one: Screen) -> None:
     label = one.plot().get_attribute("aria-label")
     assert label.startswith("one, step 60, loss 0.")
     assert "48 units" in label
+
+
+def handmade(folder: Path, samples: list[Snapshot]) -> str:
+    """Leave a page of samples made by hand; return its address."""
+    writer = HistoryWriter(folder, samples[0].slice)
+    for sample in samples:
+        writer.append(sample)
+    (folder / "a.html").write_text(make_page({"<i>run & co</i>": History(folder)}), encoding="utf-8")
+    return (folder / "a.html").as_uri()
+
+
+def test_units_of_a_convolution_are_named_by_their_places(browser: Any, tmp_path: Path) -> None:
+    sample = snapshot([fan(4, 0.3)], four_classes)
+    layer = Layer("conv", "relu", (2, 3, 3), (0, 5, 9, 17))
+    field = replace(sample.field, names=("a", "<b>", "c", "d")) if sample.field is not None else None
+    capture = replace(sample.capture, layers=(layer,), field=field)
+    sample = replace(sample, capture=capture, boundaries=replace(sample.boundaries, layers=(layer,)))
+    screen = Screen(browser, handmade(tmp_path, [sample]) + "#pin=conv:17", offline=True)
+    assert screen.pinned() == ["conv 17 (1, 2, 2)"]
+    assert "4 of 4 (of 18 units) switch here" in screen.inside.locator(".bcb-layers").inner_text()
+    assert screen.inside.locator(".bcb-classes").inner_text().split() == ["a", "<b>", "c", "d"]
+    screen.inside.get_by_label("units of layer conv").click()
+    screen.settle()
+    assert [row.inner_text() for row in screen.inside.locator(".bcb-units .bcb-unit").all()] == [
+        "(0, 0, 0)",
+        "(0, 1, 2)",
+        "(1, 0, 0)",
+        "(1, 2, 2)",
+    ]
+    screen.inside.get_by_label("pin unit (1, 2, 2)").click()
+    assert screen.pinned() == []
+    screen.check("file:")
+    screen.close()
+
+
+def test_awkward_runs_are_shown(browser: Any, tmp_path: Path) -> None:
+    """One sample; no line, no output, no metric; a loss that is no number; layers that change; a thread of a slice."""
+    flat = snapshot([[lambda u, v: 0 * u + 1]], None, scalars={"loss": math.nan})
+    thread = slices.box((1e6, 1e6 + 100), (0, 0.5))
+    many = snapshot([fan(2, 0.1 * k) for k in range(30)], one_value, step=5)
+    runs = {
+        "flat": [flat],
+        "thread": [snapshot([fan(3, 0)], one_value, plane=thread)],
+        "changes": [snapshot([fan(3, 0)], one_value), snapshot([fan(5, 1), rings(2, (0, 0))], four_classes, step=9)],
+        "many": [many],
+    }
+    for name, samples in runs.items():
+        for arrangement in ("together", "layers"):
+            address = handmade(tmp_path / name / arrangement, samples)
+            screen = Screen(
+                browser, f"{address}#arrangement={arrangement}&pin=layer1:0&pin=no%3A7&curve=unit%3Anothing", offline=True
+            )
+            for tab in ("Dormant", "Indecisive", "Copycats"):
+                screen.inside.get_by_role("tab", name=tab).click()
+            screen.press("Home")
+            assert screen.drawn()[1] == len(samples), name
+            screen.check("file:")
+            screen.close()
 
 
 def test_pinning_is_told(one: Screen) -> None:

@@ -46,7 +46,13 @@ class Screen:
 
     def settle(self) -> None:
         """Wait for what was asked for to be drawn."""
-        self.page.wait_for_timeout(150)
+        self.page.wait_for_timeout(40)
+        self.inside.locator(".bcb:not([data-pending])").wait_for(state="attached", timeout=10_000)
+
+    def address(self) -> str:
+        """Return the page's address, once it says what was chosen last."""
+        self.page.wait_for_timeout(450)
+        return str(self.page.url)
 
     def drawn(self) -> list[int]:
         """Return the step that is drawn, and how many samples each run has."""

@@ -57,13 +57,20 @@ def encode_scene(slice: Slice, run: str, first: int = 0) -> bytes:
     return wire.pack(header, sections)
 
 
-def encode_view(snapshot: Snapshot, number: int) -> bytes:
-    """Return the record of one sample, the run's `number`-th, counted from 0."""
+def encode_view(snapshot: Snapshot, number: int, every: int = 1) -> bytes:
+    """Return the record of one sample.
+
+    Args:
+        snapshot: the sample.
+        number: the how many-th of the run it is, counted from 0.
+        every: how many samples there are for each that is written, now.
+    """
     capture, lines, border, field = snapshot.capture, snapshot.boundaries, snapshot.decision, snapshot.field
     names, values = _per_unit(snapshot)
     header: dict[str, Any] = {
         "kind": "view",
         "number": number,
+        "every": every,
         "step": snapshot.step,
         "time": snapshot.time,
         "resolution": capture.resolution,

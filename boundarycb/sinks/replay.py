@@ -32,6 +32,7 @@ class Replay:
         self._scene = b""
         self._part, self._written, self._all = 1, 0, 0
         self._every = 1
+        self._begun: set[str] = set()  # tags that have the scene of this process
         self._left_out: Snapshot | None = None
 
     def add(self, snapshot: Snapshot) -> list[Summary.Value]:
@@ -50,7 +51,7 @@ class Replay:
 
     def _made(self, snapshot: Snapshot, number: int) -> list[Summary.Value]:
         self._left_out = None
-        record = encode_view(snapshot, number)
+        record = encode_view(snapshot, number, self._every)
         if len(record) > _LARGEST:
             size = f"{len(record) / 2**20:.0f} MB"
             warn(f"step {snapshot.step}: its {size} are too much for TensorBoard's tab Boundaries, and left out.")
@@ -64,7 +65,9 @@ class Replay:
         if self._all > _FULL:
             self._all, self._every = 0, 2 * self._every
         tag = TAG if self._part == 1 else f"{TAG}/{self._part}"
-        return [self._make.samples(tag, _TEXT, record, self._scene)]
+        begins = tag not in self._begun
+        self._begun.add(tag)
+        return [self._make.samples(tag, _TEXT, [self._scene, record] if begins else [record], self._scene)]
 
 
 _TEXT = "What the tab Boundaries shows: each unit's boundary, the output, and what metrics say of units."

@@ -7,6 +7,7 @@ byte.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,9 +63,10 @@ class Summaries:
         tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=[words.encode()])
         return self._value(tag, text, "text", DATA_CLASS_TENSOR, tensor=tensor)
 
-    def samples(self, tag: str, text: str, record: bytes, scene: bytes) -> Summary.Value:
-        """Return a sample for the tab Boundaries; `scene` goes with the first one."""
-        tensor = TensorProto(dtype=DT_STRING, tensor_shape=TensorShapeProto(), string_val=[record])
+    def samples(self, tag: str, text: str, records: Sequence[bytes], scene: bytes) -> Summary.Value:
+        """Return records for the tab Boundaries; `scene` goes with the tag's first one, where TensorBoard keeps it for good."""
+        shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=len(records))])
+        tensor = TensorProto(dtype=DT_STRING, tensor_shape=shape, string_val=records)
         return self._value(tag, text, "boundaries", DATA_CLASS_TENSOR, about=scene, tensor=tensor)
 
     def layout(self, layout: Layout) -> Summary.Value:

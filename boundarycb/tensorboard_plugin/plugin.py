@@ -75,7 +75,7 @@ class BoundariesPlugin(base_plugin.TBPlugin):  # type: ignore[misc]
             page = self._store.last(context, experiment, series)
         else:
             page = self._store.page(context, experiment, series, request.args.get("after", ""))
-        body = gzip.compress(b"".join([_said(page), series.scene, *page.records]), _QUICK, mtime=0)
+        body = gzip.compress(b"".join([_said(page), page.scene, *page.records]), _QUICK, mtime=0)
         return _respond(request, body, "application/octet-stream", content_encoding="gzip")
 
     def _listed(self, request: wrappers.Request) -> list[Series]:
@@ -121,6 +121,8 @@ def _application(route: Route) -> Any:
     """Return `route` as a WSGI application: an error of the reader's or of ours is answered in words."""
 
     def answer(request: wrappers.Request) -> wrappers.Response:
+        if request.method not in ("GET", "HEAD"):
+            return _respond(request, "Only GET is answered.", "text/plain", code=405)
         try:
             return route(request)
         except ValueError as error:

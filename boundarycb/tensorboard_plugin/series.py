@@ -11,12 +11,15 @@ import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
+
+from boundarycb.wire import WireError, unpack
 
 _TAG = re.compile(r"(?P<base>.+/replay)(?:/(?P<number>\d+))?")
 _ALL = 10_000_000  # points of a series at most: all of them
 _PAGE = 8 * 2**20
-_CACHE = 64 * 2**20
+_CACHE = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Series:
         tag: of the first part.
         name: for readers; tells it from all others.
         parts: the last step and time of each part, by its tag, in the order in which they were written.
-        scene: the record of what holds for all samples.
+        scene: the record of what held for all samples when the first was written.
     """
 
     run: str
@@ -45,7 +48,7 @@ class Series:
 
 def all_series(listed: Mapping[str, Mapping[str, Any]]) -> list[Series]:
     """Return the series among what a data provider lists: time series by run and tag."""
-    found = []
+    found: list[Series] = []
     for run, tags in sorted(listed.items(), key=lambda item: _natural(item[0])):
         groups: dict[str, dict[int, str]] = defaultdict(dict)
         for tag in tags:
@@ -54,6 +57,8 @@ def all_series(listed: Mapping[str, Mapping[str, Any]]) -> list[Series]:
                 groups[match["base"]][int(match["number"] or 1)] = tag
         for base, numbered in sorted(groups.items()):
             name = run if len(groups) == 1 else f"{run} {base.removesuffix('/replay')}"
+            taken = {series.name for series in found}
+            name = next(words for words in (name, *(f"{name} ({k})" for k in count(2))) if words not in taken)
             ordered = [tag for _, tag in sorted(numbered.items())]
             parts = {tag: (int(tags[tag].max_step), float(tags[tag].max_wall_time)) for tag in ordered}
             found.append(Series(run, base, name, parts, bytes(tags[ordered[0]].plugin_content)))
@@ -85,82 +90,126 @@ class Page:
     """Some samples of a series.
 
     Args:
+        scene: the record of what holds for them.
         records: their bytes.
         anew: whether what the reader had before is void.
         more: whether there are more.
         last: the token of the last one; empty where there is none.
     """
 
+    scene: bytes
     records: list[bytes]
     anew: bool
     more: bool
     last: str
 
 
+@dataclass(frozen=True)
+class _Part:
+    """A part of a series as it was read.
+
+    Args:
+        stamp: the last step and time that it had then.
+        samples: step and time of each sample.
+        scenes: the scenes that came with some of them, by place.
+        records: the samples' bytes.
+    """
+
+    stamp: tuple[int, float]
+    samples: list[tuple[int, float]]
+    scenes: Mapping[int, bytes]
+    records: list[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.records))
+
+
 class Store:
-    """Reads series through a data provider. What was read is kept, up to 64 MB, as long as its part does not grow."""
+    """Reads series through a data provider. What was read is kept, up to 128 MB, as long as its part does not grow."""
 
     def __init__(self, provider: Any) -> None:
         self._provider = provider
         self._lock = threading.Lock()
-        self._samples: dict[tuple[str, str, str], tuple[tuple[int, float], list[tuple[int, float]]]] = {}
-        self._bytes: OrderedDict[tuple[str, str, str], list[bytes]] = OrderedDict()
+        self._parts: OrderedDict[tuple[str, str, str], _Part] = OrderedDict()
 
     def page(self, context: Any, experiment: str, series: Series, after: str) -> Page:
         """Return the samples after that of the token `after`; all from the first on where it is empty or there is none such."""
         with self._lock:
-            samples = self._list(context, experiment, series)
-            begin = next((place + 1 for place, sample in enumerate(samples) if sample.token == after), 0)
-            records: list[bytes] = []
-            size = 0
-            for sample in samples[begin:]:
-                record = self._records(context, experiment, series, sample.part)[sample.place]
-                if records and size + len(record) > _PAGE:
-                    break
-                records.append(record)
-                size += len(record)
-            end = begin + len(records)
-            return Page(records, begin == 0, end < len(samples), samples[end - 1].token if end else "")
+            parts = self._read_all(context, experiment, series)
+        samples, scene = _counting(parts, series.scene)
+        begin = next((place + 1 for place, sample in enumerate(samples) if sample.token == after), 0)
+        records: list[bytes] = []
+        size = 0
+        for sample in samples[begin:]:
+            record = parts[sample.part].records[sample.place]
+            if records and size + len(record) > _PAGE:
+                break
+            records.append(record)
+            size += len(record)
+        end = begin + len(records)
+        return Page(scene, records, begin == 0, end < len(samples), samples[end - 1].token if end else "")
 
     def last(self, context: Any, experiment: str, series: Series) -> Page:
         """Return the last sample alone."""
         with self._lock:
-            samples = self._list(context, experiment, series)[-1:]
-            records = [self._records(context, experiment, series, sample.part)[sample.place] for sample in samples]
-            return Page(records, anew=True, more=True, last="")
+            tag = max(series.parts, key=lambda part: series.parts[part][1])
+            parts = {tag: self._part(context, (experiment, series.run, tag), series.parts[tag])}
+        samples, scene = _counting(parts, series.scene)
+        records = [parts[sample.part].records[sample.place] for sample in samples[-1:]]
+        return Page(scene, records, anew=True, more=True, last="")
 
-    def _list(self, context: Any, experiment: str, series: Series) -> list[Sample]:
-        """Return the samples that count, in the order of their steps."""
-        found: list[Sample] = []
-        for part, stamp in series.parts.items():
-            key = (experiment, series.run, part)
-            if key not in self._samples or self._samples[key][0] != stamp:
-                self._read(context, key, stamp)
-            found += [Sample(step, time, part, place) for place, (step, time) in enumerate(self._samples[key][1])]
-        return without_superseded(found)
+    def _read_all(self, context: Any, experiment: str, series: Series) -> dict[str, _Part]:
+        return {tag: self._part(context, (experiment, series.run, tag), stamp) for tag, stamp in series.parts.items()}
 
-    def _records(self, context: Any, experiment: str, series: Series, part: str) -> list[bytes]:
-        key = (experiment, series.run, part)
-        if key not in self._bytes:
-            self._read(context, key, series.parts[part])
-        self._bytes.move_to_end(key)
-        return self._bytes[key]
+    def _part(self, context: Any, key: tuple[str, str, str], stamp: tuple[int, float]) -> _Part:
+        """Return a part; others are forgotten as far as they are too much together."""
+        known = self._parts.pop(key, None)
+        part = known if known is not None and known.stamp == stamp else self._read(context, key, stamp)
+        self._parts[key] = part
+        while len(self._parts) > 1 and sum(one.size for one in self._parts.values()) > _CACHE:
+            self._parts.popitem(last=False)
+        return part
 
-    def _read(self, context: Any, key: tuple[str, str, str], stamp: tuple[int, float]) -> None:
-        """Read a part, and forget others as far as they are too much together."""
+    def _read(self, context: Any, key: tuple[str, str, str], stamp: tuple[int, float]) -> _Part:
         from tensorboard.data import provider
 
-        experiment, run, part = key
-        wanted = provider.RunTagFilter(runs=[run], tags=[part])
+        experiment, run, tag = key
+        wanted = provider.RunTagFilter(runs=[run], tags=[tag])
         read = self._provider.read_tensors(
             context, experiment_id=experiment, plugin_name="boundaries", downsample=_ALL, run_tag_filter=wanted
         )
-        data = read.get(run, {}).get(part, [])
-        self._samples[key] = (stamp, [(int(datum.step), float(datum.wall_time)) for datum in data])
-        self._bytes[key] = [bytes(datum.numpy.item()) for datum in data]
-        self._bytes.move_to_end(key)
-        while len(self._bytes) > 1 and sum(len(record) for records in self._bytes.values() for record in records) > _CACHE:
-            self._bytes.popitem(last=False)
+        data = read.get(run, {}).get(tag, [])
+        values = [[bytes(value) for value in datum.numpy.ravel()] for datum in data]
+        scenes = {place: several[0] for place, several in enumerate(values) if len(several) > 1}
+        times = [(int(datum.step), float(datum.wall_time)) for datum in data]
+        return _Part(stamp, times, scenes, [several[-1] for several in values])
+
+
+def _counting(parts: Mapping[str, _Part], scene: bytes) -> tuple[list[Sample], bytes]:
+    """Return the samples that count, in the order of their steps, and their scene.
+
+    A process that goes on with a run writes its scene with its first sample. Where that is of another slice, what was written
+    before is another run.
+    """
+    samples = [Sample(step, time, tag, place) for tag, part in parts.items() for place, (step, time) in enumerate(part.samples)]
+    written = sorted(samples, key=lambda sample: sample.time)
+    begin = 0
+    for number, sample in enumerate(written):
+        told = parts[sample.part].scenes.get(sample.place, scene)
+        if told is not scene and _slice_of(told) != _slice_of(scene):
+            begin, scene = number, told
+    return without_superseded(written[begin:]), scene
+
+
+def _slice_of(scene: bytes) -> Any:
+    """Return what tells a scene's slice from others; nothing for one that cannot be read."""
+    try:
+        record = unpack(scene)
+    except WireError:
+        return None
+    parts = {name: array.tobytes() for name, array in record.sections.items()}
+    return record.header.get("bounds"), record.header.get("names"), parts
 
 
 def without_superseded(samples: Sequence[Sample]) -> list[Sample]:

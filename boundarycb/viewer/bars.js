@@ -3,7 +3,7 @@
 
 import { button, chooser, make, say, ticked } from "./dom.js";
 import { has, number } from "./plot.js";
-import { BACKGROUNDS, SPEEDS } from "./state.js";
+import { BACKGROUNDS, SPEEDS, TRAILS } from "./state.js";
 
 /** @typedef {import("./state.js").State} State */
 /** @typedef {import("./sidebar.js").Shown} Shown */
@@ -29,7 +29,7 @@ export class ChoiceBar {
     this.arrangement = chooser("Layers", [["together", "In one plot"], ["layers", "Side by side"]], (value) =>
       acts.change((state) => (state.arrangement = /** @type {any} */ (value))),
     );
-    const lengths = /** @type {[string, string][]} */ ([0, 4, 8, 16].map((count) => [String(count), count ? `${count} samples` : "None"]));
+    const lengths = /** @type {[string, string][]} */ (TRAILS.map((count) => [String(count), count ? `${count} samples` : "None"]));
     this.trail = chooser("Trail", lengths, (value) => acts.change((state) => (state.trail = Number(value))));
     this.trail.label.title = "Where a pinned unit's boundary was at the samples before";
     this.border = ticked("Decision", (on) => acts.change((state) => (state.border = on)));
@@ -89,12 +89,13 @@ export class Transport {
     this.player = button("Play", acts.play, { class: "bcb-play", title: "Play or stop (space)" });
     this.slider = make("input", { type: "range", min: "0", max: "0", step: "1", "aria-label": "step" });
     this.slider.addEventListener("input", () => acts.go(Number(this.slider.value)));
-    this.words = make("output", { class: "bcb-step" });
+    this.words = make("span", { class: "bcb-step" });
+    this.count = make("span", { class: "bcb-count" });
     const speeds = /** @type {[string, string][]} */ (SPEEDS.map((speed) => [String(speed), `${speed} / s`]));
     this.speed = chooser("Speed", speeds, (value) => acts.change((state) => (state.speed = Number(value))));
     const before = button("‹", () => acts.move(-1), { "aria-label": "sample before", title: "Sample before (left arrow)" });
     const after = button("›", () => acts.move(1), { "aria-label": "next sample", title: "Next sample (right arrow)" });
-    const parts = [this.player, before, this.slider, after, this.words, this.speed.label];
+    const parts = [this.player, before, this.slider, after, this.words, this.count, this.speed.label];
     this.element = make("div", { class: "bcb-transport", role: "group", "aria-label": "Steps" }, ...parts);
   }
 
@@ -106,5 +107,7 @@ export class Transport {
     this.slider.value = String(place);
     this.slider.setAttribute("aria-valuetext", `step ${number(steps[place] ?? 0)}, sample ${place + 1} of ${steps.length}`);
     say(this.words, steps.length ? `step ${number(steps[place])}` : "");
+    this.words.title = `sample ${place + 1} of ${steps.length}`;
+    say(this.count, steps.length ? `${number(place + 1)} of ${number(steps.length)}` : "");
   }
 }

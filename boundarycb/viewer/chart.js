@@ -1,5 +1,5 @@
 // @ts-check
-/** Curves under the picture: one place across for each sample, as on the slider, so that the marker stands above its thumb. */
+/** Curves under the picture: one place across for each sample, as on the slider. */
 
 import { CanvasPen, straight } from "./pens.js";
 import { LETTERS, number, steps } from "./plot.js";

@@ -21,7 +21,11 @@ const framed = location.protocol === "about:"; // inside a notebook's cell, say:
 
 /** @param {string} fragment; keeps it in the address, so that a reload shows the same */
 function remember(fragment) {
-  if (!framed) history.replaceState(null, "", `#${fragment}`);
+  try {
+    if (!framed) history.replaceState(null, "", `#${fragment}`);
+  } catch {
+    // a browser that has had enough of it: the next time will do
+  }
 }
 
 /** Shows the page's runs. */
@@ -31,6 +35,7 @@ async function open() {
     const runs = readBundle(await inflated(bytesOf(textOf("runs")), "gzip"));
     const viewer = new Viewer(root, {
       fragment: location.hash,
+      alone: true,
       remember,
       link: framed ? undefined : (fragment) => `${location.href.split("#")[0]}#${fragment}`,
       texts: JSON.parse(textOf("texts") || "{}"),

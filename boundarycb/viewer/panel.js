@@ -141,12 +141,14 @@ export class Panel {
 
   /** @param {WheelEvent} event */
   wheel(event) {
-    event.preventDefault();
     const { px, py } = this.place(event);
     const sight = this.listener.sight();
     const window = new Window(sight, this.box());
     const lines = event.deltaMode === 1 ? 16 : 1;
-    this.listener.look(zoomed(sight, window.x(px), window.y(py), Math.exp(-event.deltaY * lines * 0.0025)));
+    const next = zoomed(sight, window.x(px), window.y(py), Math.exp(-event.deltaY * lines * 0.0025));
+    if (next.zoom === sight.zoom) return; // the page scrolls where there is nothing to enlarge or to reduce
+    event.preventDefault();
+    this.listener.look(next);
   }
 
   /** @param {PointerEvent} event */

@@ -10,6 +10,7 @@ import { axesWords, backgroundWords, drawAxes, drawPlot, number } from "./plot.j
 
 const SIDE = 560; // the plot's longer side, in CSS pixels
 const [PICTURE_LEFT, PICTURE_TOP, PICTURE_BELOW, GAP] = [52, 54, 58, 14];
+const MOST_NAMES = 6; // of layers, that stand in a line
 const SCALE = 2; // pixels of a PNG by CSS pixel
 
 /** @param {Item[]} items */
@@ -52,6 +53,7 @@ function draw(pen, items, sight) {
  */
 function drawLegend(pen, x, y, room, view, choice) {
   const shown = view.layers.filter((layer) => choice.layerShown(layer.name));
+  if (shown.length > MOST_NAMES) return drawRamp(pen, x, y, room, shown.map(({ name }) => name), choice);
   const each = Math.min(96, room / Math.max(shown.length, 1));
   const letters = Math.floor((each - 26) / 6.5);
   shown.forEach((layer, place) => {
@@ -60,6 +62,22 @@ function drawLegend(pen, x, y, room, view, choice) {
     const words = layer.name.length > letters ? `${layer.name.slice(0, Math.max(letters - 1, 0))}…` : layer.name;
     if (letters > 2) pen.text(left + 21, y, words, { size: 12, colour: choice.theme.ink });
   });
+}
+
+/** Draws the colours of many layers beside one another, between the names of the first and the last.
+ * @param {Pen} pen @param {number} x @param {number} y @param {number} room @param {string[]} names
+ * @param {import("./plot.js").Choice} choice
+ */
+function drawRamp(pen, x, y, room, names, choice) {
+  const letters = { size: 12, colour: choice.theme.ink };
+  const wide = Math.min(160, room / 3);
+  const left = x + room / 3;
+  pen.text(left - 8, y, `${names.length} layers: ${names[0]}`, { ...letters, align: "right" });
+  names.forEach((name, place) => {
+    const at = left + (place * wide) / names.length;
+    pen.fill({ x: at, y: y - 7, width: wide / names.length, height: 4 }, choice.colour(name));
+  });
+  pen.text(left + wide + 8, y, names[names.length - 1], letters);
 }
 
 /** @param {Item[]} items @param {Sight} sight; returns what is seen as an SVG file */

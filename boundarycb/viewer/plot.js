@@ -493,7 +493,7 @@ function drawMarks(pen, window, scene, choice) {
   for (let k = 0; anchors && k < anchors.length / 2; k++) {
     const [x, y] = [window.px(anchors[2 * k]), window.py(anchors[2 * k + 1])];
     pen.dot(x, y, 4, choice.theme.plot, choice.theme.ink);
-    const words = anchorNames[k] ?? "";
+    const words = anchorNames[k] ?? "abcdefghij"[k] ?? "";
     const left = x > window.box.x + window.box.width * 0.75;
     const align = left ? "right" : "left";
     pen.text(x + (left ? -8 : 8), y + 4, words, { size: LETTERS, colour: choice.theme.ink, halo: choice.theme.halo, align });
@@ -508,19 +508,35 @@ export function drawAxes(pen, box, scene, sight, theme) {
   const window = new Window(sight, box);
   const [[u0, u1], [v0, v1]] = scene.bounds;
   const letters = { size: LETTERS, colour: theme.faint };
-  const across = steps(u0 + window.left * (u1 - u0), (u1 - u0) / sight.zoom, box.width / 70);
-  for (const { value, words } of across) {
+  const across = shortened(steps(u0 + window.left * (u1 - u0), (u1 - u0) / sight.zoom, box.width / 70));
+  across.ticks.forEach(({ value, words }, k) => {
     const x = window.px((value - u0) / (u1 - u0));
     pen.stroke(straight(x, box.y + box.height, x, box.y + box.height + 4), { colour: theme.faint, width: 1 });
-    const align = x < box.x + 14 ? "left" : x > box.x + box.width - 14 ? "right" : "center";
-    pen.text(x, box.y + box.height + 15, words, { ...letters, align });
-  }
-  const up = steps(v0 + window.bottom * (v1 - v0), (v1 - v0) / sight.zoom, box.height / 60);
-  for (const { value, words } of up) {
+    const align = x < box.x + 14 || (across.base && !k) ? "left" : x > box.x + box.width - 14 ? "right" : "center";
+    pen.text(Math.max(x, box.x), box.y + box.height + 15, words, { ...letters, align });
+  });
+  const up = shortened(steps(v0 + window.bottom * (v1 - v0), (v1 - v0) / sight.zoom, box.height / 60));
+  up.ticks.forEach(({ value, words }, k) => {
     const y = window.py((value - v0) / (v1 - v0));
     pen.stroke(straight(box.x - 4, y, box.x, y), { colour: theme.faint, width: 1 });
-    pen.text(box.x - 7, Math.min(Math.max(y + 4, box.y + 9), box.y + box.height), words, { ...letters, align: "right" });
-  }
+    const inside = up.base && !k; // too long to stand beside the plot
+    const at = Math.min(Math.max(y + 4, box.y + 9), box.y + box.height - (inside ? 6 : 0));
+    pen.text(inside ? box.x + 6 : box.x - 7, at, words, { ...letters, align: inside ? "left" : "right", halo: inside ? theme.halo : "" });
+  });
+}
+
+/**
+ * Returns ticks with words that are short: where all digits would take too much room, the first is whole and the others say how much
+ * more they are.
+ * @param {{ value: number, words: string }[]} ticks
+ */
+function shortened(ticks) {
+  const longest = ticks.reduce((most, { words }) => Math.max(most, words.length), 0);
+  if (longest <= 7 || ticks.length < 2) return { ticks, base: longest > 7 };
+  const [first, ...rest] = ticks;
+  const further = steps(0, rest[rest.length - 1].value - first.value, rest.length);
+  const digits = further[further.length - 1]?.words.split(".")[1]?.length ?? 0;
+  return { ticks: [first, ...rest.map(({ value }) => ({ value, words: `+${(value - first.value).toFixed(digits)}` }))], base: true };
 }
 
 /**
@@ -533,10 +549,10 @@ export function steps(low, span, count) {
   const step = power * ([1, 2, 5].find((factor) => factor * power >= rough) ?? 10);
   const digits = Math.min(Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), 12);
   const found = [];
-  for (let k = Math.ceil(low / step - 1e-9); k * step <= low + span * (1 + 1e-9); k++) {
+  const begin = Math.ceil(low / step - 1e-9);
+  for (let k = begin; k * step <= low + span * (1 + 1e-9) && k < begin + 100; k++) {
     const value = k * step;
-    const large = Math.abs(value) >= 1e6;
-    found.push({ value, words: large ? value.toPrecision(6) : value.toFixed(digits).replace(/^-0(\.0*)?$/, "0").replace("-", "−") });
+    found.push({ value, words: value.toFixed(digits).replace(/^-0(\.0*)?$/, "0").replace("-", "−") });
   }
   return found;
 }

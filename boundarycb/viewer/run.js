@@ -123,6 +123,20 @@ export class Run {
     this.pending = new Map();
     /** @type {Map<BoundaryRecord, Numbers | null>} */
     this.unitValues = new Map();
+    /** @type {Map<BoundaryRecord, Error>} what samples are damaged, so that they are not tried again */
+    this.damaged = new Map();
+    /** @type {Layer[] | null} */
+    this.knownLayers = null;
+    /** @type {Set<string> | null} */
+    this.knownNumbers = null;
+    /** @type {Map<string, number[]>} */
+    this.knownSeries = new Map();
+  }
+
+  /** Forgets what was found out of all samples together, since there are others now. */
+  forget() {
+    this.knownLayers = this.knownNumbers = null;
+    this.knownSeries.clear();
   }
 
   /**
@@ -131,12 +145,14 @@ export class Run {
    * @param {BoundaryRecord[]} records
    */
   add(records) {
+    this.forget();
     for (const record of records) {
       if (record.header.kind !== "view") continue;
       const step = record.header.step;
       while (this.steps.length && this.steps[this.steps.length - 1] >= step) {
         this.steps.pop();
-        this.records.pop();
+        const gone = this.records.pop();
+        if (gone) this.unitValues.delete(gone);
       }
       this.steps.push(step);
       this.records.push(record);
@@ -149,6 +165,8 @@ export class Run {
     this.records = [];
     this.steps = [];
     this.unitValues.clear();
+    this.damaged.clear();
+    this.forget();
   }
 
   /**
@@ -183,32 +201,39 @@ export class Run {
     const record = this.records[place];
     const known = cache.get(record);
     if (known) return Promise.resolve(known);
+    const damage = this.damaged.get(record);
+    if (damage) return Promise.reject(damage);
     const pending = this.pending.get(record);
     if (pending) return pending;
     const made = unpacked(record).finally(() => this.pending.delete(record));
     this.pending.set(record, made);
-    made.then((view) => cache.put(record, view), () => undefined);
+    made.then((view) => cache.put(record, view), (/** @type {Error} */ error) => this.damaged.set(record, error));
     return made;
   }
 
   /** Returns the names of all layers that any sample has, with their units, in the order in which they were met. */
   layers() {
+    if (this.knownLayers) return this.knownLayers;
     /** @type {Map<string, Layer>} */
     const found = new Map();
     for (const record of this.records) {
       for (const layer of record.header.layers) if (!found.has(layer.name)) found.set(layer.name, layer);
     }
-    return [...found.values()];
+    this.knownLayers = [...found.values()];
+    return this.knownLayers;
   }
 
   /** Returns the names of all numbers that any sample has. */
   numbers() {
+    if (this.knownNumbers) return this.knownNumbers;
+    /** @type {Set<string>} */
     const names = new Set();
     for (const { header } of this.records) {
       for (const name of Object.keys(header.scalars)) names.add(name);
       for (const name of Object.keys(header.metrics)) names.add(name);
     }
-    return /** @type {Set<string>} */ (names);
+    this.knownNumbers = names;
+    return names;
   }
 
   /**
@@ -242,7 +267,11 @@ export class Run {
    * @param {string} name
    */
   series(name) {
-    return this.records.map(({ header }) => Number(header.scalars[name] ?? header.metrics[name] ?? NaN));
+    const known = this.knownSeries.get(name);
+    if (known) return known;
+    const values = this.records.map(({ header }) => Number(header.scalars[name] ?? header.metrics[name] ?? NaN));
+    this.knownSeries.set(name, values);
+    return values;
   }
 }
 

@@ -24,6 +24,7 @@ import { columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./ru
  * @property {() => void} redraw
  */
 
+const FOUND = "bcb-found"; // the element that tabs open
 const MOST_ROWS = 100;
 const FEW = 5; // pairs that are named where none is above chance
 
@@ -285,9 +286,9 @@ export class Finder {
     this.acts = acts;
     this.chosen = 0;
     this.said = "";
-    this.body = make("div", { role: "tabpanel", class: "bcb-found" });
+    this.body = make("div", { role: "tabpanel", class: "bcb-found", id: FOUND, "aria-label": FINDERS[0][0] });
     this.tabs = FINDERS.map(([name], place) => {
-      const tab = button(name, () => this.choose(place), { role: "tab", "aria-selected": String(place === 0) });
+      const tab = button(name, () => this.choose(place), { role: "tab", "aria-controls": FOUND, "aria-selected": String(place === 0), tabIndex: place ? -1 : 0 });
       tab.addEventListener("keydown", (event) => {
         const turn = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
         if (!turn) return;
@@ -306,6 +307,7 @@ export class Finder {
   /** @param {number} place */
   choose(place) {
     this.chosen = place;
+    this.body.setAttribute("aria-label", FINDERS[place][0]);
     this.tabs.forEach((tab, k) => {
       tab.setAttribute("aria-selected", String(k === place));
       tab.tabIndex = k === place ? 0 : -1;
@@ -320,7 +322,11 @@ export class Finder {
     const said = JSON.stringify([this.chosen, tables]);
     if (said === this.said) return;
     this.said = said;
+    const focused = this.body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.key : undefined;
     this.body.replaceChildren(...tables.flatMap(({ name, table }) => [shown.length > 1 ? make("h4", {}, name) : "", this.table(table)]));
+    if (focused === undefined) return;
+    const again = /** @type {HTMLElement | null} */ (this.body.querySelector(`[data-key="${CSS.escape(focused)}"]`));
+    (again ?? this.tabs[this.chosen]).focus(); // a list that changes does not take the focus away
   }
 
   /** @param {Table} table */
@@ -337,7 +343,7 @@ export class Finder {
   /** @param {Row} row */
   line({ keys, cells, strong }) {
     const [first, ...rest] = cells;
-    const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit" });
+    const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit", "data-key": keys.join(" ") });
     const line = make("tr", { class: strong ? "bcb-strong" : "" }, make("td", {}, pick), ...rest.map((words) => make("td", {}, words)));
     line.addEventListener("pointerenter", () => this.acts.hover(keys[0]));
     line.addEventListener("pointerleave", () => this.acts.hover(""));
@@ -365,6 +371,7 @@ function copycats(view) {
   const sorted = [...pairs.values()].sort((one, other) => other.size - one.size).map(({ row }) => row);
   const above = sorted.filter(({ strong }) => strong);
   const head = ["units", "φ", "since step"];
+  if (!sorted.length) return { head, rows: [], hint: "No two units of a layer switch on this slice." };
   if (above.length) return { head, rows: above, hint: "" };
   return { head: head.slice(0, 2), rows: sorted.slice(0, FEW).map((row) => ({ ...row, cells: row.cells.slice(0, 2) })), hint: "No pair is more alike than chance explains. The most alike:" };
 }

@@ -14,6 +14,8 @@ export const BACKGROUNDS = /** @type {[Background, string][]} */ ([
 
 export const SPEEDS = [2, 5, 10, 20, 40]; // samples a second
 
+export const TRAILS = [0, 4, 8, 16]; // samples
+
 /** @typedef {"together" | "layers"} Arrangement */
 
 /** What is chosen. */
@@ -82,13 +84,13 @@ export class State {
     if (background) this.background = background[0];
     if (said.get("arrangement") === "layers") this.arrangement = "layers";
     this.curve = said.get("curve") ?? this.curve;
-    this.trail = whole(said.get("trail"), 0, 100) ?? this.trail;
+    this.trail = TRAILS.find((length) => String(length) === said.get("trail")) ?? this.trail;
     this.speed = SPEEDS.find((speed) => String(speed) === said.get("speed")) ?? this.speed;
     this.marks = said.get("marks") !== "0";
     this.border = said.get("border") !== "0";
     for (const name of said.getAll("hide")) this.hiddenLayers.add(name);
     for (const key of said.getAll("hide-unit")) this.hiddenUnits.add(key);
-    this.pinned = [...new Set([...this.pinned, ...said.getAll("pin")])];
+    this.pinned = [...new Set([...this.pinned, ...said.getAll("pin").filter((key) => /.:\d+$/.test(key))])];
     const [x, y, zoom] = (said.get("at") ?? "").split(",").map(Number);
     if ([x, y, zoom].every(Number.isFinite)) this.sight = { x, y, zoom };
     if (said.has("dark")) this.dark = said.get("dark") === "1";

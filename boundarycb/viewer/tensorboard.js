@@ -13,7 +13,7 @@ const PLUGIN = "boundaries";
 const STATE = `p.${PLUGIN}.state`; // in TensorBoard's address: its plugins' own parts begin so
 
 /** @typedef {{ key: string, run: string, tag: string, name: string, time: number }} Series */
-/** @typedef {(payload: any) => any} Listener */
+/** @typedef {{ page: any, scene: import("./record.js").BoundaryRecord, views: import("./record.js").BoundaryRecord[], problem: string }} Answer */
 
 /** The channel to the page around. */
 class Channel {
@@ -44,28 +44,50 @@ class Feed {
     this.after = "";
     /** @type {Scene | null} */
     this.scene = null;
+    this.told = ""; // by the scene's header
   }
 
   /** @param {import("./viewer.js").Take} take */
   async load(take) {
-    if (!this.after) await this.fetch({ last: "1" }, take);
+    if (!this.after) await this.show(await this.fetch({ last: "1" }), true, take);
+    /** @type {import("./record.js").BoundaryRecord[]} */
+    const found = [];
+    let anew = false;
     let more = true;
-    while (more) more = await this.fetch({ after: this.after }, take);
+    while (more) {
+      const answer = await this.fetch({ after: this.after });
+      if (answer.page.anew) {
+        anew = true;
+        found.length = 0;
+      }
+      found.push(...answer.views);
+      this.after = answer.page.last;
+      more = answer.page.more;
+      if (!more) await this.show({ ...answer, views: found }, anew, take);
+    }
   }
 
-  /** @param {Record<string, string>} query @param {import("./viewer.js").Take} take; returns whether there is more */
-  async fetch(query, take) {
+  /** @param {Answer} answer @param {boolean} anew @param {import("./viewer.js").Take} take */
+  async show({ scene, views, problem }, anew, take) {
+    const told = JSON.stringify(scene.header);
+    if (!this.scene || told !== this.told) {
+      this.scene = await Scene.of(scene);
+      this.told = told;
+      anew = true;
+    }
+    if (views.length || anew) take(this.scene, views, anew);
+    if (problem) throw new FormatError(problem);
+  }
+
+  /** @param {Record<string, string>} query @returns {Promise<Answer>} */
+  async fetch(query) {
     const { run, tag } = this.series;
     const answer = await fetch(`frames?${new URLSearchParams({ run, tag, ...query })}`);
     if (!answer.ok) throw new FormatError(await answer.text());
     const { records, problem } = readRecords(new Uint8Array(await answer.arrayBuffer()));
-    if (problem) throw new FormatError(problem);
     const [page, scene, ...views] = records;
-    const anew = page.header.anew || !this.scene || !this.after;
-    this.scene ??= await Scene.of(scene);
-    if (!query.last) this.after = page.header.last;
-    if (views.length || page.header.anew) take(this.scene, views, anew);
-    return page.header.more;
+    if (!scene) throw new FormatError(problem || "TensorBoard's answer is cut off.");
+    return { page: problem ? { ...page.header, more: false } : page.header, scene, views, problem };
   }
 }
 
@@ -102,9 +124,9 @@ export async function render() {
   root.style.minHeight = "100vh";
   document.body.append(root);
   const channel = new Channel();
-  const texts = await (await fetch("texts")).json().catch(() => ({}));
+  const texts = await fetch("texts").then((answer) => answer.json()).catch(() => ({}));
   const few = `Start TensorBoard without --samples_per_plugin ${PLUGIN}=… to see all that were written.`;
-  const viewer = new Viewer(root, { fragment: stateInAddress(), link: linkTo, dark: isDark, texts, few });
+  const viewer = new Viewer(root, { fragment: stateInAddress(), link: linkTo, dark: isDark, texts, few, alone: true });
   /** @type {Map<string, Feed>} */
   const feeds = new Map();
   const refresh = async () => {
@@ -117,7 +139,7 @@ export async function render() {
       const sources = listed.flatMap(({ key }) => feeds.get(key) ?? []);
       await viewer.offer(sources.map((feed) => ({ key: feed.key, name: feed.name, load: (take) => feed.load(take) })));
     } catch (error) {
-      viewer.fail(`TensorBoard does not answer: ${/** @type {Error} */ (error).message}`);
+      viewer.failAround(`TensorBoard does not answer: ${/** @type {Error} */ (error).message}`);
     }
   };
   channel.listeners.set("experimental.DataReloaded", () => void refresh());

@@ -29,6 +29,7 @@ import { State } from "./state.js";
  * @property {(take: Take) => Promise<void>} load
  */
 /** @typedef {(scene: import("./run.js").Scene, records: BoundaryRecord[], anew: boolean) => void} Take anew: what was taken before is void */
+/** @typedef {{ run: Run, view: View }} Shown */
 
 /**
  * What a host may add.
@@ -36,12 +37,16 @@ import { State } from "./state.js";
  * @property {string} [fragment] the end of the address that the reader came with
  * @property {(fragment: string) => void} [remember] takes the end of an address when something was chosen
  * @property {(fragment: string) => string} [link] makes an address to send to others
+ * @property {boolean} [alone] whether the page is the viewer's, so that keys mean it wherever the focus is
  * @property {() => boolean} [dark] whether the page around is dark
  * @property {Record<string, string>} [texts] what numbers mean, by their names without a layer's
  * @property {string} [few] what to do where not all samples are here
  */
 
+const MANY_RUNS = 12; // more than this are filtered by a word
 const MOST_PANELS = 12; // small plots of a run
+const PAUSE = 300; // milliseconds in which nothing more is chosen before the address says it: browsers limit how often it may change
+const HOST = "host"; // what fails that is no run
 const AHEAD = 4; // samples that are unpacked before they are shown
 
 export class Viewer {
@@ -67,11 +72,20 @@ export class Viewer {
     this.timer = 0;
     this.frame = 0;
     this.playing = false;
-    this.failed = "";
+    /** @type {Map<string, string>} what is wrong, by what it is wrong with */
+    this.failed = new Map();
     this.told = "";
+    this.remembering = 0;
+    /** @type {Map<Run, { record: BoundaryRecord, view: View }>} what is shown: it stays, however small the cache is */
+    this.held = new Map();
+    /** @type {Set<BoundaryRecord>} samples of a trail that were asked for since something else is shown */
+    this.asked = new Set();
+    this.askedFor = "";
+    this.offered = "";
     this.root = root;
     const change = (/** @type {(state: State) => void} */ act) => this.change(() => act(this.state));
     this.redraw = () => this.schedule();
+    this.hearKey = (/** @type {KeyboardEvent} */ event) => this.key(event);
     const acts = {
       toggleLayer: (/** @type {string} */ name) => change(({ hiddenLayers }) => flip(hiddenLayers, name)),
       onlyLayer: (/** @type {string} */ name) => this.only(name),
@@ -120,7 +134,8 @@ export class Viewer {
     const side = make("div", { class: "bcb-side" }, this.layerList.element, this.pinnedList.element, this.finder.element);
     this.root.classList.add("bcb");
     this.root.replaceChildren(this.runPicker, this.bar.element, this.notice, make("div", { class: "bcb-body" }, main, side), this.spoken, this.help);
-    this.root.addEventListener("keydown", (event) => this.key(event));
+    this.listensOn = this.host.alone ? document.body : this.root;
+    this.listensOn.addEventListener("keydown", this.hearKey);
     this.sizes.observe(this.root);
     this.preference.addEventListener("change", this.redraw);
   }
@@ -130,6 +145,8 @@ export class Viewer {
     this.play(false);
     this.sizes.disconnect();
     this.preference.removeEventListener("change", this.redraw);
+    this.listensOn?.removeEventListener("keydown", this.hearKey);
+    window.clearTimeout(this.remembering);
     cancelAnimationFrame(this.frame);
   }
 
@@ -146,8 +163,7 @@ export class Viewer {
    */
   async offer(sources) {
     this.sources = sources;
-    const known = new Set(sources.map(({ key }) => key));
-    for (const key of this.runs.keys()) if (!known.has(key)) this.runs.delete(key);
+    this.failed.delete(HOST);
     this.drawPicker();
     this.schedule();
     await this.reload();
@@ -170,42 +186,70 @@ export class Viewer {
     if (busy) return busy;
     const work = source
       .load((scene, records, anew) => {
-        const run = this.runs.get(source.key) ?? new Run(source.key, source.name, scene);
+        const before = this.runs.get(source.key);
+        const run = before?.scene === scene ? before : new Run(source.key, source.name, scene);
         this.runs.set(source.key, run);
         if (anew) run.clear();
         run.add(records);
         if (source.of) run.total = Math.max(run.total, source.of);
-        this.failed = "";
         this.schedule();
       })
-      .catch((/** @type {Error} */ error) => this.fail(`${source.name}: ${error.message}`))
-      .finally(() => this.loading.delete(source.key));
+      .then(
+        () => void this.failed.delete(source.key),
+        (/** @type {Error} */ error) => this.fail(source.key, `${source.name}: ${error.message}`),
+      )
+      .finally(() => {
+        this.loading.delete(source.key);
+        this.schedule();
+      });
     this.loading.set(source.key, work);
     return work;
   }
 
-  /** @param {string} words */
-  fail(words) {
-    this.failed = words;
+  /** Says that something failed, until it does not any more. @param {string} what @param {string} words */
+  fail(what, words) {
+    this.failed.set(what, words);
     this.schedule();
   }
 
+  /** Says that what is around the viewer failed. @param {string} words */
+  failAround(words) {
+    this.fail(HOST, words);
+  }
+
+  /** Lists the runs; those that are listed already stay as they are, and so does the focus. */
   drawPicker() {
-    this.runPicker.replaceChildren(make("legend", {}, "Runs"));
+    const offered = JSON.stringify(this.sources.map(({ key, name }) => [key, name]));
+    if (offered !== this.offered) {
+      this.offered = offered;
+      const filter = make("input", { type: "search", placeholder: "filter", "aria-label": "filter runs" });
+      filter.addEventListener("input", () => {
+        for (const label of this.runPicker.querySelectorAll("label")) label.hidden = !label.textContent?.includes(filter.value);
+      });
+      const ticks = this.sources.map((source) => {
+        const tick = ticked(source.name, () => this.chooseRun(source.key));
+        tick.input.dataset.run = source.key;
+        return tick.label;
+      });
+      this.runPicker.replaceChildren(make("legend", {}, "Runs"), this.sources.length > MANY_RUNS ? filter : "", ...ticks);
+    }
     this.runPicker.hidden = this.sources.length < 2;
     const chosen = new Set(this.chosen().map(({ key }) => key));
-    for (const source of this.sources) {
-      const tick = ticked(source.name, () => this.chooseRun(source.key));
-      tick.input.checked = chosen.has(source.key);
-      this.runPicker.append(tick.label);
+    for (const input of this.runPicker.querySelectorAll("input")) {
+      const before = input.checked;
+      if (input.dataset.run !== undefined) input.checked = chosen.has(input.dataset.run);
+      if (input.checked && !before && offered !== this.seenRuns) input.scrollIntoView({ block: "nearest" });
     }
+    this.seenRuns = offered;
   }
 
   /** @param {string} key */
   chooseRun(key) {
     const before = this.chosen().map((source) => source.key);
-    this.change(() => (this.state.runs = before.includes(key) ? before.filter((known) => known !== key) : [...before, key]));
-    this.drawPicker(); // one run is always shown
+    const others = before.filter((known) => known !== key);
+    const next = before.includes(key) ? (others.length ? others : before) : [...before, key]; // one is always shown
+    this.change(() => (this.state.runs = next));
+    this.drawPicker();
     void this.reload();
   }
 
@@ -262,7 +306,7 @@ export class Viewer {
     const place = this.placeIn(steps) + 1;
     if (place >= steps.length) return this.play(false);
     const start = performance.now();
-    await this.prepared(steps, place).catch((/** @type {Error} */ error) => this.fail(error.message));
+    await this.prepared(steps, place).catch(() => undefined); // a damaged sample is told when it is shown
     if (!this.playing) return undefined;
     this.go(place);
     const pause = Math.max(0, 1000 / this.state.speed - (performance.now() - start));
@@ -285,7 +329,8 @@ export class Viewer {
   change(act) {
     act();
     this.schedule();
-    this.host.remember?.(this.state.fragment());
+    window.clearTimeout(this.remembering);
+    this.remembering = window.setTimeout(() => this.host.remember?.(this.state.fragment()), PAUSE);
   }
 
   /** @param {import("./plot.js").Sight} sight */
@@ -351,7 +396,7 @@ export class Viewer {
   /** @param {"png" | "svg"} kind */
   async keep(kind) {
     const items = this.shownRuns().flatMap((run) => {
-      const view = run.peek(run.placeAt(this.shownStep()));
+      const view = this.viewOf(run, run.placeAt(this.shownStep()));
       return view ? [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, "") }] : [];
     });
     if (!items.length) return;
@@ -360,13 +405,22 @@ export class Viewer {
   }
 
   async share() {
-    const address = this.host.link?.(this.state.fragment()) ?? "";
+    const shown = new State();
+    shown.take(this.state.fragment());
+    shown.step = this.shownStep(); // also where the last one is shown: the run may grow
+    const address = this.host.link?.(shown.fragment()) ?? "";
     try {
       await navigator.clipboard.writeText(address);
       this.tell("The address is copied.");
     } catch {
       const field = make("input", { value: address, readOnly: true, "aria-label": "address" });
-      this.notice.replaceChildren(field);
+      field.addEventListener("blur", () => {
+        field.remove();
+        this.schedule();
+      });
+      this.notice.hidden = false;
+      this.notice.replaceChildren("Copy this address: ", field);
+      field.focus();
       field.select();
     }
   }
@@ -384,6 +438,7 @@ export class Viewer {
   // ------------------------------------------------------------------------------------------------------------- drawing
 
   schedule() {
+    this.root.dataset.pending = "";
     if (this.frame) return;
     this.frame = requestAnimationFrame(() => {
       this.frame = 0;
@@ -408,7 +463,7 @@ export class Viewer {
     const { state } = this;
     const theme = this.theme();
     const layerShown = (/** @type {string} */ name) => (layer ? name === layer : !state.hiddenLayers.has(name));
-    const view = run.peek(run.placeAt(this.shownStep()));
+    const view = this.viewOf(run, run.placeAt(this.shownStep()));
     return {
       background: view && !has(run.scene, view, state.background) ? "none" : state.background,
       layerShown,
@@ -431,6 +486,12 @@ export class Viewer {
     return (/** @type {string} */ name) => found.get(name) ?? this.theme().ink;
   }
 
+  /** @param {Run} run @param {number} place; returns a sample if it is unpacked */
+  viewOf(run, place) {
+    const held = this.held.get(run);
+    return held && held.record === run.records[place] ? held.view : run.peek(place);
+  }
+
   /** @param {Run} run @returns {View[]} the samples before the one that is shown, oldest first, as far as they are unpacked */
   trailOf(run) {
     const place = run.placeAt(this.shownStep());
@@ -438,7 +499,10 @@ export class Viewer {
     for (let earlier = Math.max(0, place - this.state.trail); earlier < place; earlier++) {
       const view = run.peek(earlier);
       if (view) found.push(view);
-      else run.view(earlier).then(() => this.schedule(), () => undefined);
+      else if (!this.asked.has(run.records[earlier])) {
+        this.asked.add(run.records[earlier]); // once: where they do not fit into memory together, the trail is shorter
+        run.view(earlier).then(this.redraw, () => undefined);
+      }
     }
     return found;
   }
@@ -450,23 +514,50 @@ export class Viewer {
     const theme = this.theme();
     this.root.dataset.theme = theme.dark ? "dark" : "light";
     this.arrange();
-    const shown = this.shownRuns().flatMap((run) => {
-      const at = run.placeAt(step);
-      const view = run.peek(at);
-      if (!view) run.view(at).then(() => this.schedule(), (/** @type {Error} */ error) => this.fail(`${run.name}: ${error.message}`));
-      return view ? [{ run, view }] : [];
-    });
-    const ready = shown.length === this.shownRuns().length;
-    if (ready) this.drawPanels(shown);
+    const runs = this.shownRuns();
+    const asking = JSON.stringify([step, this.state.pinned, this.state.trail, runs.map(({ key }) => key)]);
+    if (asking !== this.askedFor) this.asked.clear();
+    this.askedFor = asking;
+    const shown = runs.flatMap((run) => this.shownOf(run, step));
+    const ready = runs.every((run) => shown.some((one) => one.run === run) || run.damaged.has(run.records[run.placeAt(step)]));
     const colour = this.colours();
-    this.bar.update(this.state, shown, theme.dark);
+    if (ready) {
+      this.drawPanels(shown);
+      this.bar.update(this.state, shown, theme.dark);
+      this.layerList.update(this.layers(), this.state, colour, shown);
+      this.pinnedList.update(this.state, colour, shown);
+      this.finder.update(shown);
+    }
     this.transport.update(this.state, steps, place, this.playing);
     this.drawNotice();
-    this.layerList.update(this.layers(), this.state, colour, shown);
-    this.pinnedList.update(this.state, colour, shown);
-    this.finder.update(shown);
-    this.curves.update(this.state, { runs: this.shownRuns(), layers: this.layers(), colour, steps, place, theme });
-    if (ready && shown.length) this.root.dataset.drawn = `${step} ${shown.map(({ run }) => run.records.length).join(" ")}`;
+    this.curves.update(this.state, { runs, layers: this.layers(), colour, steps, place, theme });
+    if (ready && shown.length) this.root.dataset.drawn = `${step} ${runs.map((run) => run.records.length).join(" ")}`;
+    if (ready && !this.frame) delete this.root.dataset.pending;
+  }
+
+  /** @param {Run} run @param {number} step @returns {Shown[]} the sample that is shown of a run, if it is unpacked */
+  shownOf(run, step) {
+    const at = run.placeAt(step);
+    const record = run.records[at];
+    const cause = `${run.key} sample`;
+    const view = this.viewOf(run, at);
+    if (view) {
+      this.held.set(run, { record, view });
+      this.failed.delete(cause);
+      return [{ run, view }];
+    }
+    const damage = run.damaged.get(record);
+    if (damage) this.failed.set(cause, `${run.name}, step ${number(run.steps[at])}: ${damage.message}`);
+    else {
+      run.view(at).then(
+        (unpacked) => {
+          this.held.set(run, { record, view: unpacked });
+          this.schedule();
+        },
+        () => this.schedule(),
+      );
+    }
+    return [];
   }
 
   /** Puts the panels on the page that are needed, and takes the others away. */
@@ -497,7 +588,7 @@ export class Viewer {
     this.plots.classList.toggle("bcb-many", this.state.arrangement === "layers");
   }
 
-  /** @param {{ run: Run, view: View }[]} shown */
+  /** @param {Shown[]} shown */
   drawPanels(shown) {
     const views = new Map(shown.map(({ run, view }) => [run, view]));
     for (const panel of this.panels.values()) {
@@ -531,18 +622,31 @@ export class Viewer {
     return [axes, lines, mode, missing, ...zoom, ...header.notes].join(" · ");
   }
 
+  /** Says what is wrong, and what of the runs is not here. */
   drawNotice() {
-    const runs = this.shownRuns();
-    const few = runs.filter((run) => run.records.length < run.total && !this.loading.has(run.key)).map((run) => {
-      const name = this.sources.length > 1 ? `${run.name}: ` : "";
-      return `${name}${run.records.length.toLocaleString("en")} of ${run.total.toLocaleString("en")} samples.`;
-    });
-    const waiting = !runs.length && this.loading.size ? ["Loading …"] : [];
-    const none = !this.sources.length ? ["No run has boundaries yet."] : [];
-    const parts = [this.failed, this.told, ...few, few.length ? this.host.few : "", ...waiting, ...none].filter((words) => words);
     if (this.notice.contains(document.activeElement)) return; // an address to copy stands there
+    const runs = this.shownRuns();
+    const waiting = !runs.length && this.loading.size ? ["Loading …"] : [];
+    const none = this.sources.length || this.loading.size ? [] : ["No run has boundaries yet."];
+    const missing = runs.flatMap((run) => this.missingOf(run));
+    const layers = this.layers().filter(({ name }) => !this.state.hiddenLayers.has(name)).length;
+    const many = this.state.arrangement === "layers" && layers > MOST_PANELS ? [`${MOST_PANELS} of ${layers} layers are shown side by side.`] : [];
+    const parts = [...this.failed.values(), this.told, ...missing, ...many, ...waiting, ...none].filter((words) => words);
+    this.notice.classList.toggle("bcb-alarm", this.failed.size > 0);
     say(this.notice, parts.join(" "));
     this.notice.hidden = !parts.length;
+  }
+
+  /** @param {Run} run; returns in words which of its samples are not here */
+  missingOf(run) {
+    if (this.loading.has(run.key)) return [];
+    const name = this.sources.length > 1 ? `${run.name}: ` : "";
+    const last = run.records[run.records.length - 1].header;
+    const earlier = run.scene.first ? [`${name}the first ${number(run.scene.first)} samples of this run were taken before, and are not here.`] : [];
+    if (run.records.length >= run.total) return earlier;
+    const few = `${name}${number(run.records.length)} of ${number(run.total)} samples.`;
+    const every = last.every > 1 ? `Of a long run every ${last.every}th sample is written in the end.` : (this.host.few ?? "");
+    return [...earlier, few, every];
   }
 }
 
