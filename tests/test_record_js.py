@@ -139,6 +139,15 @@ def test_a_cut_file_loses_its_last_record_only(reader: Any) -> None:
         assert (len(python_reads(data[:size])[0]), python_reads(data[:size])[1]) == (whole, ""), size
 
 
+def test_a_flipped_bit_anywhere_is_found(reader: Any) -> None:
+    data = bytearray(wire.pack({"kind": "x"}, {"a": np.arange(4, dtype=np.float32)}))
+    for place in range(16, len(data) - 4, 5):
+        damaged = bytearray(data)
+        damaged[place] ^= 4
+        assert reader(bytes(damaged))["problem"] == "A record's checksum is wrong: the data are damaged."
+        assert "checksum is wrong" in python_reads(bytes(damaged))[1]
+
+
 def test_another_version_is_told_from_no_record(reader: Any) -> None:
     data = (GOLDEN / "views.bcb").read_bytes()
     newer = b"BCB2" + data[4:]

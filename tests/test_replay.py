@@ -25,7 +25,9 @@ from boundarycb.measuring import measure, no_values
 from boundarycb.memory import Memory
 from boundarycb.replay import encode_scene, encode_view, make_bundle, make_page
 from boundarycb.replay.frames import _shortened, in_square, on_count
-from boundarycb.types import Boundaries, Capture, Layer, Sample, Snapshot, class_layer
+from boundarycb.sinks.replay import Replay
+from boundarycb.sinks.summaries import Summaries
+from boundarycb.types import Boundaries, Capture, Layer, Marks, Sample, Snapshot, class_layer
 from boundarycb.webpage import hash_of
 
 
@@ -276,3 +278,79 @@ def test_samples_have_the_arguments_of_a_sample() -> None:
     asked = Memory(windowed=False).sample(sample.step, sample.capture, sample.boundaries, {})
     assert isinstance(asked, Sample)
     assert asked.before is None
+
+
+# ------------------------------------------------------------------------------------------------------- in event files
+
+
+class Written:
+    """What a run's series of summaries was given: the records of each tag."""
+
+    def __init__(self, **options: Any) -> None:
+        self.replay = Replay(Summaries("boundaries"), **options)
+        self.views: list[dict[str, Any]] = []
+        self.tags: list[str] = []
+        self.scenes = 0
+
+    def take(self, values: list[Any]) -> None:
+        for value in values:
+            *scenes, view = value.tensor.string_val
+            self.scenes += len(scenes)
+            self.tags.append(value.tag)
+            self.views.append(dict(wire.unpack(view).header))
+
+    def run(self, steps: range) -> None:
+        for step in steps:
+            self.take(self.replay.add(plain(step)))
+        self.take([value for _, value in self.replay.finish()])
+
+    @property
+    def numbers(self) -> list[int]:
+        return [view["number"] for view in self.views]
+
+
+def test_a_long_run_is_written_ever_more_sparsely_and_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(encode_view(plain(0), 0))
+    monkeypatch.setattr("boundarycb.sinks.replay._FULL", 8 * size)
+    monkeypatch.setattr("boundarycb.sinks.replay._PART", 3 * size)
+    written = Written()
+    written.run(range(40))
+    assert written.numbers[:8] == list(range(8))
+    gaps = np.diff(written.numbers[:-1])
+    assert sorted(set(gaps)) == [1, 2, 4]
+    assert written.numbers[-1] == 39  # the last is always there
+    assert written.views[0]["every"] == 1
+    assert written.views[-1]["every"] == 4
+    assert len(written.numbers) < 25
+    assert written.tags[0] == "boundaries/replay"
+    assert len(set(written.tags)) == written.scenes > 5  # each part begins with the scene
+    again = Written()
+    again.take(again.replay.add(plain(0)))
+    assert again.replay.finish() == []  # nothing was left out
+
+
+def test_a_run_that_goes_on_counts_on() -> None:
+    written = Written(earlier=7)
+    written.run(range(3))
+    assert written.numbers == [7, 8, 9]
+
+
+@pytest.mark.logs_warnings
+def test_a_sample_that_is_too_large_is_left_out_and_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr("boundarycb.sinks.replay._LARGEST", 100)
+    written = Written()
+    written.run(range(1))
+    assert written.views == []
+    assert "are too much for TensorBoard's tab Boundaries" in caplog.text
+
+
+def test_marks_and_limits_are_in_the_unit_square() -> None:
+    base = slices.box((0, 2), (0, 10))
+    marks = Marks(np.array([[1.0, 2.5]]), np.array([0.25]), np.array([3]))
+    plane = replace(base, marks=marks, limits=np.array([[0.5, 5.0], [2.0, 10.0]]), anchors=np.array([[2.0, 0.0]]))
+    record = wire.unpack(encode_scene(plane, ""))
+    assert record.sections["marks/points"].tolist() == [[0.5, 0.25]]
+    assert record.sections["marks/off"].tolist() == [0.25]
+    assert record.sections["marks/labels"].tolist() == [3]
+    assert record.sections["limits"].tolist() == [[0.25, 0.5], [1.0, 1.0]]
+    assert record.sections["anchors"].tolist() == [[1.0, 0.0]]

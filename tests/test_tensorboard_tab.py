@@ -16,12 +16,15 @@ import numpy as np
 import pytest
 from boards import Events, board, events, until
 from PIL import Image
+from snapshots import SQUARE
 from viewing import Screen, train, two_layers
 
+from boundarycb import slices
 from boundarycb.cli import main
+from boundarycb.replay import encode_scene
 from boundarycb.tensorboard_plugin import loader as loader_module
 from boundarycb.tensorboard_plugin.loader import BoundariesLoader
-from boundarycb.tensorboard_plugin.series import Sample, without_superseded
+from boundarycb.tensorboard_plugin.series import Sample, Series, Store, all_series, without_superseded
 from boundarycb.viewer import FOLDER, MODULES
 
 LOADERS = {"fast": (), "slow": ("--load_fast=false",)}
@@ -112,6 +115,68 @@ def test_large_runs_come_in_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert run["tag"] == "boundaries/replay"
         steps = until(lambda: steps if len(steps := tensorboard.steps("run")) == 60 else None)
         assert steps == list(range(60))
+
+
+def store_of(parts: dict[str, list[tuple[int, float, list[bytes]]]], **more: Any) -> tuple[Store, Series, list[str]]:
+    """Return a store over data made by hand, the series, and the list of parts that were read."""
+    read: list[str] = []
+
+    class Provider:
+        def read_tensors(self, _: Any, *, run_tag_filter: Any, **__: Any) -> Any:
+            (tag,) = run_tag_filter.tags
+            read.append(tag)
+            data = [argparse.Namespace(step=step, wall_time=at, numpy=np.array(values, object)) for step, at, values in parts[tag]]
+            return {"run": {tag: data}}
+
+    stamps = {tag: (data[-1][0], data[-1][1]) for tag, data in parts.items()}
+    return Store(Provider()), Series("run", "a/replay", "run", stamps, encode_scene(SQUARE, "")), read
+
+
+def test_no_answer_is_larger_than_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.tensorboard_plugin.series._PAGE", 100)
+    store, series, read = store_of(
+        {"a/replay": [(k, float(k), [bytes(30)]) for k in range(10)], "a/replay/2": [(k, float(k), [bytes(150)]) for k in (10, 11)]}
+    )
+    sizes, after = [], ""
+    while True:
+        page = store.page(None, "", series, after)
+        sizes.append(len(page.records))
+        assert sum(map(len, page.records)) <= 100 or len(page.records) == 1
+        after = page.last
+        if not page.more:
+            break
+    assert sizes == [3, 3, 3, 1, 1, 1]
+    assert sorted(read) == ["a/replay", "a/replay/2"]  # each once
+    monkeypatch.setattr("boundarycb.tensorboard_plugin.series._CACHE", 10)
+    small, series, read = store_of({"a/replay": [(0, 0.0, [bytes(30)])], "a/replay/2": [(1, 1.0, [bytes(30)])]})
+    assert small.page(None, "", series, "").records == small.page(None, "", series, "").records
+    assert len(read) == 4  # what does not fit is read again
+
+
+def test_another_slice_in_the_same_folder_is_another_run() -> None:
+    """Two runs into one folder: what was written on the first slice is not drawn on the second's axes."""
+    old, new = encode_scene(SQUARE, "x"), encode_scene(slices.box((-30, 30), (-30, 30)), "y")
+    same = encode_scene(SQUARE, "z", first=2)
+    data = [(0, 1.0, [old, b"a"]), (5, 2.0, [b"b"]), (3, 3.0, [same, b"c"]), (10, 4.0, [new, b"d"]), (20, 5.0, [b"e"])]
+    store, series, _ = store_of({"a/replay": data})
+    page = store.page(None, "", series, "")
+    assert (page.scene, page.records) == (new, [b"d", b"e"])
+    store, series, _ = store_of({"a/replay": data[:3]})
+    assert store.page(None, "", series, "").records == [b"a", b"c"]
+    assert store.last(None, "", series).records == [b"c"]
+
+
+def test_runs_are_listed_as_people_count_and_have_names_of_their_own() -> None:
+    one = argparse.Namespace(max_step=1, max_wall_time=1.0, plugin_content=b"")
+    tags = {"a/replay": one, "b/replay": one}
+    listed = {
+        "version_10": {"x/replay": one, "x/replay/2": one},
+        "version_2": {"x/replay": one},
+        "r": tags,
+        "r a": {"a/replay": one},
+        "no": {"x": one},
+    }
+    assert [series.name for series in all_series(listed)] == ["r a", "r b", "r a (2)", "version_2", "version_10"]
 
 
 @pytest.mark.parametrize("loader", LOADERS)
@@ -221,6 +286,29 @@ def test_the_tab_is_used(trained: Path, browser: Any) -> None:
         for each in (screen, again):
             each.check(tensorboard.address)
             each.close()
+
+
+def test_a_run_that_vanishes_and_comes_back_is_shown_again(tmp_path: Path, browser: Any) -> None:
+    """A TensorBoard that was just started again may list no run for a while."""
+    events(tmp_path / "run", [0, 10])
+    with board("--logdir", str(tmp_path)) as tensorboard:
+        tensorboard.await_runs(1)
+        screen = Screen(browser, f"{tensorboard.address}#boundaries", frame=FRAME)
+        until(lambda: screen.drawn() == [10, 2])
+        screen.page.route("**/plugin/boundaries/runs", lambda route: route.fulfill(json=[]))
+        reload_page(screen)
+        until(lambda: screen.inside.locator(".bcb-plot").count() == 0)
+        screen.page.unroute("**/plugin/boundaries/runs")
+        reload_page(screen)
+        until(lambda: screen.inside.locator(".bcb-plot").count() == 1)
+        screen.page.route("**/plugin/boundaries/runs", lambda route: route.abort())
+        reload_page(screen)
+        notice = screen.inside.locator(".bcb-notice")
+        until(lambda: "TensorBoard does not answer" in notice.inner_text())
+        screen.page.unroute("**/plugin/boundaries/runs")
+        reload_page(screen)
+        until(lambda: not notice.is_visible())
+        screen.close()
 
 
 def test_it_is_as_dark_as_tensorboard(trained: Path, browser: Any) -> None:

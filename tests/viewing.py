@@ -15,7 +15,7 @@ from torch import nn
 
 from boundarycb import slices, watch
 
-FOREIGN = ("Multiple instances of Three.js", "No tfevents", "Lit is in dev mode")  # what TensorBoard says of itself
+FOREIGN = ("Multiple instances of Three.js", "No tfevents", "Lit is in dev mode", "willReadFrequently")  # what is not of the viewer
 
 
 class Screen:

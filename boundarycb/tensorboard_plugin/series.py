@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from boundarycb.wire import WireError, unpack
@@ -58,7 +58,7 @@ def all_series(listed: Mapping[str, Mapping[str, Any]]) -> list[Series]:
         for base, numbered in sorted(groups.items()):
             name = run if len(groups) == 1 else f"{run} {base.removesuffix('/replay')}"
             taken = {series.name for series in found}
-            name = next(words for words in (name, *(f"{name} ({k})" for k in count(2))) if words not in taken)
+            name = next(words for words in chain([name], (f"{name} ({k})" for k in count(2))) if words not in taken)
             ordered = [tag for _, tag in sorted(numbered.items())]
             parts = {tag: (int(tags[tag].max_step), float(tags[tag].max_wall_time)) for tag in ordered}
             found.append(Series(run, base, name, parts, bytes(tags[ordered[0]].plugin_content)))

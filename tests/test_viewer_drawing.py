@@ -1,0 +1,256 @@
+"""What is drawn, pixel by pixel, against samples made by hand: which way is up, which side is on, which colour means what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from snapshots import fan, snapshot
+from viewing import Screen
+
+from boundarycb import slices
+from boundarycb.history import History, HistoryWriter
+from boundarycb.replay import make_page
+from boundarycb.types import Marks, Slice, Snapshot
+
+IMAGE = np.zeros((40, 40), np.int64)
+IMAGE[30:, 30:] = 1  # the row of smallest v first: the upper right corner
+PLANE = slices.aimed(slices.box((-1, 1), (-1, 1)), IMAGE)
+LEFT, RIGHT, LOW, HIGH = 0.1, 0.9, 0.1, 0.9
+
+
+def corner(u: Any, v: Any) -> Any:
+    """Return an output that is high in the upper right corner alone."""
+    return (((u > 0) & (v > 0)) * 1.0)[:, None]
+
+
+def classes(u: Any, v: Any) -> Any:
+    """Return scores of two classes: the second wins in the upper right corner."""
+    return np.stack([0 * u, np.where((u > 0) & (v > 0), 9.0, -9.0)], axis=1)
+
+
+def upright(at: float) -> Callable[[Any, Any], Any]:
+    """Return a unit whose boundary is a vertical line, and which is on at its right."""
+    return lambda u, v: u - at + 0 * v
+
+
+@pytest.fixture
+def shown(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Screen]]:
+    """Opens a page of samples, with what is chosen in its address."""
+    screens: list[Screen] = []
+
+    def show(samples: list[Snapshot], choice: str = "") -> Screen:
+        folder = tmp_path / str(len(screens))
+        writer = HistoryWriter(folder, samples[0].slice)
+        for sample in samples:
+            writer.append(sample)
+        (folder / "a.html").write_text(make_page({"a": History(folder)}), encoding="utf-8")
+        screens.append(Screen(browser, f"{(folder / 'a.html').as_uri()}#{choice}", offline=True, color_scheme="light"))
+        return screens[-1]
+
+    yield show
+    for screen in screens:
+        screen.check("file:")
+        screen.close()
+
+
+def colour(screen: Screen, u: float, v: float) -> Any:
+    """Return the colour at a place of what is seen, (3,)."""
+    spot = screen.place(u, v)
+    return screen.canvas()[round(spot["y"]), round(spot["x"])]
+
+
+def is_dark(pixel: Any) -> bool:
+    return bool(pixel.max() < 200)
+
+
+def test_the_output_stands_upright(shown: Callable[..., Screen]) -> None:
+    screen = shown([snapshot([fan(1, 9)], corner)], "hide=layer1")
+    assert [is_dark(colour(screen, u, v)) for u, v in ((LEFT, LOW), (RIGHT, LOW), (LEFT, HIGH), (RIGHT, HIGH))] == [
+        True,
+        True,
+        True,
+        False,
+    ]
+
+
+def test_it_stands_upright_when_it_is_enlarged(shown: Callable[..., Screen]) -> None:
+    """Seen eight times larger about a place right of the middle and above it, the lower left part is the darker one."""
+    screen = shown([snapshot([fan(1, 9)], corner, resolution=128)], "hide=layer1&at=0.5,0.53,8")
+    assert is_dark(colour(screen, 0.7, 0.05))
+    assert not is_dark(colour(screen, 0.7, 0.9))
+    assert is_dark(colour(screen, 0.2, 0.9))
+
+
+def test_the_target_stands_upright(shown: Callable[..., Screen]) -> None:
+    screen = shown([snapshot([fan(1, 9)], corner, plane=PLANE)], "hide=layer1&background=target")
+    seen = [tuple(colour(screen, u, v)) for u, v in ((LEFT, LOW), (RIGHT, LOW), (LEFT, HIGH), (RIGHT, HIGH))]
+    assert seen[0] == seen[1] == seen[2] != seen[3]
+
+
+def test_decision_regions_have_the_colours_of_their_classes(shown: Callable[..., Screen]) -> None:
+    screen = shown([snapshot([fan(1, 9)], classes)], "hide=layer1&background=regions&border=0")
+    blue, orange = colour(screen, LEFT, LOW), colour(screen, RIGHT, HIGH)
+    assert blue[2] > blue[0]  # class 0
+    assert orange[0] > orange[2]  # class 1
+    assert screen.inside.locator(".bcb-classes").inner_text().split() == ["0", "1"]
+    hues = screen.inside.locator(".bcb-class").evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
+    assert [tuple(int(part) for part in hue[4:-1].split(",")) for hue in hues] == [tuple(blue), tuple(orange)]
+
+
+def test_more_units_that_are_on_are_darker(shown: Callable[..., Screen]) -> None:
+    screen = shown([snapshot([[upright(at) for at in (-0.5, 0.0, 0.5)]], corner)], "hide=layer1&background=count")
+    levels = [int(colour(screen, u, 0.5).sum()) for u in (0.1, 0.35, 0.65, 0.9)]
+    assert levels == sorted(levels, reverse=True)
+    assert len(set(levels)) == 4
+    assert "light 0 … dark 3" in screen.inside.locator(".bcb-caption").inner_text()
+    assert abs(np.array([92, 137, 161]) - colour(screen, 0.9, 0.5)).max() <= 3  # all of them: the ramp's end
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_strokes_stand_on_the_side_where_the_unit_is_on(shown: Callable[..., Screen], sign: int) -> None:
+    sample = snapshot([[lambda u, v: sign * u + 0 * v]], corner)
+    screen = shown([sample], "background=none&pin=layer1:0")
+    seen = screen.canvas()
+    spot = screen.place(0.5, 0.5)
+    middle = round(spot["x"])
+    inked = (seen.min(axis=2) < 200)[40:250]
+    right, left = inked[:, middle + 3 : middle + 6].sum(), inked[:, middle - 5 : middle - 2].sum()
+    assert (right > 20 > left) if sign == 1 else (left > 20 > right)
+
+
+def test_a_pinned_unit_leaves_a_trail_as_long_as_asked(shown: Callable[..., Screen]) -> None:
+    samples = [snapshot([[upright(-0.8 + 0.2 * k)]], corner, step=k) for k in range(6)]
+    for length, places in ((0, 0), (4, 4), (8, 5)):
+        screen = shown(samples, f"background=none&pin=layer1:0&trail={length}")
+        screen.page.wait_for_timeout(200)
+        seen = screen.canvas()
+        row = seen[round(screen.place(0.5, 0.3)["y"])]
+        found = 0
+        for k in range(5):
+            x = round(screen.place((0.2 + 0.2 * k) / 2, 0.5)["x"])
+            found += bool(row[x - 2 : x + 3].min() < 245)
+        assert found == places
+
+
+def test_data_and_corners_are_shown_and_hidden(shown: Callable[..., Screen]) -> None:
+    marks = Marks(np.array([[0.6, -0.4]]), np.zeros(1), np.array([2]))
+    base = slices.box((-1, 1), (-1, 1))
+    plane = Slice(
+        base.origin,
+        base.axes,
+        base.bounds,
+        np.array([[-0.5, 0.5]]),
+        base.names,
+        marks=marks,
+        limits=np.array([[-0.9, -0.9], [0.2, -0.9], [0.2, 0.1]]),
+    )
+    sample = snapshot([fan(1, 9)], None, plane=plane)
+    screen = shown([sample], "hide=layer1")
+    spots = {"mark": (0.8, 0.3), "anchor": (0.25, 0.75)}
+    assert abs(colour(screen, *spots["mark"]) - [152, 223, 138]).max() < 12  # class 2
+    spot = {name: round(value) for name, value in screen.place(*spots["anchor"]).items()}
+    assert screen.canvas()[spot["y"] - 5 : spot["y"] + 6, spot["x"] - 5 : spot["x"] + 6].max(axis=2).min() < 100  # its rim
+    along = screen.canvas()[
+        round(screen.place(0.3, 0.05)["y"]), round(screen.place(0.1, 0.05)["x"]) : round(screen.place(0.5, 0.05)["x"])
+    ]
+    assert (along.max(axis=1) < 200).mean() > 0.3  # dashed
+    screen.inside.locator(".bcb-tick", has_text="Data").locator("input").uncheck()
+    assert colour(screen, *spots["mark"]).min() == 255
+
+
+def test_dragging_moves_the_picture_with_the_pointer(shown: Callable[..., Screen]) -> None:
+    screen = shown([snapshot([fan(1, 9)], corner, resolution=128)], "at=0.5,0.5,4")
+    box = screen.plot().bounding_box()
+    screen.page.mouse.move(box["x"] + 300, box["y"] + 300)
+    screen.page.mouse.down()
+    screen.page.mouse.move(box["x"] + 350, box["y"] + 330, steps=3)
+    screen.page.mouse.up()
+    x, y, zoom = (float(part) for part in screen.address().split("at=")[1].replace("%2C", ",").split("&")[0].split(","))
+    assert zoom == 4
+    assert x == pytest.approx(0.5 - 50 / (box["width"] - 50) / 4, abs=1e-3)
+    assert y == pytest.approx(0.5 + 30 / (box["height"] - 26) / 4, abs=1e-3)
+    for _ in range(20):
+        screen.press("Shift+ArrowRight")
+    x = float(screen.address().split("at=")[1].replace("%2C", ",").split(",")[0])
+    assert x == 0.875  # as far as the slice goes
+
+
+def test_a_line_is_met_above_and_below_it_within_the_same_distance(shown: Callable[..., Screen]) -> None:
+    """On a plot four times as wide as high a pixel is another share of either side."""
+    wide = slices.box((0, 4), (0, 1))
+    screen = shown([snapshot([[lambda u, v: v - 0.5 + 0 * u]], None, plane=wide)])
+    spot = screen.place(0.5, 0.5)
+    for distance, meant in ((0, True), (5, True), (-5, True), (10, False), (-10, False)):
+        screen.page.mouse.move(0, 0)
+        screen.settle()
+        before = screen.canvas()
+        screen.plot().hover(position={"x": spot["x"], "y": spot["y"] + distance})
+        assert (screen.canvas() != before).any() == meant, distance
+
+
+def test_pairs_are_copycats_at_their_level_only(shown: Callable[..., Screen]) -> None:
+    phi = np.array([[1, 0.97, 0.2], [0.97, 1, -0.99], [0.2, -0.99, 1]], np.float16)
+    sample = replace(
+        snapshot([fan(3, 0)], corner),
+        per_unit={"copycat/phi/layer1": phi, "copycat/units/layer1": np.arange(3)},
+        metrics={"copycat/chance/layer1": 0.98},
+        tables={
+            "copycat/closest": [{"layer": "layer1", "unit": 1, "other": 2, "phi": -0.99, "chance": 0.98, "since": 40, "r": None}]
+        },
+    )
+    screen = shown([sample])
+    assert screen.inside.locator(".bcb-found tbody tr").all_inner_texts() == ["layer1 1 and 2\t−0.990\t40"]
+
+
+def test_units_that_are_hidden_and_pins_are_in_the_address(shown: Callable[..., Screen]) -> None:
+    screen = shown([snapshot([fan(3, 0)], corner)])
+    screen.inside.get_by_label("units of layer layer1").click()
+    screen.settle()
+    screen.inside.get_by_label("show unit 1", exact=True).uncheck()
+    assert "hide-unit=layer1%3A1" in screen.address()
+
+
+def test_curves_of_units_and_log_scales(shown: Callable[..., Screen]) -> None:
+    values = [np.array([1.0, 10.0**-k, 5.0]) for k in range(4)]
+    samples = [
+        replace(snapshot([fan(3, 0)], corner, step=k), per_unit={"b_per_unit/layer1": 0 * value, "mine_per_unit/layer1": value})
+        for k, value in enumerate(values)
+    ]
+    screen = shown(samples, "pin=layer1:1&curve=unit:mine")
+    screen.page.wait_for_timeout(300)
+    read = """() => {
+      const canvas = document.querySelector(".bcb-chart");
+      const context = canvas.getContext("2d");
+      const { width, height } = canvas;
+      const { data } = context.getImageData(0, 0, width, height);
+      const rows = [];
+      for (const share of [1 / 3, 2 / 3]) {
+        const x = Math.round(52 + share * (width - 62));
+        const isBlue = (y) => data[4 * (y * width + x)] < 60 && data[4 * (y * width + x) + 2] > 150;
+        rows.push(Array.from({ length: height }, (_, y) => y).find(isBlue));
+      }
+      return rows;
+    }"""
+    straight = screen.page.evaluate(read)
+    screen.inside.locator(".bcb-tick", has_text="Log scale").locator("input").check()
+    screen.settle()
+    logarithmic = screen.page.evaluate(read)
+    assert len(straight) == len(logarithmic) == 2
+    assert straight[1] - straight[0] < 14  # 0.1 and 0.01, of 1
+    assert logarithmic[1] - logarithmic[0] > 25  # a power of ten each
+
+
+@pytest.mark.parametrize(
+    ("low", "span", "words"), [(-1, 2, ["−1.0", "−0.5", "0.0", "0.5", "1.0"]), (0, 100, ["0", "20", "40", "60", "80", "100"])]
+)
+def test_round_numbers_stand_along_the_sides(shown: Callable[..., Screen], low: float, span: float, words: list[str]) -> None:
+    screen = shown([snapshot([fan(1, 0)], corner)])
+    source = (Path(__file__).parent.parent / "boundarycb" / "viewer" / "plot.js").read_text()
+    code = source[source.index("export function steps") :].split("\n}\n")[0].removeprefix("export ") + "\n}"
+    found = screen.page.evaluate(f"() => {{ {code}; return steps({low}, {span}, 5).map(({{ words }}) => words); }}")
+    assert found == words
