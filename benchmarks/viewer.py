@@ -1,7 +1,7 @@
 """What the viewer costs in a browser: the tab of a TensorBoard, and the page of the same run opened from the disk.
 
     python benchmarks/viewer.py            # 48 units x 200 samples, and 1,024 units x 200 samples
-    python benchmarks/viewer.py --samples 50
+    python benchmarks/viewer.py --samples 50 --large
 
 For each run: how large an event file's samples and the page are; the time from opening until the first picture is drawn, and until
 all samples are there; bytes over the wire, and the largest answer; and how long a frame takes to draw when all steps are gone
@@ -22,14 +22,21 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from boundarycb import metrics, slices, watch
+from boundarycb import load, metrics, slices, watch
+from boundarycb.history import History, HistoryWriter
+from boundarycb.replay import make_page
+from boundarycb.sinks.eventfile import OwnFile
+from boundarycb.sinks.replay import Replay
+from boundarycb.sinks.summaries import Summaries
 
 # Before anything of the page runs: when a picture was first drawn, when the last samples came, and how long each frame took.
 SPY = """
@@ -56,11 +63,36 @@ STEP = """async (place) => {
 }"""
 
 
+NETWORKS = (("48 units", [16, 16, 16]), ("1,024 units", [256, 256, 256, 256]))
+
+
 def network(widths: list[int]) -> nn.Module:
     """Return a ReLU network from 2 inputs through `widths` to 2 classes."""
     sizes = [2, *widths]
     layers = [part for i, o in pairwise(sizes) for part in (nn.Linear(i, o), nn.ReLU())]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], 2))
+
+
+def repeat(widths: list[int], samples: int, directory: Path) -> float:
+    """Leave a run like :func:`train`, whose samples are one of a real network with its points moved a little; return the same.
+
+    Sampling such a network 200 times would take minutes; for who reads the samples these are as large and as hard to pack.
+    """
+    seconds = train(widths, 2, directory.with_name("real"))
+    real = load(directory.with_name("real"))[-1]
+    rng = np.random.default_rng(0)
+    events, replay = OwnFile(directory), Replay(Summaries("boundaries"))
+    history = HistoryWriter(directory / "boundaries", real.slice)
+    for step in range(samples):
+        moved = real.boundaries.points + rng.normal(scale=1e-3, size=real.boundaries.points.shape)
+        snapshot = replace(real, step=step, boundaries=replace(real.boundaries, points=moved))
+        history.append(snapshot)
+        events.add(replay.add(snapshot), step)
+    events.close()
+    page = make_page({"run": History(directory)})
+    (directory / "boundaries" / "boundaries.html").write_text(page, encoding="utf-8")
+    shutil.rmtree(directory.with_name("real"))
+    return seconds
 
 
 def train(widths: list[int], samples: int, directory: Path) -> float:
@@ -150,7 +182,9 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=200)
-    samples = parser.parse_args().samples
+    parser.add_argument("--large", action="store_true", help="the large network alone")
+    options = parser.parse_args()
+    samples = options.samples
     warnings.filterwarnings("ignore")
     from playwright.sync_api import sync_playwright
 
@@ -160,9 +194,10 @@ def main() -> None:
     print(("{:<22}" + "{:>9}" * 7).format(*head))
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        for name, widths in (("48 units", [16, 16, 16]), ("1,024 units", [256, 256, 256, 256])):
+        for name, widths in NETWORKS[options.large :]:
             logdir = Path(folder) / name.replace(",", "").replace(" ", "-")
-            seconds = train(widths, samples, logdir / "run")
+            make = train if sum(widths) < 200 else repeat
+            seconds = make(widths, samples, logdir / "run")
             rows = {
                 "tab": tab(chromium, logdir, samples),
                 "page": opened(chromium, logdir / "run" / "boundaries" / "boundaries.html", samples),
