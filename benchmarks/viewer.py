@@ -55,6 +55,7 @@ new MutationObserver(() => {
   if (samples !== window.spy.samples) [window.spy.samples, window.spy.grown] = [samples, performance.now()];
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-drawn"] });
 """
+_STILL = 4000  # milliseconds without a new sample after which all are there
 STEP = """async (place) => {
   const slider = document.querySelector(".bcb input[type=range]");
   slider.value = place;
@@ -127,12 +128,13 @@ def tensorboard(logdir: Path) -> Iterator[str]:
         server.terminate()
 
 
-def browsed(page: Any, samples: int, frame: Any) -> dict[str, float]:
-    """Return what the page's spy saw, once all samples are there and all steps were gone through."""
-    deadline = time.monotonic() + 60
-    while frame.evaluate("() => window.spy.samples") < samples and time.monotonic() < deadline:
+def browsed(page: Any, frame: Any) -> dict[str, float]:
+    """Return what the page's spy saw, once no more samples came for a while and all steps were gone through."""
+    spy: dict[str, float] = {"samples": 0}
+    while not spy["samples"] or spy["now"] - spy["grown"] < _STILL:
         page.wait_for_timeout(50)
-    spy = frame.evaluate("() => window.spy")
+        spy = frame.evaluate("() => ({ ...window.spy, now: performance.now() })")
+    samples = spy["samples"]
     frame.evaluate("() => { window.spy.frames = []; }")
     for place in range(samples):
         frame.evaluate(STEP, place)
@@ -146,7 +148,7 @@ def browsed(page: Any, samples: int, frame: Any) -> dict[str, float]:
     }
 
 
-def tab(chromium: Any, logdir: Path, samples: int) -> dict[str, float]:
+def tab(chromium: Any, logdir: Path) -> dict[str, float]:
     """Return what the tab of a TensorBoard took; times count from when its frame was opened."""
     with tensorboard(logdir) as address:
         page = chromium.new_page(viewport={"width": 1400, "height": 1000})
@@ -161,19 +163,19 @@ def tab(chromium: Any, logdir: Path, samples: int) -> dict[str, float]:
         page.wait_for_selector("iframe", timeout=60_000)
         page.wait_for_timeout(500)
         frame = next(frame for frame in page.frames if "plugin_entry" in frame.url)
-        told = browsed(page, samples, frame)
+        told = browsed(page, frame)
         answers = [size for request, size in sizes.items() if "/frames?" in urls.get(request, "")]
         page.close()
     return {**told, "wire": sum(answers) / 1e6, "largest": max(answers, default=0) / 1e6}
 
 
-def opened(chromium: Any, page_file: Path, samples: int) -> dict[str, float]:
+def opened(chromium: Any, page_file: Path) -> dict[str, float]:
     """Return what the page took, opened from the disk without a network."""
     context = chromium.new_context(viewport={"width": 1400, "height": 1000}, offline=True)
     page = context.new_page()
     page.add_init_script(SPY)
     page.goto(page_file.as_uri())
-    told = browsed(page, samples, page.main_frame)
+    told = browsed(page, page.main_frame)
     context.close()
     return {**told, "wire": page_file.stat().st_size / 1e6}
 
@@ -199,8 +201,8 @@ def main() -> None:
             make = train if sum(widths) < 200 else repeat
             seconds = make(widths, samples, logdir / "run")
             rows = {
-                "tab": tab(chromium, logdir, samples),
-                "page": opened(chromium, logdir / "run" / "boundaries" / "boundaries.html", samples),
+                "tab": tab(chromium, logdir),
+                "page": opened(chromium, logdir / "run" / "boundaries" / "boundaries.html"),
             }
             for where, told in rows.items():
                 numbers = [told["wire"], told.get("largest", 0), told["first"], told["all"], told["frame"], told["slowest"]]
