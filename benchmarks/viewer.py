@@ -134,7 +134,7 @@ def browsed(page: Any, frame: Any) -> dict[str, float]:
     while not spy["samples"] or spy["now"] - spy["grown"] < _STILL:
         page.wait_for_timeout(50)
         spy = frame.evaluate("() => ({ ...window.spy, now: performance.now() })")
-    samples = spy["samples"]
+    samples = int(spy["samples"])
     frame.evaluate("() => { window.spy.frames = []; }")
     for place in range(samples):
         frame.evaluate(STEP, place)
