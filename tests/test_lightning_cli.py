@@ -36,7 +36,10 @@ def test_on_the_command_line(tmp_path: Path, package: str) -> None:
         package, callback, "--trainer.callbacks.every_n_steps=5", "--trainer.callbacks.resolution=16", *QUIET, directory=tmp_path
     )
     assert load(tmp_path / "lightning_logs").steps == (0, 5, 8)
-    assert re.search(r"boundaries: 3 samples of steps 0 to 8 took [\d.]+ s, [\d.]+% of the time: boundaries.gif, history.bcb", said)
+    assert re.search(
+        r"boundaries: 3 samples of steps 0 to 8 took [\d.]+ s, [\d.]+% of the time: boundaries.gif, boundaries.html, history.bcb",
+        said,
+    )
 
 
 @pytest.mark.parametrize("package", ["lightning.pytorch", "pytorch_lightning"])

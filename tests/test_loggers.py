@@ -93,7 +93,7 @@ def test_no_logger(pl: Any, tmp_path: Path, told: list[str]) -> None:
     assert len(list((tmp_path / "boundaries" / "pictures").glob("overlay-*.png"))) == 4
     assert told[0] == f"There is no logger: pictures go to {tmp_path / 'boundaries'}."
     assert told[1].startswith("boundaries: 4 samples of steps 0 to 12 took ")
-    assert told[1].endswith(f" of the time: boundaries.gif, history.bcb, report.md in {tmp_path / 'boundaries'}")
+    assert told[1].endswith(f" of the time: boundaries.gif, boundaries.html, history.bcb, report.md in {tmp_path / 'boundaries'}")
     assert len(told) == 2
 
 
