@@ -426,7 +426,7 @@ def test_a_page_of_another_name_has_its_own_folder(whole: History, tmp_path: Pat
     assert len(named) == 10
     assert all((tmp_path / name.replace("%20", " ")).exists() for name in named)
     assert main(["export", str(whole.path), "-o", str(tmp_path / "run.txt")]) == 1
-    assert "`--output` must end in .gif or .md" in capsys.readouterr().err
+    assert "`--output` must end in one of .html, .gif, .mp4, .svg, .md" in capsys.readouterr().err
 
 
 def test_what_is_not_finite_at_the_end_is_told_and_the_rest_stays(tmp_path: Path) -> None:
