@@ -211,8 +211,7 @@ def test_a_growing_run(tmp_path: Path, browser: Any) -> None:
         screen = Screen(browser, f"{tensorboard.address}#boundaries", frame=FRAME)
         until(lambda: screen.drawn() == [20, 3])
         file.write([30, 40])
-        until(lambda: tensorboard.page("run", after=page["last"])[1])
-        _, more = tensorboard.page("run", after=page["last"])
+        more = until(lambda: both if len(both := tensorboard.page("run", after=page["last"])[1]) == 2 else None)
         assert [view["step"] for view in [*views, *more]] == [0, 10, 20, 30, 40]
         reload_page(screen)
         until(lambda: screen.drawn() == [40, 5])  # it stood at the last step, so it follows

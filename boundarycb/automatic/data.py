@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb import slices
+from boundarycb.evenly import evenly
 from boundarycb.types import Array, Floats, frozen
 
 MOST = 256
@@ -77,7 +78,7 @@ class Data:
 def _spread(count: int, most: int, numbers: int) -> NDArray[np.int64]:
     """Return the places of `most` at most of `count` samples, evenly spread; fewer where so many `numbers` take much memory."""
     most = max(1, min(count, most, _MOST_BYTES // (numbers * np.dtype(np.float64).itemsize)))
-    return np.linspace(0, count - 1, most).round().astype(np.int64)
+    return evenly(count, most)
 
 
 def _is_pair(given: Any) -> bool:

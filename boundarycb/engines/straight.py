@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from boundarycb.evenly import evenly
 from boundarycb.types import Floats, Slice
 
 _TOLERANCE = 1e-4  # of the largest value: what a plane leaves over of an affine function in single precision is less
@@ -36,7 +37,7 @@ def planes(slice: Slice, points: Floats, z: Floats, rounding: float = 0.0) -> Fl
         z: pre-activations (n, U).
         rounding: what z was rounded to, of its largest value; a unit is affine if a plane leaves no more over than this, or 1e-4.
     """
-    some = np.linspace(0, len(points) - 1, min(len(points), _POINTS)).round().astype(int)
+    some = evenly(len(points), _POINTS)
     q, z = in_plane(slice, points[some]), z[some]
     design = np.column_stack([q, np.ones(len(q))])
     found = np.linalg.pinv(design) @ z

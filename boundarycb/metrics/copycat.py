@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from boundarycb.evenly import evenly
 from boundarycb.metrics.chance import FLOOR, chance_of_lines, chance_of_masks
 from boundarycb.metrics.clusters import complete_linkage
 from boundarycb.metrics.correlation import correlation
@@ -74,7 +75,7 @@ def copycats(sample: Sample) -> dict[str, Value]:
     values: dict[str, Value] = {}
     table: list[dict[str, Any]] = []
     for layer, span in zip(sample.now.layers, spans_of(sample.now.layers).values(), strict=True):
-        places = np.linspace(0, len(layer.kept) - 1, min(len(layer.kept), MAX_UNITS)).round().astype(int)
+        places = evenly(len(layer.kept), MAX_UNITS)
         units, columns = np.array(layer.kept, dtype=np.int64)[places], span.start + places
         matrix = _matrix(sample.now, columns)
         likeness = _likeness(matrix)

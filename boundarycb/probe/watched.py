@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from boundarycb.evenly import evenly
+
 MAX_UNITS = 512
 """Default cap of watched units a layer: more lines than this in one colour cannot be told apart, and memory is bounded."""
 MAX_POSITIONS = 64
@@ -109,7 +111,7 @@ class Watched:
                 if fnmatchcase(name, glob):
                     return tuple(sorted({_flat(name, place, shape) for place in places}))
         default = MAX_UNITS if len(shape) < 2 else MAX_POSITIONS
-        return spread(prod(shape), default if self.max_units is None else self.max_units)
+        return tuple(evenly(prod(shape), default if self.max_units is None else self.max_units).tolist())
 
     def settle(self, kept: Mapping[str, tuple[int, ...]]) -> bool:
         """Take note of the watched units of all layers; return whether there were too many, and some are left out from now on.
@@ -124,7 +126,7 @@ class Watched:
         room = max(len(sizes), self.max_all_units - sum(map(len, kept.values())) + sum(sizes.values()))
         most = _fair(list(sizes.values()), room)
         self.caps = {
-            name: tuple(indices[place] for place in spread(len(indices), most)) if name in sizes else indices
+            name: tuple(indices[place] for place in evenly(len(indices), most)) if name in sizes else indices
             for name, indices in kept.items()
         }
         return first and any(self.caps[name] != indices for name, indices in kept.items())
@@ -147,17 +149,6 @@ class Watched:
                 if isinstance(glob, type) and not any(issubclass(one, glob) for one in self._types):
                     kinds = ", ".join(sorted(one.__name__ for one in self._types))
                     raise WrongChoice(f"`layers` names {glob.__name__}, and the model's layers are those of {kinds}.")
-
-
-def spread(size: int, cap: int) -> tuple[int, ...]:
-    """Return `cap` of `size` indices, evenly spread; all of them where they fit.
-
-    >>> spread(5, 3), spread(2, 9)
-    ((0, 2, 4), (0, 1))
-    """
-    if size <= cap:
-        return tuple(range(size))
-    return tuple(int(i) for i in np.linspace(0, size - 1, cap).round())
 
 
 def _fair(sizes: list[int], room: int) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from boundarycb.evenly import evenly
 from boundarycb.render.canvas import Canvas, fitted, text_width
 from boundarycb.render.colours import FAINT, INK, WHITE, rgb
 from boundarycb.types import Floats, Picture, Snapshot
@@ -43,7 +44,7 @@ def draw_similarity(snapshot: Snapshot, size: int) -> Picture:
     names = [layer.name for layer in snapshot.layers if _PREFIX + layer.name in snapshot.per_unit]
     if not names:
         raise ValueError("`snapshot` has no likeness of units; sample with the metric boundarycb.metrics.copycats.")
-    shown = [names[i] for i in sorted({round(place) for place in np.linspace(0, len(names) - 1, min(len(names), _PANELS))})]
+    shown = [names[i] for i in evenly(len(names), _PANELS)]
     squares = [_square(snapshot, name, size // 2) for name in shown]
     sheet = _Sheet.of([len(square) for square in squares], size)
     canvas = Canvas(sheet.width, sheet.height, WHITE)

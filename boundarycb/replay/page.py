@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import numpy as np
-
 import boundarycb
+from boundarycb.evenly import evenly
 from boundarycb.history import History
 from boundarycb.metrics.descriptions import describe
 from boundarycb.replay.frames import encode_scene, encode_view
@@ -46,7 +45,7 @@ class _Packed:
 
     def thinned(self, count: int) -> _Packed:
         """Return the same with `count` views, evenly spread, the first and the last among them."""
-        chosen = sorted({round(i) for i in np.linspace(0, len(self.views) - 1, min(len(self.views), count))})
+        chosen = evenly(len(self.views), count)
         return _Packed(self.name, self.total, self.scene, [self.views[i] for i in chosen])
 
 
@@ -104,7 +103,7 @@ def make_page(
 
 def _packed(name: str, history: History, max_frames: int) -> _Packed:
     """Return a run's records, of so many samples, evenly spread."""
-    chosen = sorted({round(i) for i in np.linspace(0, len(history) - 1, min(len(history), max_frames))})
+    chosen = evenly(len(history), max_frames).tolist()
     views = [encode_view(history[i], i) for i in chosen]
     return _Packed(name, len(history), encode_scene(history.slice, history.run), views)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from boundarycb.evenly import evenly
 from boundarycb.metrics.masks import mean
 from boundarycb.report.ends import labels_of
 from boundarycb.report.matching import Matched
@@ -121,7 +122,7 @@ class Comparison:
 
     def _pairs(self) -> Iterator[str]:
         """Yield the table of pairs: a row each, their mean, and the chance level of the units' likeness."""
-        layers = _spread(self.layers, _COLUMNS)
+        layers = [self.layers[place] for place in evenly(len(self.layers), _COLUMNS)]
         measures = self._measures()
         if not measures and not layers:
             return
@@ -200,10 +201,6 @@ def _row(words: str, values: Sequence[float], style: str = ".3f") -> str:
 def _short(name: str, room: int) -> str:
     """Return a name that is at most `room` characters long: its end, since that is where names differ."""
     return name if len(name) <= room else f"…{name[1 - room :]}"
-
-
-def _spread(names: Sequence[str], most: int) -> list[str]:
-    return [names[place] for place in sorted({round(at) for at in np.linspace(0, len(names) - 1, min(len(names), most))})]
 
 
 def _listed(layers: Sequence[str]) -> str:

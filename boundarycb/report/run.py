@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from boundarycb.evenly import evenly
 from boundarycb.history import History
 from boundarycb.metrics.finals import LEAST_FLIPS
 from boundarycb.types import Floats, Snapshot
@@ -39,7 +40,7 @@ class Run:
         self.history = history
         self.steps = np.array(history.steps)
         self.start: Snapshot = history[0]
-        self.layers = _evenly(history.layers, _LAYERS)
+        self.layers = [history.layers[place] for place in evenly(len(history.layers), _LAYERS)]
         left_out = set(history.layers) - set(self.layers)
         series: dict[str, Floats] = {}
         for number, metrics in enumerate(history.metrics()):
@@ -124,11 +125,6 @@ class Run:
     def at(self, step: int) -> Snapshot:
         """Return the snapshot of `step`, or of the last sample before it."""
         return self.history[max(0, int(np.searchsorted(self.steps, step, side="right")) - 1)]
-
-
-def _evenly(names: Sequence[str], most: int) -> list[str]:
-    """Return `most` of the names at most, evenly spread."""
-    return [names[i] for i in sorted({round(place) for place in np.linspace(0, len(names) - 1, min(len(names), most))})]
 
 
 def spoken(layer: str) -> str:

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
-import numpy as np
 from PIL import Image
 
+from boundarycb.evenly import evenly
 from boundarycb.render import draw_overlay, draw_surfaces, has_surfaces
 from boundarycb.types import History, Movie, Picture, Snapshot
 
@@ -64,7 +64,7 @@ def make_movie(
         raise ValueError("`history` must be one of a run with `surfaces=True`; this one kept no surfaces.")
     count = min(len(history), max_frames)
     while True:
-        chosen = spread(len(history), count)
+        chosen = evenly(len(history), count).tolist()
         gif, (width, height) = _encode((draw(history[i]) for i in chosen), len(chosen), fps)
         if len(gif) <= max_bytes or count <= 2:
             break
@@ -77,15 +77,6 @@ def _drawing(picture: PictureName, size: int) -> Callable[[Snapshot], Picture]:
     if picture not in get_args(PictureName):
         raise ValueError(f"`picture` must be one of {', '.join(get_args(PictureName))}, got {picture!r}.")
     return partial(draw_overlay, size=size) if picture == "overlay" else draw_surfaces
-
-
-def spread(total: int, count: int) -> list[int]:
-    """Return `count` of `total` indices, evenly spread, the first and the last among them.
-
-    >>> spread(7, 3), spread(2, 5), spread(1, 2)
-    ([0, 3, 6], [0, 1], [0])
-    """
-    return sorted({round(i) for i in np.linspace(0, total - 1, min(total, count))})
 
 
 def frame_time(count: int) -> float:

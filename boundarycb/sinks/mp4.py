@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from boundarycb.evenly import evenly
 from boundarycb.render import draw_overlay
-from boundarycb.sinks.gif import MAX_FRAMES, SIZE, frame_time, spread
+from boundarycb.sinks.gif import MAX_FRAMES, SIZE, frame_time
 from boundarycb.types import History
 
 _COMPACT = ["-crf", "24"]  # thin lines stay clean at this, and bytes few
@@ -44,7 +45,7 @@ def write_mp4(
         raise ValueError(f"`fps` must lie in (0, 60], got {fps!r}.")
     import imageio.v2 as imageio
 
-    chosen = spread(len(history), max_frames)
+    chosen = evenly(len(history), max_frames).tolist()
     rate = fps or 1 / frame_time(len(chosen))
     # typed as what only reads and writes: append_data is one of a writer's own
     writer: Any
