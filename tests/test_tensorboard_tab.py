@@ -273,14 +273,14 @@ def test_the_tab_is_used(trained: Path, browser: Any) -> None:
         screen.inside.get_by_label("pin unit 4", exact=True).click()
         screen.choose("Background", "count")
         screen.wheel(0.5, 0.5, 3)
-        assert screen.pinned() == ["layer2 4"]
+        assert screen.pinned() == ["layer2 · 4"]
         screen.context.grant_permissions(["clipboard-read", "clipboard-write"])
         screen.inside.get_by_role("button", name="Link").click()
         address = until(lambda: screen.page.evaluate("() => navigator.clipboard.readText()"))
         again = Screen(browser, address, frame=FRAME)
         until(lambda: len(again.drawn()) == 3)
         assert again.drawn() == screen.drawn()
-        assert again.pinned() == ["layer2 4"]
+        assert again.pinned() == ["layer2 · 4"]
         assert again.inside.locator(".bcb-field", has_text="Background").locator("select").input_value() == "count"
         for each in (screen, again):
             each.check(tensorboard.address)

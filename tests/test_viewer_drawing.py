@@ -204,7 +204,7 @@ def test_pairs_are_copycats_at_their_level_only(shown: Callable[..., Screen]) ->
         },
     )
     screen = shown([sample])
-    assert screen.inside.locator(".bcb-found tbody tr").all_inner_texts() == ["layer1 1 and 2\t−0.990\t40"]
+    assert screen.inside.locator(".bcb-found tbody tr").all_inner_texts() == ["layer1 · 1 and 2\t−0.990\t40"]
 
 
 def test_units_that_are_hidden_and_pins_are_in_the_address(shown: Callable[..., Screen]) -> None:

@@ -153,7 +153,11 @@ def test_hiding_a_unit_changes_its_own_pixels_only(one: Screen, runs: Path) -> N
 
 
 def test_help_says_the_keys_and_they_work(one: Screen) -> None:
+    one.page.set_viewport_size({"width": 1280, "height": 300})
     one.inside.get_by_role("button", name="Help").click()
+    scrolled = "dialog => [dialog.scrollTop, dialog.scrollHeight > dialog.clientHeight]"
+    assert one.inside.get_by_role("dialog").evaluate(scrolled) == [0, True]
+    one.page.set_viewport_size({"width": 1280, "height": 900})
     assert "faster, slower" in one.inside.get_by_role("dialog").inner_text()
     one.page.keyboard.press("Escape")
     assert one.inside.get_by_role("dialog").count() == 0
@@ -188,14 +192,14 @@ def test_hovering_names_a_unit_and_a_click_pins_it(one: Screen, runs: Path) -> N
     assert (one.pixels() != plain).any()
     one.plot().click(position=one.place(u, v))
     one.settle()
-    assert one.pinned() == [f"layer1 {index}"]
+    assert one.pinned() == [f"layer1 · {index}"]
     card = one.inside.locator(".bcb-card")
     assert "moved since the last sample" in card.inner_text()
     assert "most alike" in card.inner_text()
     one.inside.locator(".bcb-alike button").first.click()
     one.settle()
     assert len(one.pinned()) == 2
-    one.inside.get_by_role("button", name=f"let go of layer1 {index}").click()
+    one.inside.get_by_role("button", name=f"let go of layer1 · {index}").click()
     one.settle()
     assert len(one.pinned()) == 1
     one.press("Escape")
@@ -237,7 +241,7 @@ def test_dormant_units_are_those_of_the_run(one: Screen, runs: Path) -> None:
     want = []
     for layer in last.layers:
         for unit, share in enumerate(last.per_unit[f"on/share_per_unit/{layer.name}"]):
-            want += [f"{layer.name} {unit}\t{'never' if share == 0 else 'always'} on"] if share in (0, 1) else []
+            want += [f"{layer.name} · {unit}\t{'never' if share == 0 else 'always'} on"] if share in (0, 1) else []
     assert [" ".join(row.split()) for row in rows] == [" ".join(row.split()) for row in want]
 
 
@@ -335,7 +339,7 @@ def test_an_address_shows_what_was_chosen(one: Screen, browser: Any) -> None:
     seen = one.pixels()
     again = Screen(browser, one.address(), offline=True)
     assert again.drawn()[0] == 21
-    assert again.pinned() == ["layer3 5"]
+    assert again.pinned() == ["layer3 · 5"]
     again.page.mouse.move(0, 0)
     assert (again.pixels() == seen).all()
     again.close()
@@ -418,7 +422,7 @@ def test_units_of_a_convolution_are_named_by_their_places(browser: Any, tmp_path
     capture = replace(sample.capture, layers=(layer,), field=field)
     sample = replace(sample, capture=capture, boundaries=replace(sample.boundaries, layers=(layer,)))
     screen = Screen(browser, handmade(tmp_path, [sample]) + "#pin=conv:17", offline=True)
-    assert screen.pinned() == ["conv 17 (1, 2, 2)"]
+    assert screen.pinned() == ["conv · 17 (1, 2, 2)"]
     assert "4 of 4 (of 18 units) switch here" in screen.inside.locator(".bcb-layers").inner_text()
     assert screen.inside.locator(".bcb-classes").inner_text().split() == ["a", "<b>", "c", "d"]
     screen.inside.get_by_label("units of layer conv").click()
@@ -463,7 +467,8 @@ def test_awkward_runs_are_shown(browser: Any, tmp_path: Path) -> None:
 def test_pinning_is_told(one: Screen) -> None:
     one.inside.get_by_label("units of layer layer3").click()
     one.inside.get_by_label("pin unit 5", exact=True).click()
-    assert one.inside.locator("[aria-live]").inner_text() == "Pinned layer3 5"
+    one.settle()
+    assert one.inside.locator("[aria-live]").inner_text() == "Pinned layer3 · 5"
 
 
 def test_damage_is_said(browser: Any, runs: Path, tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ class Screen:
         self.settle()
 
     def pinned(self) -> list[str]:
+        self.settle()
         return list(self.inside.locator(".bcb-card h3").all_inner_texts())
 
     def check(self, *hosts: str) -> None:

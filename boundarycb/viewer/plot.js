@@ -3,7 +3,7 @@
 
 import { straight } from "./pens.js";
 import { along, classColour, css, mixed } from "./palette.js";
-import { columnOf, keyOf, placeOf, unitAt, unitsOf } from "./run.js";
+import { called, columnOf, keyOf, placeOf, unitAt, unitsOf } from "./run.js";
 
 /** @typedef {import("./pens.js").Pen} Pen */
 /** @typedef {import("./pens.js").Path} Path */
@@ -163,7 +163,7 @@ function drawPicked(pen, window, view, key, choice, pinned) {
   if (!place) return;
   const { layer } = unitAt(view, column);
   const letters = { size: LETTERS + 1, colour, bold: true, halo: choice.theme.halo };
-  pen.text(place.x, place.y, `${name} ${placeOf(layer, index)}`, { ...letters, align: place.align });
+  pen.text(place.x, place.y, called(name, placeOf(layer, index)), { ...letters, align: place.align });
 }
 
 // ----------------------------------------------------------------------------------------------------------------- lines

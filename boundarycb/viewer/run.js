@@ -404,6 +404,15 @@ export function parted(key) {
 }
 
 /**
+ * Returns what a unit, or several, are called: layers may have numbers for names.
+ * @param {string} layer
+ * @param {...string} places
+ */
+export function called(layer, ...places) {
+  return `${layer} · ${places.join(" and ")}`;
+}
+
+/**
  * Returns a unit's place in words: its index, or its position in a convolution or a sequence.
  * @param {Layer | undefined} layer
  * @param {number} index

@@ -3,7 +3,7 @@
 
 import { button, make, say, ticked } from "./dom.js";
 import { keyAt, number } from "./plot.js";
-import { columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./run.js";
+import { called, columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./run.js";
 
 /** @typedef {import("./run.js").View} View */
 /** @typedef {import("./run.js").Layer} Layer */
@@ -205,7 +205,7 @@ export class PinnedList {
     const [name, index] = parted(key);
     const layer = shown.map(({ view }) => view.layers.find((known) => known.name === name)).find((known) => known);
     const place = placeOf(layer, index);
-    const words = `${name} ${place === String(index) ? place : `${index} ${place}`}`;
+    const words = called(name, place === String(index) ? place : `${index} ${place}`);
     const bodies = shown.map(() => make("div", {}));
     const headed = shown.flatMap(({ run }, k) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[k]] : [bodies[k]]));
     const away = button("×", () => this.acts.pin(key), { class: "bcb-quiet", "aria-label": `let go of ${words}` });
@@ -364,7 +364,7 @@ function copycats(view) {
       const { layer, index } = unitAt(view, column);
       const names = parted(mine)[1] < parted(key)[1] ? [placeOf(layer, index), words] : [words, placeOf(layer, index)];
       const began = since.get(`${layer.name}:${parted(one)[1]}:${parted(other)[1]}`);
-      const cells = [`${layer.name} ${names.join(" and ")}`, phi.toFixed(3).replace("-", "−"), copy && began != null ? number(began) : ""];
+      const cells = [called(layer.name, ...names), phi.toFixed(3).replace("-", "−"), copy && began != null ? number(began) : ""];
       pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, strong: copy } });
     }
   }
@@ -387,7 +387,7 @@ function dormant(view) {
     const words = share === 0 ? "never on" : share === 1 ? "always on" : shares || live.has(column) ? "" : "does not switch";
     if (!words) continue;
     const { layer, index } = unitAt(view, column);
-    rows.push({ keys: [keyOf(layer.name, index)], cells: [`${layer.name} ${placeOf(layer, index)}`, words], strong: share === 0 });
+    rows.push({ keys: [keyOf(layer.name, index)], cells: [called(layer.name, placeOf(layer, index)), words], strong: share === 0 });
   }
   return { head: ["unit", "on this slice"], rows, hint: rows.length ? "" : "Every unit switches on this slice." };
 }
@@ -398,7 +398,7 @@ function indecisive(view) {
   if (!table && !view.units.has("indecisive/osc")) return { head: [], rows: [], hint: "Not enough samples yet, or sampled without the metric of indecisive units." };
   const rows = (table ?? []).map((row) => {
     const layer = view.layers.find(({ name }) => name === row.layer);
-    const words = `${row.layer} ${placeOf(layer, row.unit)}`;
+    const words = called(row.layer, placeOf(layer, row.unit));
     return { keys: [keyOf(row.layer, row.unit)], cells: [words, percent(row.jitter), number(row.osc), number(row.ret)], strong: true };
   });
   return { head: ["unit", "flips a sample", "osc", "ret"], rows, hint: rows.length ? "" : "No unit flips to and fro here." };

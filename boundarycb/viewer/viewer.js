@@ -7,12 +7,12 @@
 import { ChoiceBar, Transport } from "./bars.js";
 import { Curves } from "./curves.js";
 import { make, save, say, ticked } from "./dom.js";
-import { makeHelp } from "./help.js";
+import { makeHelp, showHelp } from "./help.js";
 import { layerColours, themeOf } from "./palette.js";
 import { Panel } from "./panel.js";
 import { asPng, asSvg } from "./picture.js";
 import { axesWords, backgroundWords, has, kept, number } from "./plot.js";
-import { keyOf, parted, placeOf, Run } from "./run.js";
+import { called, keyOf, parted, placeOf, Run } from "./run.js";
 import { Finder, LayerList, PinnedList } from "./sidebar.js";
 import { State } from "./state.js";
 
@@ -105,7 +105,7 @@ export class Viewer {
       whole: () => this.look({ x: 0.5, y: 0.5, zoom: 1 }),
       keep: (kind) => void this.keep(kind),
       share: host.link ? () => void this.share() : null,
-      help: () => this.help.showModal(),
+      help: () => showHelp(this.help),
       shade: () => change((state) => (state.dark = !this.theme().dark)),
     });
     this.transport = new Transport({
@@ -359,7 +359,7 @@ export class Viewer {
     const { pinned } = this.state;
     this.change(() => (this.state.pinned = pinned.includes(key) ? pinned.filter((known) => known !== key) : [...pinned, key]));
     const [name, index] = parted(key);
-    say(this.spoken, `${this.state.pinned.includes(key) ? "Pinned" : "Let go of"} ${name} ${placeOf(this.layers().find((layer) => layer.name === name), index)}`);
+    say(this.spoken, `${this.state.pinned.includes(key) ? "Pinned" : "Let go of"} ${called(name, placeOf(this.layers().find((layer) => layer.name === name), index))}`);
   }
 
   /** @param {string} key of a unit, or empty */
