@@ -44,6 +44,13 @@ READ = """async (data) => {
 }"""
 
 
+UNPACK = """async ([data, most]) => {
+  const { inflated } = await import("/record.js");
+  const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
+  return (await inflated(bytes, "deflate", most ?? undefined)).length;
+}"""
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serves the viewer's files; says nothing."""
 
@@ -54,16 +61,22 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def reader(browser: Any) -> Iterator[Any]:
-    """What the viewer's reader makes of bytes: a function."""
+def page(browser: Any) -> Iterator[Any]:
+    """A page that may import the viewer's modules."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(FOLDER)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.server_port}/record.js")
-    yield lambda data: page.evaluate(READ, base64.b64encode(data).decode())
+    yield page
     page.close()
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="module")
+def reader(page: Any) -> Any:
+    """What reads records in the browser: bytes to what is found in them."""
+    return lambda data: page.evaluate(READ, base64.b64encode(data).decode())
 
 
 def alike(record: wire.Record, read: dict[str, Any]) -> None:
@@ -167,6 +180,17 @@ def test_an_unknown_codec_or_kind_is_said(reader: Any) -> None:
     ):
         changed = repaired(record.replace(old, new))
         assert words in reader(changed)["found"][0]["sections"]["a"]["error"]
+
+
+def test_no_more_is_unpacked_than_a_shape_says(reader: Any, page: Any) -> None:
+    """A gigabyte may be packed in a megabyte: neither reader unpacks all of it."""
+    record = wire.pack({"kind": "test"}, {"long": np.zeros(2**22)})
+    changed = repaired(record.replace(b"[4194304]", b"[1]      "))
+    assert "cannot be read" in python_reads(changed)[1]
+    assert "another size" in reader(changed)["found"][0]["sections"]["long"]["error"]
+    packed = base64.b64encode(zlib.compress(bytes(2**25))).decode()
+    assert page.evaluate(UNPACK, [packed, None]) == 2**25
+    assert 8 < page.evaluate(UNPACK, [packed, 8]) < 2**20
 
 
 def repaired(record: bytes) -> bytes:

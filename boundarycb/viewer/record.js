@@ -57,7 +57,7 @@ export class BoundaryRecord {
     if (bytes.length < entry.size) throw new FormatError(`Section ${name} is cut off.`);
     const codec = entry.codec ?? "raw";
     if (codec !== "raw" && codec !== "zlib") throw new FormatError(`Section ${name} has codec ${codec}; this viewer reads raw and zlib.`);
-    return typed(codec === "zlib" ? await inflated(bytes, "deflate") : bytes, entry);
+    return typed(codec === "zlib" ? await inflated(bytes, "deflate", sizeOf(entry)) : bytes, entry);
   }
 }
 
@@ -139,7 +139,7 @@ export function readBundle(bytes) {
       run.headers.forEach((/** @type {any} */ header, /** @type {number} */ number) => {
         const found = header.sections.find((/** @type {any} */ entry) => entry.name === name);
         if (!found) return;
-        const length = found.shape.reduce((/** @type {number} */ a, /** @type {number} */ b) => a * b, 1) * kindOf(found).bytes;
+        const length = sizeOf(found);
         entries[number].push({ ...found, offset: place, size: length });
         place += length;
       });
@@ -150,17 +150,26 @@ export function readBundle(bytes) {
 }
 
 /**
- * Returns `bytes` unpacked.
+ * Returns `bytes` unpacked: no more than `most` bytes and what came with them, whatever is packed there.
  * @param {Uint8Array} bytes
  * @param {"deflate" | "gzip"} format
+ * @param {number} [most]
  */
-export async function inflated(bytes, format) {
+export async function inflated(bytes, format, most = Infinity) {
   const stream = new Blob([/** @type {BlobPart} */ (bytes)]).stream().pipeThrough(new DecompressionStream(format));
+  const reader = stream.getReader();
+  const parts = [];
+  let size = 0;
   try {
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    for (let part = await reader.read(); !part.done && size <= most; part = await reader.read()) {
+      parts.push(/** @type {BlobPart} */ (part.value));
+      size += part.value.length;
+    }
   } catch {
     throw new FormatError("Packed data are damaged.");
   }
+  if (size > most) void reader.cancel().catch(() => {}); // what was not asked for
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 // --------------------------------------------------------------------------------------------------------------- numbers
@@ -188,11 +197,15 @@ function kindOf(entry) {
   return kind;
 }
 
+/** @param {Entry} entry; returns how many bytes its numbers take */
+function sizeOf(entry) {
+  return entry.shape.reduce((a, b) => a * b, 1) * kindOf(entry).bytes;
+}
+
 /** @param {Uint8Array} bytes @param {Entry} entry */
 function typed(bytes, entry) {
   const kind = kindOf(entry);
-  const count = entry.shape.reduce((a, b) => a * b, 1);
-  if (bytes.length !== count * kind.bytes) throw new FormatError(`Section ${entry.name} has another size than its shape says.`);
+  if (bytes.length !== sizeOf(entry)) throw new FormatError(`Section ${entry.name} has another size than its shape says.`);
   return kind.make(/** @type {ArrayBuffer} */ (bytes.slice().buffer)); // a copy begins where numbers may begin
 }
 
