@@ -131,7 +131,11 @@ def tensorboard(logdir: Path) -> Iterator[str]:
 def browsed(page: Any, frame: Any) -> dict[str, float]:
     """Return what the page's spy saw, once no more samples came for a while and all steps were gone through."""
     spy: dict[str, float] = {"samples": 0}
-    while not spy["samples"] or spy["now"] - spy["grown"] < _STILL:
+    asked: set[Any] = set()
+    page.on("request", asked.add)
+    page.on("requestfinished", asked.discard)
+    page.on("requestfailed", asked.discard)
+    while not spy["samples"] or spy["now"] - spy["grown"] < _STILL or any("/frames?" in request.url for request in asked):
         page.wait_for_timeout(50)
         spy = frame.evaluate("() => ({ ...window.spy, now: performance.now() })")
     samples = int(spy["samples"])
