@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from boundarycb.evenly import evenly
 from boundarycb.render.canvas import Box, Canvas, Pen, cut, fitted, packed, text_width
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, Scheme, scheme, tone_indices
 from boundarycb.render.marks import draw_marks, marks_phrases, thumbnail_colours, to_pixels
@@ -99,7 +100,7 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
     """
     colours = _scheme(snapshot)
     count = len(snapshot.layers)
-    shown = sorted({round(i) for i in np.linspace(0, count - 1, min(count, _MAX_PANELS))})
+    shown = evenly(count, _MAX_PANELS).tolist()
     columns = next(c for c in (1, 2, 3, 4) if c * c >= len(shown) or c == 4)
     layout = Layout.of(snapshot.slice, checked_size(size) // 2, letters=min(columns, 2) * size / 2)
     plot_w, plot_h, title, gap = layout.width, layout.plot[3] - layout.plot[1], layout.strip, layout.strip // 3
