@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from snapshots import fan, four_classes, plain, snapshot
 
 from boundarycb.render import draw_overlay
 from boundarycb.sinks import GifFile, make_movie
+from boundarycb.sinks.animated import Frames
+from boundarycb.sinks.gif import _packed
 from boundarycb.types import Snapshot
 
 
@@ -30,6 +33,20 @@ class Listed:
 
     def __iter__(self) -> Iterator[Snapshot]:
         return iter(self.snapshots)
+
+
+class Made(Listed):
+    """A history whose samples are made when they are asked for."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__([])
+        self.steps = list(range(count))
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Snapshot:
+        return plain(index)
 
 
 def frames(gif: bytes) -> list[Image.Image]:
@@ -72,6 +89,42 @@ def test_a_movie_is_no_larger_than_allowed() -> None:
     assert 5 < len(small.steps) < 14
     assert small.notes == (f"the movie shows {len(small.steps)} of 40 samples",)
     assert len(make_movie(samples, size=128, max_bytes=1).steps) == 2  # never less than the first and the last
+
+
+def test_memory_does_not_grow_with_the_run() -> None:
+    """Frames are packed when they come; of more than fit, no more are held than fit."""
+
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        try:
+            movie = make_movie(Made(count), size=128, max_frames=count, max_bytes=150_000)
+            assert 10 < len(movie.steps) < 60
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(60)  # what is made once: fonts, tables of colours
+    assert peak(960) < 1.3 * peak(60)
+
+
+def test_frames_that_do_not_fit_are_few_also_where_late_ones_are_large() -> None:
+    drawn: list[int] = []
+
+    def pack(place: int) -> bytes:
+        drawn.append(place)
+        return bytes(100 if place < 300 else 20_000)
+
+    packed = _packed(pack, 400, 400, 500_000)
+    assert sum(map(len, packed.values())) <= 500_000
+    assert sum(map(len, packed.values())) > 400_000
+    assert list(packed) == sorted(packed)
+    assert {0, 399} <= packed.keys()
+    assert len(drawn) < 400  # as many as there are, and not a pass for each size that is tried
+
+
+def test_a_frame_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="`picture` must be 64 x 128 pixels as the first one"):
+        Frames(draw_overlay(plain(0), 64)).pack(draw_overlay(plain(0), 65))
 
 
 def test_layers_that_change_midway_do_not_break_it() -> None:

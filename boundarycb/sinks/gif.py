@@ -5,16 +5,14 @@ Frames are drawn anew from the history, so a run needs no pictures in memory, an
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
-from PIL import Image
-
 from boundarycb.evenly import evenly
 from boundarycb.render import draw_overlay, draw_surfaces, has_surfaces
+from boundarycb.sinks.animated import Frames
 from boundarycb.types import History, Movie, Picture, Snapshot
 
 PictureName = Literal["overlay", "surfaces"]
@@ -62,15 +60,33 @@ def make_movie(
         raise ValueError(f"`fps` must lie in (0, 50], got {fps!r}.")
     if picture == "surfaces" and not has_surfaces(history[0]):
         raise ValueError("`history` must be one of a run with `surfaces=True`; this one kept no surfaces.")
-    count = min(len(history), max_frames)
+    frames = Frames(draw(history[0]))
+    packed = _packed(lambda place: frames.pack(draw(history[place])), len(history), max_frames, max_bytes)
+    notes = () if len(packed) == len(history) else (f"the movie shows {len(packed)} of {len(history)} samples",)
+    gif = frames.join(list(packed.values()), _pauses(len(packed), fps))
+    return Movie(gif, frames.width, frames.height, tuple(history.steps[place] for place in packed), notes)
+
+
+def _packed(pack: Callable[[int], bytes], total: int, count: int, max_bytes: int) -> dict[int, bytes]:
+    """Return packed frames by their places among `total` samples: `count` at most, and no more than `max_bytes` but for two.
+
+    No more than that is held at any time: frames are drawn a quarter of them first, all over the run, so that it is soon known how
+    many fit.
+    """
+    count = min(total, count)
     while True:
-        chosen = evenly(len(history), count).tolist()
-        gif, (width, height) = _encode((draw(history[i]) for i in chosen), len(chosen), fps)
-        if len(gif) <= max_bytes or count <= 2:
-            break
-        count = max(2, min(count - 1, int(0.95 * count * max_bytes / len(gif))))
-    notes = () if len(chosen) == len(history) else (f"the movie shows {len(chosen)} of {len(history)} samples",)
-    return Movie(gif, width, height, tuple(history.steps[i] for i in chosen), notes)
+        chosen = evenly(total, count).tolist()
+        found: dict[int, bytes] = {}
+        room = max_bytes - 1024 - 8 * count  # for what stands around the frames
+        for place in [*chosen[::4], *chosen[2::4], *chosen[1::2]]:
+            found[place] = pack(place)
+            room -= len(found[place])
+            if room < 0 and count > 2:
+                break
+        else:
+            return {place: found[place] for place in chosen}
+        share = (max_bytes - 1024) / max(1, max_bytes - 1024 - room) * len(found) / count
+        count = max(2, min(count - 1, int(0.97 * count * share)))
 
 
 def _drawing(picture: PictureName, size: int) -> Callable[[Snapshot], Picture]:
@@ -84,38 +100,9 @@ def frame_time(count: int) -> float:
     return min(_LONGEST, max(_SHORTEST, _RUN_TIME / count))
 
 
-def _encode(pictures: Iterable[Picture], count: int, fps: float | None) -> tuple[bytes, tuple[int, int]]:
-    images = _images(pictures)
-    first = next(images)
-    pause = 1 / fps if fps is not None else frame_time(count)
-    pauses = [round(100 * pause) * 10] * (count - 1) + [round(1000 * max(pause, _LAST))]
-    out = io.BytesIO()
-    first.save(
-        out,
-        "GIF",
-        save_all=True,
-        append_images=images,
-        duration=pauses if count > 1 else pauses[0],
-        loop=0,
-        optimize=False,
-        disposal=1,
-        palette=bytes(first.getpalette() or b""),  # given once, for all frames: without it each frame repeats its own
-    )
-    return out.getvalue(), first.size
-
-
-def _images(pictures: Iterable[Picture]) -> Iterator[Image.Image]:
-    """Yield the pictures as Pillow images that share the first one's palette."""
-    palette: Image.Image | None = None
-    for picture in pictures:
-        image = Image.fromarray(picture.pixels)
-        image.putpalette(picture.palette.tobytes())
-        if palette is None:
-            palette = image
-        elif image.getpalette() != palette.getpalette():
-            # The network's layers or outputs changed during the run, so this frame was drawn in other colours.
-            image = image.convert("RGB").quantize(palette=palette, dither=Image.Dither.NONE)
-        yield image
+def _pauses(count: int, fps: float | None) -> list[float]:
+    pause = round(1 / fps if fps is not None else frame_time(count), 2)
+    return [pause] * (count - 1) + [max(pause, _LAST)]
 
 
 class GifFile:
