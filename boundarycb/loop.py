@@ -39,6 +39,7 @@ def watch(
     slice: SliceLike = None,
     every_n_steps: int | None = None,
     schedule: ScheduleLike | None = None,
+    max_overhead: float | None = None,
     directory: str | os.PathLike[str] | None = None,
     writer: Any = None,
     name: str = "boundaries",
@@ -79,6 +80,8 @@ def watch(
             by default what the first batch suggests: the box around 2-D inputs, else the plane through three of them.
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
+        max_overhead: share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
+            default none is, so that two runs sample the same steps. The first sample and the last one are always taken.
         directory: the run's directory; by default the writer's, else ``runs/<date>_<host>`` as torch's SummaryWriter has it.
         writer: your SummaryWriter; by default an event file of our own in `directory`.
         name: the leading word of all tags, and the folder below `directory` for ``history.bcb``, the movie and the report.
@@ -139,6 +142,7 @@ def watch(
         slice,
         every_n_steps=every_n_steps,
         schedule=schedule,
+        max_overhead=max_overhead,
         metrics=metrics,
         sinks=[*board, GifFile(), *([PageFile()] if replay else []), ReportFile(), *sinks] if samples else [],
         engine=engine,

@@ -30,6 +30,7 @@ from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, no_
 from boundarycb.memory import WINDOW, Memory
 from boundarycb.metrics.finals import Finals
 from boundarycb.outputs import Outputs, place_file, traces_file
+from boundarycb.overhead import Overhead
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     Alone,
@@ -76,6 +77,8 @@ class Recorder:
             through three of them.
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
+        max_overhead: share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
+            default none is, so that two runs sample the same steps. The first sample and the last one are always taken.
         metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
         sinks: where samples go besides the history.
         engine: what finds the lines: ``exact`` to the last digits, for piecewise-linear networks; ``grid`` on the grid, for
@@ -125,6 +128,7 @@ class Recorder:
         *,
         every_n_steps: int | None = None,
         schedule: ScheduleLike | None = None,
+        max_overhead: float | None = None,
         metrics: Sequence[Metric] | None = None,
         sinks: Iterable[Sink] = (),
         engine: EngineName = "auto",
@@ -153,6 +157,9 @@ class Recorder:
         self.steps: list[int] = []
         self.seconds = 0.0
         self._born = time.perf_counter()
+        self._started = self._told_seconds = 0.0  # when this sample began; the seconds that snapshots say
+        self._overhead = Overhead(max_overhead)
+        self._left_out = -1  # the last step whose sample took too much
         self._due = resolve(every_n_steps, schedule)
         self._due_by_default = every_n_steps is None and schedule is None
         self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
@@ -228,10 +235,11 @@ class Recorder:
         if not self.steps:
             return f"{self.directory.name}: no samples."
         share = self.seconds / max(time.perf_counter() - self._born, 1e-9)
-        files = ", ".join(self._outputs.files())
+        files, left_out = ", ".join(self._outputs.files()), self._overhead.left_out
+        more = f" ({left_out:,} more were left out for `max_overhead`)" if left_out else ""
         return (
             f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,} took "
-            f"{self.seconds:.1f} s, {share:.1%} of the time: {files} in {self.directory}"
+            f"{self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
         )
 
     def meet(self, example: Example) -> None:
@@ -400,7 +408,7 @@ class Recorder:
         if step <= previous or self._schedule_failed:
             return False
         try:
-            return bool(self._due(previous, step)) or self._waiting
+            return (bool(self._due(previous, step)) and self._may_take(step)) or self._waiting
         except Exception as error:
             if not self.steps:
                 raise
@@ -408,9 +416,19 @@ class Recorder:
             self.give_up(f"step {step}: `schedule`", error)
             return False
 
+    def _may_take(self, step: int) -> bool:
+        """Return whether a sample that is due fits into what the user allows; say once where it does not."""
+        if self._overhead.allows():
+            return True
+        self._left_out = step
+        limit = f"`max_overhead`, {self._overhead.share:.2%} of the time"
+        self._say("overhead", f"step {step}: a sample takes {self._overhead.cost:.2g} s; some are left out to stay within {limit}.")
+        return False
+
     def finish(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
         """Take the last sample, unless `step` was sampled already."""
         if not self._stopped and not self._closed and (not self.steps or step > self.steps[-1]):
+            self._overhead.left_out -= step == self._left_out  # now it is taken
             self.record(model, step, scalars)
 
     def record(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
@@ -434,7 +452,7 @@ class Recorder:
             raise ValueError(f"`step` must grow from sample to sample: got {step} after {self.steps[-1]}.")
         if self._stopped or self._must_wait(model):
             return
-        start = time.perf_counter()
+        self._started = start = time.perf_counter()
         try:
             given = scalars() if callable(scalars) else scalars or {}
             self._take(model, step, {**self._logged, **given})
@@ -443,7 +461,9 @@ class Recorder:
                 raise
             self.give_up(f"step {step}: sampling", error)
         finally:
-            self.seconds += time.perf_counter() - start
+            took = time.perf_counter() - start
+            self.seconds += took
+            self._overhead.took(took)
 
     def give_up(self, what: str, error: Exception) -> None:
         """Take no further sample, since `what` failed, and say so once."""
@@ -493,7 +513,7 @@ class Recorder:
         self._check(model, seen)
         seen = replace(seen, capture=_named(seen.capture, self._given.class_names))
         numbers = self._numbers(scalars)
-        sample = self._sample(step, seen, numbers)
+        measured = self._measured(self._sample(step, seen, numbers))
         snapshot = Snapshot(
             step=step,
             time=time.time(),
@@ -502,7 +522,8 @@ class Recorder:
             boundaries=seen.boundaries,
             decision=seen.decision,
             scalars=numbers,
-            **self._measured(sample),
+            seconds=self._seconds(),
+            **measured,
         )
         self._outputs.write(snapshot, first=not self.steps)
         self.steps.append(step)
@@ -510,6 +531,12 @@ class Recorder:
         self._finals.add(snapshot.metrics)
         self._memory.remember(snapshot, seen.traces)
         self._say_notes(snapshot, seen.notes)
+
+    def _seconds(self) -> float:
+        """Return the wall time that sampling took since it was last asked for."""
+        whole = self.seconds + time.perf_counter() - self._started
+        took, self._told_seconds = whole - self._told_seconds, whole
+        return took
 
     def _must_wait(self, model: nn.Module) -> bool:
         """Return whether `model` has lazy modules whose shapes its first input decides: that shall be one of the user's."""
@@ -583,7 +610,7 @@ class Recorder:
         """Return the metrics' values, sorted by kind."""
         measured = no_values()
         for metric in list(self._metrics):
-            now = partial(measure, metric, sample, list(measured.values()))
+            now = partial(measure, metric, sample, [*measured.values(), ("seconds",)])
             given = attempt_part(self._metrics, metric, now) if self.steps else now()
             for kind, values in (given or {}).items():
                 measured[kind].update(values)

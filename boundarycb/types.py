@@ -749,6 +749,8 @@ class Snapshot:
         tables: small tables by name, one dict a row.
         scalars: what the training loop said: loss, learning rate, …
         decision: the border of the area that each class wins, each piece once for either side; None where there are no classes.
+        seconds: wall time that sampling took since the sample before was about to be written: drawing and writing that one, looking
+            and measuring for this one. Over a run they add up to all but the last writing; NaN where that is not known.
     """
 
     step: int
@@ -761,6 +763,7 @@ class Snapshot:
     tables: Mapping[str, list[dict[str, Any]]] = dataclass_field(default_factory=dict)
     scalars: Mapping[str, float] = dataclass_field(default_factory=dict)
     decision: Boundaries | None = None
+    seconds: float = math.nan
 
     def __repr__(self) -> str:
         return f"<Snapshot of step {self.step}: {self.capture!r}, {self.boundaries!r}>"
@@ -774,6 +777,11 @@ class Snapshot:
     def field(self) -> Field | None:
         """The output on the grid."""
         return self.capture.field
+
+    @property
+    def numbers(self) -> Mapping[str, float]:
+        """The metrics, and ``seconds`` where that is known: what charts show."""
+        return {**self.metrics, **({} if math.isnan(self.seconds) else {"seconds": self.seconds})}
 
     @cached_property
     def notes(self) -> tuple[str, ...]:

@@ -320,6 +320,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "kind": "frame",
         "step": snapshot.step,
         "time": snapshot.time,
+        "seconds": number_out(snapshot.seconds),
         "resolution": capture.resolution,
         "layers": [layer_out(layer) for layer in capture.layers],
         "exact": lines.exact,
@@ -384,6 +385,7 @@ def decode(record: Record, slice: Slice) -> Snapshot:
         tables={name: _rows_in(rows) for name, rows in head["tables"].items()},
         scalars=_numbers_in(head["scalars"]),
         decision=_decision_in(head.get("decision"), part),
+        seconds=float(head.get("seconds", "nan")),  # the first files do not say it
     )
 
 

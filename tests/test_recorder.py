@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,75 @@ class Keeps:
 
 def make(directory: Path, **options: Any) -> Recorder:
     return Recorder(directory / "boundaries", SQUARE, **{"resolution": 16, "image_size": 64, **options})
+
+
+class Clock:
+    """A time that passes only when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr("time.perf_counter", lambda: self.now)
+
+    def costs(self, seconds: float) -> Callable[[Sample], dict[str, float]]:
+        """Return a metric that takes so long."""
+
+        def slow(sample: Sample) -> dict[str, float]:
+            self.now += seconds
+            return {}
+
+        return slow
+
+
+def trained_at(recorder: Recorder, clock: Clock, steps: int, seconds: float) -> None:
+    """Let `recorder` sample a training of so many steps that take so long each."""
+    model = mlp(2, 4, 2)
+    recorder.record(model, 0)
+    for step in range(1, steps + 1):
+        clock.now += seconds
+        recorder.advance(model, step)
+    recorder.finish(model, steps)
+
+
+def test_samples_stay_within_their_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    recorder = make(tmp_path, metrics=[clock.costs(1.0)], every_n_steps=1, max_overhead=0.2)
+    with pytest.warns(BoundaryWarning, match=r"step 2: a sample takes 1 s; some are left out to stay within `max_overhead`, 20"):
+        trained_at(recorder, clock, 100, 0.5)
+    # The second sample is taken at once, since nothing is known of its cost; then one for each 4 seconds of training.
+    assert recorder.steps == [0, 1, *range(16, 97, 8), 100]
+    assert "(87 more were left out for `max_overhead`)" in recorder.summary
+    recorder.close()
+
+
+def test_without_a_share_every_sample_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    recorder = make(tmp_path, metrics=[clock.costs(10.0)], every_n_steps=2)
+    trained_at(recorder, clock, 6, 0.1)
+    assert recorder.steps == [0, 2, 4, 6]
+    assert "left out" not in recorder.summary
+    recorder.close()
+
+
+def test_what_sampling_took_is_kept_with_each_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sample's writing is over when it is written, so it counts with the next one."""
+
+    class Slow(Keeps):
+        def write(self, snapshot: Snapshot, images: Mapping[str, Picture]) -> None:
+            super().write(snapshot, images)
+            clock.now += 2.0
+
+    clock = Clock(monkeypatch)
+    recorder = make(tmp_path, metrics=[clock.costs(0.5)], every_n_steps=1, sinks=[Slow()])
+    trained_at(recorder, clock, 2, 7.0)
+    assert [sample.seconds for sample in load(tmp_path)] == [0.5, 2.5, 2.5]
+    assert recorder.seconds == 7.5
+    recorder.close()
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 2, "2 %", True, float("nan")])
+def test_a_share_that_is_none_is_refused(tmp_path: Path, share: Any) -> None:
+    with pytest.raises(ValueError, match="`max_overhead` must be a share of the wall time, more than 0 and less than 1, got"):
+        make(tmp_path, max_overhead=share)
 
 
 def test_samples_are_kept_as_they_are_made(tmp_path: Path) -> None:

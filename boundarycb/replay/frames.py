@@ -78,7 +78,7 @@ def encode_view(snapshot: Snapshot, number: int, every: int = 1) -> bytes:
         "exact": lines.exact,
         "mode": capture.mode,
         "notes": snapshot.notes,
-        "metrics": _numbers(snapshot.metrics),
+        "metrics": _numbers(snapshot.numbers),
         "scalars": _numbers(snapshot.scalars),
         "units": names,
         "field": None if field is None else _field_out(field),

@@ -94,8 +94,8 @@ class Outlet:
 
 
 def numbers_of(snapshot: Snapshot, name: str) -> dict[str, float]:
-    """Return a snapshot's metrics that are finite, by tag: trackers take nothing else."""
-    return {f"{name}/{metric}": float(value) for metric, value in snapshot.metrics.items() if math.isfinite(value)}
+    """Return a snapshot's metrics that are finite, and the seconds that it took, by tag: trackers take nothing else."""
+    return {f"{name}/{metric}": float(value) for metric, value in snapshot.numbers.items() if math.isfinite(value)}
 
 
 def pil(picture: Picture) -> Image.Image:

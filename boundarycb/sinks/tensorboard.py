@@ -90,10 +90,10 @@ class TensorBoard:
 
     Tags: images ``<name>/overlay`` (every sample), ``<name>/panels``, ``<name>/similarity``, ``<name>/surfaces`` where those are
     kept, ``<name>/zones`` where outputs are sigmoids, ``<name>/movie`` (once, at the end), and where inputs are images
-    ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for every metric that is a finite number; histograms
-    ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts ``<name>/copycat/closest`` and, at the end,
-    ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``; a layout of Custom Scalars, behind the one
-    that the run has already; and ``<name>/replay``, for the tab *Boundaries*.
+    ``<name>/inputs`` (once); scalars ``<name>/<metric>`` for every metric that is a finite number, and ``<name>/seconds``, what
+    sampling took; histograms ``<name>/drift/flipped_per_unit/<layer>`` and those of its parts; texts ``<name>/copycat/closest``
+    and, at the end, ``<name>/report``, whose pictures are the images ``<name>/report/<phenomenon>``; a layout of Custom Scalars,
+    behind the one that the run has already; and ``<name>/replay``, for the tab *Boundaries*.
     """
 
     def __init__(self, writer: Any, *, name: str = "boundaries", panels_every: int = 5, replay: bool = True) -> None:
@@ -182,7 +182,7 @@ class TensorBoard:
         return self._make.image(tag, _TEXTS[tag], (width, height), picture.png())
 
     def _scalars(self, snapshot: Snapshot) -> list[Summary.Value]:
-        return [self._make.scalar(name, describe(name), value) for name, value in snapshot.metrics.items() if math.isfinite(value)]
+        return [self._make.scalar(name, describe(name), value) for name, value in snapshot.numbers.items() if math.isfinite(value)]
 
     def _histograms(self, snapshot: Snapshot) -> list[Summary.Value]:
         made = [

@@ -81,6 +81,8 @@ class BoundaryHooks:
         data: Samples of the data, inputs (n, *shape) or a pair of them and their classes (n,), 256 of which are looked at with each
             sample; by default those of the first training batch.
         module: The part of the LightningModule to look at, by its path; by default itself, or what it holds if it has no forward.
+        max_overhead: Share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
+            default none is, so that two runs sample the same steps. The first sample and the last one are always taken.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -123,6 +125,7 @@ class BoundaryHooks:
         replay: bool = True,
         data: DataLike = None,
         module: str | None = None,
+        max_overhead: float | None = None,
     ) -> None:
         self._directory = directory
         self._name = checked_name(name)
@@ -131,6 +134,7 @@ class BoundaryHooks:
         self._options: dict[str, Any] = {
             "every_n_steps": every_n_steps,
             "schedule": schedule,
+            "max_overhead": max_overhead,
             "metrics": metrics,
             "engine": engine,
             "resolution": resolution,
@@ -210,7 +214,8 @@ class BoundaryHooks:
         if getattr(trainer, "barebones", False):
             self._tell(f"{self._name}: a barebones Trainer is measured without callbacks, so nothing is sampled.")
             return
-        ranks = ranks_of(trainer, pl_module, certain=not callable(self._options["schedule"]))
+        by_rank = callable(self._options["schedule"]) or self._options["max_overhead"] is not None
+        ranks = ranks_of(trainer, pl_module, certain=not by_rank)
         if isinstance(ranks, str):
             if trainer.is_global_zero:
                 warn(f"No boundaries are sampled, since {ranks}.")
