@@ -24,6 +24,14 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _without_opencv() -> Iterator[None]:
+    """Pictures are drawn as without OpenCV, whether it is installed or not; tests/test_thin.py draws them with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boundarycb.render.canvas.opencv", lambda: None)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _no_surplus_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Warnings are errors here, and ours are logged then: one that no test expected fails the test."""

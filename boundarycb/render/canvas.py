@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import ImageFont
 
 from boundarycb.render.colours import rgb
+from boundarycb.render.thin import INK, THINNEST_ONLY, coverage, opencv
 from boundarycb.types import Floats
 
 Box = tuple[int, int, int, int]
@@ -148,6 +149,12 @@ class Canvas:
         """
         if not len(points):
             return
+        fast = opencv() if width <= THINNEST_ONLY and dashes is None else None
+        if fast is not None:
+            left, top, right, bottom = clip
+            cover = coverage(fast, points - (left, top), offsets, (bottom - top, right - left))
+            self._blend(left, top, cover, colour, alpha * min(1.0, width / INK))
+            return
         codes = np.full(len(points), Stroke.LINETO, dtype=np.uint8)
         codes[offsets[:-1]] = Stroke.MOVETO
         flipped = np.stack([points[:, 0], self.height - points[:, 1]], axis=1)
@@ -187,9 +194,20 @@ class Canvas:
         if box[0] >= box[2] or box[1] >= box[3]:
             return  # nothing of it lies on the canvas
         cover = cover[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
-        under = self.pixels[box[1] : box[3], box[0] : box[2], :3]
-        share = (cover / np.float32(255))[..., None]
-        under[:] = np.rint(share * rgb(colour) + (1 - share) * under)
+        self._blend(box[0], box[1], cover, colour)
+
+    def _blend(self, left: int, top: int, cover: NDArray[np.uint8], colour: str, alpha: float = 1.0) -> None:
+        """Lay a colour over the canvas, which must have room for it, where and as far as `cover` (h, w) says, 0 to 255."""
+        places = np.flatnonzero(cover)
+        shares = (alpha / 255 * np.arange(256)).astype(np.float32).take(cover.ravel().take(places))[:, None]
+        if cover.shape[1] < self.width:
+            rows, columns = np.divmod(places, cover.shape[1])
+            places = rows * self.width + columns
+        places += top * self.width + left
+        flat = self.packed.ravel()  # the canvas itself, not a copy
+        old = flat.take(places).view(np.uint8).reshape(-1, 4)
+        mixed = old + shares * (np.array([*rgb(colour), 255], np.float32) - old)
+        flat[places] = np.rint(mixed).astype(np.uint8).view(np.uint32)[:, 0]
 
     def _context(self, colour: str, width: float, alpha: float) -> GraphicsContextBase:
         gc = self._renderer.new_gc()

@@ -1,0 +1,43 @@
+"""Thin lines by OpenCV, where it is installed: a tenth of Agg's time for hundreds of lines."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boundarycb.types import Floats
+
+THINNEST_ONLY = 1.5
+"""Pixels up to which a line is drawn so: OpenCV's smoothed lines have one width."""
+INK = 1.3
+"""Pixels of that width, as the sum of what a line covers by its length; a thinner line is drawn fainter."""
+_SHIFT = 4  # bits of a coordinate behind the point
+
+
+@lru_cache(maxsize=1)
+def opencv() -> Any:
+    """Return OpenCV's module; None where it is not installed, or cannot be loaded."""
+    try:
+        return import_module("cv2")
+    except Exception:  # noqa: BLE001 - such as a missing library of the system
+        return None
+
+
+def coverage(cv2: Any, points: Floats, offsets: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return how far each pixel (h, w) is covered by polylines, 0 to 255; where they cross it is no more than one covers.
+
+    Args:
+        cv2: OpenCV's module.
+        points: places (N, 2) in pixels, y growing downwards; a pixel's middle is at one half.
+        offsets: where lines begin and end among them (S + 1,).
+        shape: rows and columns.
+    """
+    mask = np.zeros(shape, np.uint8)
+    places = np.rint((points - 0.5) * 2**_SHIFT).astype(np.int32)
+    cv2.polylines(mask, [places[start:stop] for start, stop in pairwise(offsets)], False, 255, 1, cv2.LINE_AA, _SHIFT)
+    return mask

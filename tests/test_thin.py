@@ -1,0 +1,124 @@
+"""Thin lines by OpenCV: in their places, as wide as they should be, and much like Agg's."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snapshots import fan, four_classes, plain, snapshot
+
+from boundarycb.render import draw_overlay
+from boundarycb.render.canvas import Canvas
+from boundarycb.render.thin import INK, THINNEST_ONLY, coverage, opencv
+from boundarycb.types import Snapshot
+
+SIDE = 64
+
+
+@pytest.fixture
+def cv2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """OpenCV, with which pictures are drawn meanwhile."""
+    module = pytest.importorskip("cv2")
+    monkeypatch.setattr("boundarycb.render.canvas.opencv", opencv)
+    return module
+
+
+def distances(line: np.ndarray) -> np.ndarray:
+    """Return each pixel's distance (SIDE, SIDE) from a polyline (n, 2), by brute force."""
+    y, x = np.mgrid[:SIDE, :SIDE] + 0.5
+    nearest = np.full((SIDE, SIDE), np.inf)
+    for (x0, y0), (x1, y1) in pairwise(line):
+        length = (x1 - x0) ** 2 + (y1 - y0) ** 2
+        share = np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / (length or 1.0), 0, 1)
+        nearest = np.minimum(nearest, np.hypot(x - x0 - share * (x1 - x0), y - y0 - share * (y1 - y0)))
+    return nearest
+
+
+places = st.tuples(st.floats(4, SIDE - 4), st.floats(4, SIDE - 4))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(places, min_size=2, max_size=6))
+def test_lines_are_where_they_should_be(points: list[tuple[float, float]]) -> None:
+    line = np.array(points)
+    mask = coverage(pytest.importorskip("cv2"), line, np.array([0, len(line)]), (SIDE, SIDE))
+    away = distances(line)
+    assert (mask[away > 2.75] == 0).all()  # the ends of short lines are drawn a little long
+    assert (mask[away < 0.25] > 90).all()
+
+
+@pytest.mark.parametrize("degrees", range(0, 180, 15))
+def test_a_line_covers_as_much_as_it_is_wide(cv2: Any, degrees: int) -> None:
+    toward = 25 * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    mask = coverage(cv2, np.array([32 - toward, 32 + toward]), np.array([0, 2]), (SIDE, SIDE))
+    assert mask.sum() / 255 / 50 == pytest.approx(INK, rel=0.2)
+
+
+def test_lines_that_cross_cover_no_more_than_the_whole(cv2: Any) -> None:
+    lines = [np.array([[4.0, 5.0], [60.0, 50.0]]), np.array([[4.0, 50.0], [60.0, 5.0], [30.0, 8.0]])]
+    both = coverage(cv2, np.concatenate(lines), np.array([0, 2, 5]), (SIDE, SIDE))
+    single = [coverage(cv2, line, np.array([0, len(line)]), (SIDE, SIDE)) for line in lines]
+    assert (both >= np.maximum(*single)).all()
+    apart = np.minimum(*single) == 0
+    assert (both[apart] == np.maximum(*single)[apart]).all()
+
+
+def crowded() -> Snapshot:
+    """Return a sample with three layers of many lines, which are thin therefore."""
+    return snapshot([fan(110, 0.1), fan(90, 0.4), fan(100, 0.7)], four_classes)
+
+
+def test_pictures_look_as_without_it(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = draw_overlay(crowded()).rgb().astype(int)
+    monkeypatch.setattr("boundarycb.render.canvas.opencv", lambda: None)
+    agg = draw_overlay(crowded()).rgb().astype(int)
+    bare = draw_overlay(snapshot([fan(1, 0.0)] * 3, four_classes)).rgb().astype(int)
+    assert (fast != agg).any()
+    drawn = abs(agg - bare).mean()
+    assert abs(fast - agg).mean() < 0.35 * drawn
+    assert abs(fast - bare).mean() == pytest.approx(drawn, rel=0.15)  # as much ink
+
+
+def test_few_lines_are_thicker_and_drawn_as_ever(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = draw_overlay(plain())
+    monkeypatch.setattr("boundarycb.render.canvas.opencv", lambda: None)
+    assert (fast.pixels == draw_overlay(plain()).pixels).all()
+
+
+def test_lines_stay_within_their_box(cv2: Any) -> None:
+    canvas = Canvas(40, 30, "#ffffff")
+    canvas.lines(np.array([[-50.0, 14.0], [90.0, 14.0]]), np.array([0, 2]), "#ff0000", 1.0, (10, 5, 25, 20))
+    rows, columns = np.nonzero(canvas.pixels[..., 1] < 255)
+    assert (rows.min(), rows.max()) in [(13, 14), (12, 14), (13, 15)]
+    assert (columns.min(), columns.max()) == (10, 24)
+    assert (canvas.pixels[..., 3] == 255).all()
+    assert (canvas.pixels[..., 0] == 255).all()
+
+
+def test_a_thinner_line_is_fainter(cv2: Any) -> None:
+    ink = []
+    for width in (0.4, 0.8, THINNEST_ONLY):
+        canvas = Canvas(40, 30, "#ffffff")
+        canvas.lines(np.array([[5.0, 14.0], [35.0, 17.0]]), np.array([0, 2]), "#000000", width, (0, 0, 40, 30))
+        ink.append((255.0 - canvas.pixels[..., 0]).sum())
+    assert ink[0] == pytest.approx(ink[1] / 2, rel=0.05)
+    assert ink[2] == pytest.approx(ink[1] * INK / 0.8, rel=0.05)
+
+
+def test_an_opencv_that_does_not_load_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that lacks a library of the system."""
+
+    def broken(name: str) -> Any:
+        raise ImportError(f"libGL.so.1, which {name} needs")
+
+    monkeypatch.setattr("boundarycb.render.thin.import_module", broken)
+    opencv.cache_clear()
+    assert opencv() is None
+    opencv.cache_clear()
+    monkeypatch.setattr("boundarycb.render.thin.import_module", importlib.import_module)
