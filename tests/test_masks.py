@@ -126,7 +126,7 @@ def bands(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 1)
 
 
-@pytest.mark.parametrize("end", [nn.Sigmoid(), torch.sigmoid, torch.special.expit, nn.Hardsigmoid()], ids=str)
+@pytest.mark.parametrize("end", [nn.Sigmoid(), torch.sigmoid, torch.special.expit, nn.Hardsigmoid()], ids=range(4))
 @pytest.mark.parametrize("rows", [MIRRORED, THREE], ids=["two", "three"])
 @pytest.mark.usefixtures("bands")
 def test_sigmoids_are_chances_of_their_own(rows: Any, end: Any) -> None:

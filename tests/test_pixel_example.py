@@ -89,7 +89,7 @@ def test_broken_files_are_told(tmp_path: Path, data: bytes, words: str) -> None:
         read_idx(tmp_path / "broken")
 
 
-@pytest.mark.parametrize("data", [b"plain", gzip.compress(idx(np.zeros(999, np.uint8)))[:-9]])
+@pytest.mark.parametrize("data", [b"plain", gzip.compress(idx(np.zeros(999, np.uint8)))[:-9]], ids=["plain", "cut"])
 def test_files_that_cannot_be_unpacked_are_told(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "broken.gz").write_bytes(data)
     with pytest.raises(ValueError, match="broken.gz cannot be unpacked by gzip"):
