@@ -31,6 +31,7 @@ from boundarycb.render.canvas import text_width
 from boundarycb.render.colours import rgb
 from boundarycb.render.pictures import Layout, draw_overlay
 from boundarycb.render.sheet import _APART, _SAME, _title, columns_for
+from boundarycb.render.thin import opencv
 from boundarycb.report.compare import agreement_of, compare, correlation_of, kappa_of
 from boundarycb.report.ends import ends_of, nearest
 from boundarycb.report.matching import Matched, Units, assignment, match
@@ -592,8 +593,9 @@ def test_long_names_are_numbered(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------------- command
 
 
-def test_the_command_says_and_draws(tmp_path: Path) -> None:
+def test_the_command_says_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a process, which must load neither torch nor Lightning."""
+    monkeypatch.setattr("boundarycb.render.canvas.opencv", opencv)  # with which it draws, where that is installed
     paths = [str(run(tmp_path, name, plain(step))) for name, step in {"a": 0, "b": 700}.items()]
     script = (
         "import sys; from boundarycb.cli import main; status = main(sys.argv[1:]); "

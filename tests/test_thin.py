@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +21,7 @@ SIDE = 64
 
 
 @pytest.fixture
-def cv2(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cv2(monkeypatch: pytest.MonkeyPatch) -> Any:
     """OpenCV, with which pictures are drawn meanwhile."""
     module = pytest.importorskip("cv2")
     monkeypatch.setattr("boundarycb.render.canvas.opencv", opencv)

@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import socket
+import struct
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+from boundarycb.sinks.checksum import masked_crc32c
+
+_VERSION = "brain.Event:2"
+_CHECKSUM = struct.Struct("<I")
+_NUMBERS = itertools.count()  # event files of one process and one second
 
 
 class OwnFile:
-    """An event file of our own in `directory`."""
+    """An event file of our own in `directory`, written through at once: there is no queue, and no thread."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
-        self._file: EventFileWriter | None = None  # made with the first sample: a run without any leaves no file
+        self._file: BinaryIO | None = None  # made with the first sample: a run without any leaves no file
 
     def add(self, values: list[Summary.Value], step: int) -> None:
-        """Write summaries of one step."""
+        """Write summaries of one step.
+
+        Raises:
+            OSError: the file cannot be written to.
+        """
         if self._file is None:
-            self._file = EventFileWriter(os.fspath(self.directory))
-        self._file.add_event(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+            self._file = self._begun()
+        self._write(self._file, Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def flush(self) -> None:
-        """Write through to the disk."""
-        if self._file is not None:
-            self._file.flush()
+        """Do nothing: all is written through."""
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+    def _begun(self) -> BinaryIO:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        begun = time.time()
+        name = f"events.out.tfevents.{int(begun):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}.boundarycb"
+        file = (self.directory / name).open("xb")
+        self._write(file, Event(wall_time=begun, file_version=_VERSION))
+        return file
+
+    @staticmethod
+    def _write(file: BinaryIO, event: Event) -> None:
+        """Write a record: the length, its checksum, the event, its checksum."""
+        data = event.SerializeToString()
+        length = struct.pack("<Q", len(data))
+        file.write(length + _CHECKSUM.pack(masked_crc32c(length)) + data + _CHECKSUM.pack(masked_crc32c(data)))
+        file.flush()
 
 
 class SharedFile:
