@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -68,23 +69,10 @@ def contour_png(fields: list[Array], side: Array, background: Array, colours: li
     return out.getvalue()
 
 
-def imageio_movie(frames: list[NDArray[np.uint8]], path: Path) -> None:
+def imageio_movie(frames: Iterable[NDArray[np.uint8]], path: Path) -> None:
     """Write true-colour frames (h, w, 3) one by one as most tutorials do."""
     import imageio.v2 as imageio
 
     with imageio.get_writer(path, mode="I", duration=100) as writer:
         for frame in frames:
             writer.append_data(frame)  # type: ignore[attr-defined]
-
-
-def regioncam_regions(model: nn.Sequential) -> Any:
-    """Return regioncam's partition of [-1, 1] squared by a Sequential of Linear and ReLU."""
-    import regioncam
-
-    partition = regioncam.Regioncam(size=1.0)
-    for layer in model:
-        if isinstance(layer, nn.Linear):
-            partition.linear(layer.weight.detach().numpy().T, layer.bias.detach().numpy())
-        else:
-            partition.relu()
-    return partition

@@ -35,7 +35,7 @@ def _interrupted_as_ever() -> None:
 def _without_opencv() -> Iterator[None]:
     """Pictures are drawn as without OpenCV, whether it is installed or not; tests/test_thin.py draws them with it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("boundarycb.render.canvas.opencv", lambda: None)
+        patch.setattr("boundarycb.render.thin.opencv", lambda: None)
         yield
 
 

@@ -595,7 +595,7 @@ def test_long_names_are_numbered(tmp_path: Path) -> None:
 
 def test_the_command_says_and_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a process, which must load neither torch nor Lightning."""
-    monkeypatch.setattr("boundarycb.render.canvas.opencv", opencv)  # with which it draws, where that is installed
+    monkeypatch.setattr("boundarycb.render.thin.opencv", opencv)  # with which it draws, where that is installed
     paths = [str(run(tmp_path, name, plain(step))) for name, step in {"a": 0, "b": 700}.items()]
     script = (
         "import sys; from boundarycb.cli import main; status = main(sys.argv[1:]); "

@@ -24,7 +24,7 @@ SIDE = 64
 def cv2(monkeypatch: pytest.MonkeyPatch) -> Any:
     """OpenCV, with which pictures are drawn meanwhile."""
     module = pytest.importorskip("cv2")
-    monkeypatch.setattr("boundarycb.render.canvas.opencv", opencv)
+    monkeypatch.setattr("boundarycb.render.thin.opencv", opencv)
     return module
 
 
@@ -81,7 +81,7 @@ def crowded() -> Snapshot:
 
 def test_pictures_look_as_without_it(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = draw_overlay(crowded()).rgb().astype(int)
-    monkeypatch.setattr("boundarycb.render.canvas.opencv", lambda: None)
+    monkeypatch.setattr("boundarycb.render.thin.opencv", lambda: None)
     agg = draw_overlay(crowded()).rgb().astype(int)
     bare = draw_overlay(snapshot([fan(1, 0.0)] * 3, four_classes)).rgb().astype(int)
     assert (fast != agg).any()
@@ -92,7 +92,7 @@ def test_pictures_look_as_without_it(cv2: Any, monkeypatch: pytest.MonkeyPatch) 
 
 def test_few_lines_are_thicker_and_drawn_as_ever(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = draw_overlay(plain())
-    monkeypatch.setattr("boundarycb.render.canvas.opencv", lambda: None)
+    monkeypatch.setattr("boundarycb.render.thin.opencv", lambda: None)
     assert (fast.pixels == draw_overlay(plain()).pixels).all()
 
 

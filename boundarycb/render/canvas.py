@@ -21,8 +21,8 @@ from matplotlib.transforms import Affine2D, Bbox
 from numpy.typing import NDArray
 from PIL import ImageFont
 
+from boundarycb.render import thin
 from boundarycb.render.colours import rgb
-from boundarycb.render.thin import INK, THINNEST_ONLY, coverage, opencv
 from boundarycb.types import Floats
 
 Box = tuple[int, int, int, int]
@@ -149,11 +149,11 @@ class Canvas:
         """
         if not len(points):
             return
-        fast = opencv() if width <= THINNEST_ONLY and dashes is None else None
+        fast = thin.opencv() if width <= thin.THINNEST_ONLY and dashes is None else None
         if fast is not None:
             left, top, right, bottom = clip
-            cover = coverage(fast, points - (left, top), offsets, (bottom - top, right - left))
-            self._blend(left, top, cover, colour, alpha * min(1.0, width / INK))
+            cover = thin.coverage(fast, points - (left, top), offsets, (bottom - top, right - left))
+            self._blend(left, top, cover, colour, alpha * min(1.0, width / thin.INK))
             return
         codes = np.full(len(points), Stroke.LINETO, dtype=np.uint8)
         codes[offsets[:-1]] = Stroke.MOVETO

@@ -1,0 +1,136 @@
+"""How the cost of a sample grows with units, layers and grid points, with fitted exponents, and its peak memory.
+
+    python benchmarks/growth.py [--repeats 5] [--draw docs/performance]
+
+CPU time of one look at a ReLU network with He weights (lines, masks and output) and of its overlay, on one thread. Exponents are
+slopes of the logarithm of the time over the three largest values. Peak memory is by how much the process's resident set was larger
+at most than before the look, as Linux tells it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy and torch are imported
+
+import numpy as np
+import torch
+from peers import nodes
+from sampling import SQUARE, bare, net
+from timing import machine, medians, table
+from torch import nn
+
+from boundarycb.render import draw_overlay
+from boundarycb.sampling import look
+from boundarycb.sampling.engine import Engine
+from boundarycb.types import Snapshot
+
+GROWING = {
+    "units a layer, of 3": [(width, 3, 128) for width in (8, 16, 32, 64, 128, 256)],
+    "layers of 32 units": [(32, depth, 128) for depth in (1, 2, 4, 8, 16)],
+    "grid points a side, 3 x 32": [(32, 3, side) for side in (32, 64, 128, 256, 512)],
+}
+
+
+def contestants(model: nn.Sequential, side: int) -> dict[str, Callable[[], object]]:
+    """Return what is measured of a network."""
+    seen = look(model, SQUARE, resolution=side)
+    snapshot = Snapshot(0, 0.0, SQUARE, seen.capture, seen.boundaries, decision=seen.decision)
+    return {
+        "bare forward": partial(bare, model, nodes(side)[1]),
+        "exact look": partial(look, model, SQUARE, resolution=side),
+        "grid look": lambda: look(model, SQUARE, resolution=side, engine=Engine("grid")),
+        "overlay": partial(draw_overlay, snapshot),
+    }
+
+
+def peak(act: Callable[[], object]) -> float:
+    """Return by how many megabytes the process's memory grew at most; NaN where the system does not tell."""
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if not reset.exists():
+        return float("nan")
+    gc.collect()
+    reset.write_text("5", encoding="ascii")  # the peak is now what there is
+
+    def told(name: str) -> float:
+        return (
+            next(int(line.split()[1]) for line in status.read_text(encoding="ascii").splitlines() if line.startswith(name)) / 1024
+        )
+
+    before = told("VmRSS")
+    act()
+    return told("VmHWM") - before
+
+
+def grown(repeats: int) -> dict[str, tuple[list[int], dict[str, list[float]]]]:
+    """Return for each way to grow the sizes, and milliseconds by contestant; and print them."""
+    found = {}
+    for what, cases in GROWING.items():
+        sizes, times, rows = [], dict[str, list[float]](), []
+        for width, depth, side in cases:
+            torch.manual_seed(0)
+            model = net(width, depth)
+            acts = contestants(model, side)
+            ms = {name: 1000 * value for name, value in medians(acts, repeats).items()}
+            sizes.append({"units": width, "layer": depth, "grid ": side}[what[:5]])
+            for name, value in ms.items():
+                times.setdefault(name, []).append(value)
+            memory = [f"{peak(acts[name]):.0f}" for name in ("exact look", "grid look")]
+            rows.append([f"{sizes[-1]:,}", *(f"{value:.1f}" for value in ms.values()), *memory])
+        exponents = [f"{exponent(sizes, values):.2f}" for values in times.values()]
+        rows.append(["exponent", *exponents, "", ""])
+        print(table([what, *(f"{name} ms" for name in times), "exact peak MB", "grid peak MB"], rows))
+        print(flush=True)
+        found[what] = sizes, times
+    return found
+
+
+def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
+    """Return the slope of the logarithms over the three largest sizes."""
+    return float(np.polyfit(np.log(sizes[-3:]), np.log(values[-3:]), 1)[0])
+
+
+def draw(found: dict[str, tuple[list[int], dict[str, list[float]]]], folder: Path) -> None:
+    """Write a picture of the curves."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(found), sharey=True)
+    colours = ("#73777f", "#1F6FD0", "#D55E00", "#006837")
+    for axes, (what, (sizes, times)) in zip(panels, found.items(), strict=True):
+        for colour, (name, values) in zip(colours, times.items(), strict=True):
+            slope = exponent(sizes, values)
+            axes.loglog(sizes, values, "o-", color=colour, label=f"{name}, slope {slope:.2f}", markersize=4, linewidth=1.6)
+        axes.set_xlabel(what)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.minorticks_off()
+        axes.grid(visible=True, color="#d5d8de", linewidth=0.6)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    panels[0].set_ylabel("CPU ms")
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / "growth.png")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables, and draw the curves where that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--draw", type=Path)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    print(machine())
+    found = grown(options.repeats)
+    if options.draw is not None:
+        draw(found, options.draw)
+
+
+if __name__ == "__main__":
+    main()

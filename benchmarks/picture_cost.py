@@ -1,0 +1,194 @@
+"""What pictures and movies cost, beside what a user would write: a contour call for each unit, and imageio frame by frame.
+
+    python benchmarks/picture_cost.py [--repeats 9] [--frames 200]
+
+CPU time, one thread, medians, in shuffled order. Networks are ReLU networks with He weights; the lines are exact. What contour
+draws is given as values on a grid of 128 points a side, so no network runs in any row; "PNG" says that packing is in it. Drawing
+with OpenCV is measured where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy and torch are imported
+
+import numpy as np
+import torch
+from peers import contour_figure, contour_png, imageio_movie, nodes, pre_activations
+from sampling import SQUARE, net
+from timing import machine, medians, table
+
+from boundarycb.render import draw_overlay, thin
+from boundarycb.render.thin import opencv
+from boundarycb.sampling import look
+from boundarycb.sinks import make_movie
+from boundarycb.types import Picture, Snapshot
+
+NETWORKS = {"48 units": (16, 3), "300 units": (100, 3), "1,000 units": (125, 8)}
+HUES = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111")
+
+
+@contextmanager
+def drawing(*, fast: bool) -> Iterator[None]:
+    """Draw with OpenCV meanwhile, or without it."""
+    kept = thin.opencv
+    if not fast:
+        setattr(thin, "opencv", lambda: None)  # noqa: B010 - it is what decides that is replaced
+    try:
+        yield
+    finally:
+        setattr(thin, "opencv", kept)  # noqa: B010 - as above
+
+
+class Frame:
+    """One sample of a network, as we draw it and as contour does."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        torch.manual_seed(0)
+        model = net(width, depth)
+        seen = look(model, SQUARE, resolution=128)
+        self.snapshot = Snapshot(0, 0.0, SQUARE, seen.capture, seen.boundaries, decision=seen.decision)
+        side, points = nodes(128)
+        layers = pre_activations(model, points)
+        fields = [np.ascontiguousarray(z.numpy().T).reshape(-1, 128, 128) for z in layers]
+        colours = [HUES[min(number, 4)] for number, field in enumerate(fields) for _ in field]
+        self.contour = ([one for field in fields for one in field], side, seen.capture.field.value, colours)  # type: ignore[union-attr]
+
+    def ours(self, *, fast: bool, png: bool) -> Picture | bytes:
+        """Draw it."""
+        with drawing(fast=fast):
+            picture = draw_overlay(self.snapshot)
+        return picture.png() if png else picture
+
+    def figure(self, path: Path) -> None:
+        """Write it as most tutorials do: a figure into TensorBoard."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        with SummaryWriter(str(path)) as writer:
+            writer.add_figure("overlay", contour_figure(*self.contour))
+
+
+def print_frames(repeats: int) -> None:
+    """Print what a frame takes."""
+    rows = []
+    for name, (width, depth) in NETWORKS.items():
+        frame = Frame(width, depth)
+        contestants: dict[str, Callable[[], object]] = {
+            "ours": partial(frame.ours, fast=False, png=False),
+            "ours, PNG": partial(frame.ours, fast=False, png=True),
+        }
+        if opencv() is not None:
+            contestants["OpenCV"] = partial(frame.ours, fast=True, png=False)
+            contestants["OpenCV, PNG"] = partial(frame.ours, fast=True, png=True)
+        ms = {key: 1000 * value for key, value in medians(contestants, repeats).items()}
+        with tempfile.TemporaryDirectory() as folder:
+            slow: dict[str, Callable[[], object]] = {
+                "contour": partial(contour_png, *frame.contour),
+                "add_figure": partial(frame.figure, Path(folder)),
+            }
+            ms |= {key: 1000 * value for key, value in medians(slow, 3 if width < 125 else 1).items()}
+        png = frame.ours(fast=False, png=True)
+        assert isinstance(png, bytes)
+        shown = [f"{ms.get(key, np.nan):.1f}" for key in ("contour", "add_figure", "ours", "ours, PNG", "OpenCV", "OpenCV, PNG")]
+        ratios = [f"{ms['contour'] / ms.get(key, np.nan):.0f}" for key in ("ours, PNG", "OpenCV, PNG")]
+        rows.append([f"{name}, {len(frame.snapshot.boundaries)} lines", *shown, *ratios, f"{len(png) / 1000:.0f}"])
+    head = ["ms", "contour a unit, savefig", "add_figure", "ours", "with PNG", "by OpenCV", "with PNG", "contour / ours"]
+    print(table([*head, "contour / OpenCV", "PNG kB"], rows))
+
+
+class Moved:
+    """A history of a frame whose lines move a little from sample to sample."""
+
+    def __init__(self, frame: Frame, count: int) -> None:
+        self._snapshot = frame.snapshot
+        self.steps = list(range(count))
+        self.path = Path()
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __getitem__(self, index: int) -> Snapshot:
+        lines = self._snapshot.boundaries
+        points = np.clip(lines.points * (1 + 1e-3 * index), -1, 1)
+        return replace(self._snapshot, step=index, boundaries=replace(lines, points=points))
+
+    def __iter__(self) -> Iterator[Snapshot]:
+        return (self[index] for index in range(len(self)))
+
+
+def made(history: Any, *, fast: bool) -> int:
+    """Make the movie of all samples; return its size."""
+    with drawing(fast=fast):
+        return len(make_movie(history, size=512, max_frames=len(history), max_bytes=2**40).gif)
+
+
+def child(kind: str, frames: int) -> None:
+    """Make a movie of so many frames in this process; print CPU seconds, megabytes, and by how many this process grew."""
+    history = Moved(Frame(100, 3), frames)
+    made(Moved(Frame(100, 3), 3), fast=kind == "opencv")  # what is made once
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.process_time()
+    if kind == "imageio":
+        with drawing(fast=False), tempfile.TemporaryDirectory() as folder:
+            imageio_movie((draw_overlay(sample).rgb() for sample in history), Path(folder) / "movie.gif")
+            size = (Path(folder) / "movie.gif").stat().st_size
+    else:
+        size = made(history, fast=kind == "opencv")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(time.process_time() - start, size / 1e6, grown / 1024)
+
+
+def print_movies(frames: int) -> None:
+    """Print what a movie takes, each in a process of its own."""
+    rows, seconds = [], {}
+    names = {"imageio": "imageio, frame by frame", "agg": "ours", **({} if opencv() is None else {"opencv": "ours, OpenCV"})}
+    for kind, name in names.items():
+        for count in (frames // 4, frames):
+            command = [sys.executable, __file__, "--child", kind, "--frames", str(count)]
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-3:]
+            took, size, grown = map(float, told)
+            seconds[kind, count] = took
+            rows.append(
+                [
+                    f"{name}, {count} frames",
+                    f"{took:.1f}",
+                    f"{seconds['imageio', count] / took:.0f}",
+                    f"{size:.1f}",
+                    f"{grown:.0f}",
+                ]
+            )
+    print(table(["300 units, drawn and packed", "CPU s", "imageio / it", "MB", "memory grew by MB"], rows))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--child", choices=("imageio", "agg", "opencv"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if options.child:
+        child(options.child, options.frames)
+        return
+    print(machine())
+    print_frames(options.repeats)
+    print()
+    print_movies(options.frames)
+
+
+if __name__ == "__main__":
+    main()

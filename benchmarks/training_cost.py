@@ -1,0 +1,171 @@
+"""What whole trainings take with the callback at its automatic settings, without it, and with what others offer.
+
+    python benchmarks/training_cost.py                # a convolutional network on digits, and ResNet-18 on 32 x 32 pixels
+    python benchmarks/training_cost.py digits --repeats 5
+
+Every training is a process of its own, and they take turns. "Steady" is the wall time of the training steps, with what the callback
+does in and between them, against the median training without any: of the digits all 2,000 steps, of ResNet-18 as many as
+--steps says. "Fixed" is what the first sample takes, and the end of the run: the movie, the page and the report. wandb.watch and
+decision-boundary-plot's callback are measured where they are installed; the latter looks as often as ours does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import logging
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "examples"))
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from timing import machine, table
+from torch.utils.data import DataLoader, TensorDataset
+
+from boundarycb import BoundaryCallback
+
+EVERY = 100
+
+
+class Clock(pl.Callback):
+    """Takes the wall time from the first training step, or the end of the first sample, to the end of the last step."""
+
+    def __init__(self) -> None:
+        self.began = self.ended = 0.0
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        """Start, at the first step: the first sample has been taken then."""
+        self.began = self.began or time.perf_counter()
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """Stop."""
+        self.ended = time.perf_counter()
+
+
+def made(which: str) -> tuple[Any, DataLoader[Any], Any, Any]:
+    """Return model, loader, and some samples with their labels."""
+    torch.manual_seed(0)
+    if which == "digits":
+        from digits import Digits
+        from sklearn.datasets import load_digits
+
+        found = load_digits()
+        images = torch.tensor(found.images[:, None] / 16, dtype=torch.float32)
+        labels = torch.tensor(found.target)
+        return Digits(), DataLoader(TensorDataset(images, labels), batch_size=64, shuffle=True), images, labels
+    from resnet import ResNet18
+
+    images, labels = torch.rand(512, 3, 32, 32), torch.arange(512) % 10
+    return ResNet18(), DataLoader(TensorDataset(images, labels), batch_size=64, shuffle=True), images, labels
+
+
+def run(which: str, how: str, steps: int, folder: Path) -> dict[str, float]:
+    """Train, and return what it took in seconds."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    model, loader, images, labels = made(which)
+    clock, callbacks = Clock(), []
+    if how == "boundarycb":
+        callbacks = [BoundaryCallback()]
+    elif how == "decision-boundary-plot":
+        from decision_boundary.callbacks.lightning_callback import LightningBoundaryCallback
+
+        shown = (np.asarray(images.flatten(1)), np.asarray(labels))
+        epochs = max(1, round(EVERY / len(loader)))  # it counts epochs
+        callbacks = [LightningBoundaryCallback(*shown, plot_every=epochs, show=False, save_dir=str(folder), dim_reducer="pca")]
+    elif how == "wandb.watch":
+        import wandb
+
+        wandb.init(mode="offline", dir=str(folder), project="none")
+        wandb.watch(model, log="all", log_freq=EVERY)
+    trainer = pl.Trainer(
+        max_steps=steps,
+        max_epochs=-1,
+        callbacks=[*callbacks, clock],
+        logger=TensorBoardLogger(folder),
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        log_every_n_steps=50,
+    )
+    began = time.perf_counter()
+    trainer.fit(model, loader)
+    whole = time.perf_counter() - began
+    samples = len(callbacks[0].recorder.steps) if how == "boundarycb" and callbacks[0].recorder is not None else 0
+    return {"steady": clock.ended - clock.began, "whole": whole, "samples": samples}
+
+
+def contestants() -> list[str]:
+    """Return what there is to be measured."""
+    others = {"wandb": "wandb.watch", "decision_boundary": "decision-boundary-plot"}
+    return ["nothing", "boundarycb", *(name for package, name in others.items() if importlib.util.find_spec(package))]
+
+
+def measured(which: str, how: str, steps: int) -> dict[str, float]:
+    """Return what a training took, in a process of its own; empty where it failed."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, __file__, which, "--child", how, "--steps", str(steps), "--folder", folder]
+        ran = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "WANDB_SILENT": "true"})
+    if ran.returncode:
+        print(f"{how} failed on {which}: {ran.stderr.strip().splitlines()[-1][:200]}")
+        return {}
+    found: dict[str, float] = json.loads(ran.stdout.splitlines()[-1])
+    return found
+
+
+def print_training(which: str, steps: int, repeats: int) -> None:
+    """Print what each way takes."""
+    found: dict[str, list[dict[str, float]]] = {how: [] for how in contestants()}
+    for _ in range(repeats):
+        for how, known in found.items():
+            told = measured(which, how, steps)
+            known += [told] if told else []
+    bare = {key: statistics.median(one[key] for one in found["nothing"]) for key in ("steady", "whole")}
+    rows = []
+    for how, known in found.items():
+        if not known:
+            continue
+        steady, whole = (statistics.median(one[key] for one in known) for key in ("steady", "whole"))
+        fixed = whole - steady - (bare["whole"] - bare["steady"])
+        samples = f"{known[0]['samples']:.0f}" if known[0]["samples"] else ""
+        rows.append([how, f"{steady:.2f}", f"{steady / bare['steady'] - 1:+.1%}", f"{fixed:.2f}", f"{whole:.2f}", samples])
+    print(table([f"{which}, {steps:,} steps", "steady s", "more", "fixed s", "whole s", "samples"], rows))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("which", nargs="*", help="digits, resnet; by default both")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="2,000 of digits, 300 of ResNet-18 by default")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    if unknown := set(options.which) - {"digits", "resnet"}:
+        parser.error(f"unknown training {min(unknown)}")
+    if options.child:
+        print(json.dumps(run(options.which[0], options.child, options.steps, options.folder)))
+        return
+    print(machine())
+    for which in options.which or ("digits", "resnet"):
+        print()
+        print_training(which, options.steps or {"digits": 2000, "resnet": 300}[which], options.repeats)
+
+
+if __name__ == "__main__":
+    main()
