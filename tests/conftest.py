@@ -14,6 +14,11 @@ import torch
 from lightnings import PACKAGES
 
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that take all cores each wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+    torch.set_num_threads(1)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--bless", action="store_true", help="write the golden pictures anew, to be looked at before they are committed"
