@@ -40,7 +40,18 @@ from boundarycb.sinks.summaries import Summaries
 
 # Before anything of the page runs: when a picture was first drawn, when the last samples came, and how long each frame took.
 SPY = """
-window.spy = { frames: [], first: 0, grown: 0, samples: 0 };
+window.spy = { frames: [], first: 0, grown: 0, samples: 0, asked: 0, answered: 0 };
+const get = window.fetch.bind(window);
+window.fetch = async (...what) => {
+  window.spy.asked += 1;
+  try {
+    const answer = await get(...what);
+    await answer.clone().arrayBuffer();
+    return answer;
+  } finally {
+    window.spy.answered += 1;
+  }
+};
 const ask = window.requestAnimationFrame.bind(window);
 window.requestAnimationFrame = (act) => ask((now) => {
   const start = performance.now();
@@ -55,6 +66,7 @@ new MutationObserver(() => {
   if (samples !== window.spy.samples) [window.spy.samples, window.spy.grown] = [samples, performance.now()];
 }).observe(document, { subtree: true, attributes: true, attributeFilter: ["data-drawn"] });
 """
+BUSY = "() => window.spy.asked > window.spy.answered"
 _STILL = 4000  # milliseconds without a new sample after which all are there
 STEP = """async (place) => {
   const slider = document.querySelector(".bcb input[type=range]");
@@ -131,11 +143,7 @@ def tensorboard(logdir: Path) -> Iterator[str]:
 def browsed(page: Any, frame: Any) -> dict[str, float]:
     """Return what the page's spy saw, once no more samples came for a while and all steps were gone through."""
     spy: dict[str, float] = {"samples": 0}
-    asked: set[Any] = set()
-    page.on("request", asked.add)
-    page.on("requestfinished", asked.discard)
-    page.on("requestfailed", asked.discard)
-    while not spy["samples"] or spy["now"] - spy["grown"] < _STILL or any("/frames?" in request.url for request in asked):
+    while not spy["samples"] or spy["now"] - spy["grown"] < _STILL or frame.evaluate(BUSY):
         page.wait_for_timeout(50)
         spy = frame.evaluate("() => ({ ...window.spy, now: performance.now() })")
     samples = int(spy["samples"])
