@@ -40,7 +40,7 @@ from boundarycb.sinks.summaries import Summaries
 
 # Before anything of the page runs: when a picture was first drawn, when the last samples came, and how long each frame took.
 SPY = """
-window.spy = { frames: [], first: 0, grown: 0, samples: 0, asked: 0, answered: 0 };
+window.spy = { frames: [], first: 0, grown: 0, samples: 0, asked: 0, answered: 0, heard: 0 };
 const get = window.fetch.bind(window);
 window.fetch = async (...what) => {
   window.spy.asked += 1;
@@ -50,6 +50,7 @@ window.fetch = async (...what) => {
     return answer;
   } finally {
     window.spy.answered += 1;
+    window.spy.heard = performance.now();
   }
 };
 const ask = window.requestAnimationFrame.bind(window);
@@ -143,7 +144,7 @@ def tensorboard(logdir: Path) -> Iterator[str]:
 def browsed(page: Any, frame: Any) -> dict[str, float]:
     """Return what the page's spy saw, once no more samples came for a while and all steps were gone through."""
     spy: dict[str, float] = {"samples": 0}
-    while not spy["samples"] or spy["now"] - spy["grown"] < _STILL or frame.evaluate(BUSY):
+    while not spy["samples"] or spy["now"] - max(spy["grown"], spy["heard"]) < _STILL or frame.evaluate(BUSY):
         page.wait_for_timeout(50)
         spy = frame.evaluate("() => ({ ...window.spy, now: performance.now() })")
     samples = int(spy["samples"])
