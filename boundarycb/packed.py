@@ -49,3 +49,18 @@ def _ones(words: NDArray[np.uint64]) -> NDArray[np.int64]:
     # numpy 1 has no instruction for it.
     counts = np.bitwise_count(words) if hasattr(np, "bitwise_count") else _TABLE[words.view(np.uint16)]
     return np.asarray(counts.sum(axis=1, dtype=np.int64))
+
+
+def packed_rows(states: NDArray[np.bool_]) -> Bits:
+    """Return `states` (…, n) packed along the last axis, (…, ceil(n / 8)), as ``np.packbits`` does, but many short rows faster.
+
+    >>> packed_rows(np.array([[True, False, False], [False, True, True]])).tolist()
+    [[128], [96]]
+    """
+    *shape, size = states.shape
+    width = -(-size // 8)
+    if size % 8:
+        wide = np.zeros((*shape, 8 * width), np.bool_)
+        wide[..., :size] = states
+        states = wide
+    return np.packbits(states).reshape(*shape, width)

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band, sweep
 from boundarycb.engines.polylines import chain, simplify
+from boundarycb.engines.sorting import order_of
+from boundarycb.packed import packed_rows
 from boundarycb.types import Boundaries, Floats, Forward, Slice, class_layer, watched_layers
 
 MAX_SEGMENTS = 1_000_000
@@ -78,6 +80,11 @@ class _Segments:
         names = ("owner", "start", "end", "start_point", "end_point")
         return _Segments(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
+    def finite(self) -> _Segments:
+        """Return those whose ends are finite."""
+        sums = self.start_point.sum(axis=1) + self.end_point.sum(axis=1)
+        return self if np.isfinite(sums.sum()) else self.where(np.isfinite(sums))
+
     def where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> _Segments:
         return _Segments(self.owner[keep], self.start[keep], self.end[keep], self.start_point[keep], self.end_point[keep])
 
@@ -110,7 +117,7 @@ class LineReader:
         if self._last is None:
             raise RuntimeError("No band was read; sweep the grid first.")
         every = _Segments.joined(self._parts)
-        every = every.where(np.argsort(every.owner, kind="stable"))  # so that lines come sorted by owner
+        every = every.where(order_of(every.owner))  # so that lines come sorted by owner
         edges = 2 * len(self._last.us) * len(self._last.vs)
         order, lengths = chain(every.owner * edges + every.start, every.owner * edges + every.end)
         every = every.where(order)
@@ -151,6 +158,10 @@ class ClassReader:
 
 def leads(output: Floats) -> Floats:
     """Return by how much each class is ahead of the best of all others (n, C)."""
+    if output.shape[1] == 2:
+        with np.errstate(invalid="ignore"):  # what is not finite is no line
+            ahead = output[:, 0] - output[:, 1]
+        return np.stack([ahead, -ahead], axis=1)
     rows = np.arange(len(output))
     winner = output.argmax(axis=1)
     others = output.copy()
@@ -172,29 +183,27 @@ def _with_last_points(starts: Floats, ends: Floats, lengths: NDArray[np.int64]) 
 def _segments(z: Floats, on: NDArray[np.bool_], us: Floats, vs: Floats, first_row: int) -> _Segments:
     """Return the segments in the cells between the rows of `z` and their states `on`, both (rows, W, U)."""
     cells, units, case = _active(on)
-    row, column = np.divmod(cells, z.shape[1] - 1)
-    corners = [z[row + dy, column + dx, units].astype(np.float64) for dy, dx in ((0, 0), (0, 1), (1, 1), (1, 0))]
+    width, count = z.shape[1:]
+    row, column = np.divmod(cells, width - 1)
+    lowest, flat = (row * width + column) * count + units, z.reshape(-1)
+    corners = [flat.take(lowest + step).astype(np.float64) for step in (0, count, (width + 1) * count, width * count)]
     saddle = (case == 5) | (case == 10)
+    row += first_row
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # values that are not finite are dropped below
-        case = case + 16 * (saddle & (corners[0] + corners[1] + corners[2] + corners[3] > 0))
-        crossings = _crossings(corners, us[column], us[column + 1], vs[first_row + row], vs[first_row + row + 1])
-    edges = _edge_ids(first_row + row, column, len(us))
+        case += 16 * (saddle & (corners[0] + corners[1] + corners[2] + corners[3] > 0))
+        u, v = _crossings(corners, us[column], us[column + 1], vs[row], vs[row + 1])
+    edges = _edge_ids(row, column, width).reshape(-1)
     parts = []
-    for k in range(2):
-        has = np.flatnonzero(_FIRST[case, k] >= 0)
-        first, second = _FIRST[case[has], k], _SECOND[case[has], k]
-        part = _Segments(units[has], edges[first, has], edges[second, has], crossings[first, has], crossings[second, has])
-        parts.append(part.where(_finite(part.start_point) & _finite(part.end_point)))
+    for k, which in enumerate((np.arange(len(case)), np.flatnonzero(saddle))):  # a saddle has a second segment
+        first, second = (table[case[which], k] * len(case) + which for table in (_FIRST, _SECOND))
+        ends = [np.stack([u.take(places), v.take(places)], axis=1) for places in (first, second)]
+        parts.append(_Segments(units[which], edges.take(first), edges.take(second), *ends).finite())
     return _Segments.joined(parts)
-
-
-def _finite(points: Floats) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(points[:, 0] + points[:, 1]))
 
 
 def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return cell, unit and case of every (cell, unit) whose four corner states are not all equal; cells row by row."""
-    bits = np.packbits(on, axis=2)
+    bits = packed_rows(on)
     corners = (bits[:-1, :-1], bits[:-1, 1:], bits[1:, 1:], bits[1:, :-1])
     mixed = (corners[0] ^ corners[1]) | (corners[0] ^ corners[2]) | (corners[0] ^ corners[3])
     words = np.flatnonzero(mixed)
@@ -206,22 +215,15 @@ def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return cells, word * 8 + bit, case
 
 
-def _crossings(corners: list[Floats], u0: Floats, u1: Floats, v0: Floats, v1: Floats) -> Floats:
-    """Return where the line would cross each of the four edges, (4, M, 2), by linear interpolation.
+def _crossings(corners: list[Floats], u0: Floats, u1: Floats, v0: Floats, v1: Floats) -> tuple[Floats, Floats]:
+    """Return where the line would cross each of the four edges by linear interpolation: u and v, one edge after another (4 M,).
 
     Both cells at an edge compute it from the same two values in the same order, so their segments join exactly.
     """
     a, b, c, d = corners
-    along_bottom, along_top = u0 + _zero(a, b) * (u1 - u0), u0 + _zero(d, c) * (u1 - u0)
-    along_right, along_left = v0 + _zero(b, c) * (v1 - v0), v0 + _zero(a, d) * (v1 - v0)
-    return np.stack(
-        [
-            np.stack([along_bottom, v0], axis=1),
-            np.stack([u1, along_right], axis=1),
-            np.stack([along_top, v1], axis=1),
-            np.stack([u0, along_left], axis=1),
-        ]
-    )
+    bottom, top = u0 + _zero(a, b) * (u1 - u0), u0 + _zero(d, c) * (u1 - u0)
+    right, left = v0 + _zero(b, c) * (v1 - v0), v0 + _zero(a, d) * (v1 - v0)
+    return np.concatenate([bottom, u1, top, u0]), np.concatenate([v0, right, v1, left])
 
 
 def _zero(low: Floats, high: Floats) -> Floats:

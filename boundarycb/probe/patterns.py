@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from boundarycb.packed import packed_rows
+
 Codes = NDArray[np.uint64]
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: its multiples are spread evenly
@@ -24,14 +26,17 @@ def codes_of(rows: torch.Tensor, layer: int) -> Codes:
     (True, False)
     """
     on = (rows.detach().reshape(len(rows), -1) > 0).cpu().numpy()
-    octets = np.packbits(on, axis=1)
+    octets = packed_rows(on)
     missing = -octets.shape[1] % 8
     if missing:
-        octets = np.concatenate([octets, np.zeros((len(octets), missing), np.uint8)], axis=1)
-    words = np.ascontiguousarray(octets).view(np.uint64)
+        whole = np.zeros((len(octets), octets.shape[1] + missing), np.uint8)
+        whole[:, :-missing] = octets
+        octets = whole
+    words = octets.view(np.uint64)
     with np.errstate(over="ignore"):
         places = (np.arange(words.shape[1], dtype=np.uint64) + np.uint64(layer << 32) + np.uint64(1)) * _ODD
-        return np.asarray(_scattered(words + _scattered(places)).sum(axis=1, dtype=np.uint64))
+        found = _scattered(words + _scattered(places))
+    return found[:, 0] if found.shape[1] == 1 else np.asarray(found.sum(axis=1, dtype=np.uint64))
 
 
 def _scattered(words: Codes) -> Codes:
