@@ -82,7 +82,8 @@ class _Segments:
 
     def finite(self) -> _Segments:
         """Return those whose ends are finite."""
-        sums = self.start_point.sum(axis=1) + self.end_point.sum(axis=1)
+        (u0, v0), (u1, v1) = self.start_point.T, self.end_point.T
+        sums = u0 + v0 + u1 + v1
         return self if np.isfinite(sums.sum()) else self.where(np.isfinite(sums))
 
     def where(self, keep: NDArray[np.bool_] | NDArray[np.int64]) -> _Segments:
