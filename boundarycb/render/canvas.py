@@ -153,7 +153,8 @@ class Canvas:
         if fast is not None:
             left, top, right, bottom = clip
             cover = thin.coverage(fast, points - (left, top), offsets, (bottom - top, right - left))
-            self._blend(left, top, cover, colour, alpha * min(1.0, width / thin.INK))
+            region = self.pixels[top:bottom, left:right]
+            thin.lay(fast, region, cover, (*rgb(colour), 255), alpha * min(1.0, width / thin.INK))
             return
         codes = np.full(len(points), Stroke.LINETO, dtype=np.uint8)
         codes[offsets[:-1]] = Stroke.MOVETO
@@ -196,10 +197,10 @@ class Canvas:
         cover = cover[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
         self._blend(box[0], box[1], cover, colour)
 
-    def _blend(self, left: int, top: int, cover: NDArray[np.uint8], colour: str, alpha: float = 1.0) -> None:
+    def _blend(self, left: int, top: int, cover: NDArray[np.uint8], colour: str) -> None:
         """Lay a colour over the canvas, which must have room for it, where and as far as `cover` (h, w) says, 0 to 255."""
         places = np.flatnonzero(cover)
-        shares = (alpha / 255 * np.arange(256)).astype(np.float32).take(cover.ravel().take(places))[:, None]
+        shares = (np.arange(256) / 255).astype(np.float32).take(cover.ravel().take(places))[:, None]
         if cover.shape[1] < self.width:
             rows, columns = np.divmod(places, cover.shape[1])
             places = rows * self.width + columns

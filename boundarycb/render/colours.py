@@ -77,10 +77,11 @@ class Scheme:
 
     def to_picture(self, pixels: Rgb, background: NDArray[np.uint8]) -> Picture:
         """Return true-colour `pixels` (h, w, 4) as a picture; where they still equal the tone `background` (h, w), that is kept."""
-        touched = np.flatnonzero(pixels.view(np.uint32)[..., 0] != self.opaque.take(background))
-        red, green, blue = (pixels[..., k].ravel()[touched].astype(np.uint16) >> 3 for k in range(3))
+        packed = pixels.view(np.uint32)[..., 0]
+        touched = np.flatnonzero(packed != self.opaque.take(background))
+        found = packed.ravel().take(touched).astype("<u4", copy=False)  # red in the lowest byte
         indices = background.copy()
-        indices.ravel()[touched] = self._table.take(red << 10 | green << 5 | blue)
+        indices.ravel()[touched] = self._table.take((found & 0xF8) << 7 | found >> 6 & 0x3E0 | found >> 19 & 0x1F)
         return Picture(indices, self.palette)
 
 

@@ -41,3 +41,12 @@ def coverage(cv2: Any, points: Floats, offsets: NDArray[np.int64], shape: tuple[
     places = np.rint((points - 0.5) * 2**_SHIFT).astype(np.int32)
     cv2.polylines(mask, [places[start:stop] for start, stop in pairwise(offsets)], False, 255, 1, cv2.LINE_AA, _SHIFT)
     return mask
+
+
+def lay(cv2: Any, pixels: NDArray[np.uint8], cover: NDArray[np.uint8], colour: tuple[int, int, int, int], alpha: float) -> None:
+    """Lay a colour over `pixels` (h, w, 4), in place, as far as `cover` (h, w) says, 0 to 255, times `alpha`."""
+    share = cv2.convertScaleAbs(cover, alpha=alpha)
+    shares = cv2.merge([share] * 4)
+    tints = np.rint(np.arange(256)[:, None] / 255 * colour).astype(np.uint8)
+    rest = cv2.multiply(pixels, cv2.bitwise_not(shares), scale=1 / 255)
+    pixels[:] = cv2.add(rest, cv2.LUT(shares, tints[:, None]))
