@@ -3,8 +3,8 @@
     python benchmarks/growth.py [--repeats 5] [--draw docs/performance]
 
 CPU time of one look at a ReLU network with He weights (lines, masks and output) and of its overlay, on one thread. Exponents are
-slopes of the logarithm of the time over the three largest values. Peak memory is by how much the process's resident set was larger
-at most than before the look, as Linux tells it.
+slopes of the logarithm of the time over the three largest values. Peak memory is by how much the resident set of a process of its
+own was larger at most than before its first look, as Linux tells it; 20 MB of that is code that is loaded then.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -67,6 +69,12 @@ def peak(act: Callable[[], object]) -> float:
     return told("VmHWM") - before
 
 
+def peak_alone(case: tuple[int, int, int], engine: str) -> float:
+    """Return the peak of one look at a network, in a process that did nothing before."""
+    command = [sys.executable, __file__, "--peak", engine, *map(str, case)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
 def grown(repeats: int) -> dict[str, tuple[list[int], dict[str, list[float]]]]:
     """Return for each way to grow the sizes, and milliseconds by contestant; and print them."""
     found = {}
@@ -80,7 +88,7 @@ def grown(repeats: int) -> dict[str, tuple[list[int], dict[str, list[float]]]]:
             sizes.append({"units": width, "layer": depth, "grid ": side}[what[:5]])
             for name, value in ms.items():
                 times.setdefault(name, []).append(value)
-            memory = [f"{peak(acts[name]):.0f}" for name in ("exact look", "grid look")]
+            memory = [f"{peak_alone((width, depth, side), engine):.0f}" for engine in ("exact", "grid")]
             rows.append([f"{sizes[-1]:,}", *(f"{value:.1f}" for value in ms.values()), *memory])
         exponents = [f"{exponent(sizes, values):.2f}" for values in times.values()]
         rows.append(["exponent", *exponents, "", ""])
@@ -124,8 +132,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--draw", type=Path)
+    parser.add_argument("--peak", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
+    if options.peak:
+        engine, (width, depth, side) = Engine(options.peak[0]), map(int, options.peak[1:])
+        print(peak(partial(look, net(width, depth), SQUARE, resolution=side, engine=engine)))
+        return
     print(machine())
     found = grown(options.repeats)
     if options.draw is not None:

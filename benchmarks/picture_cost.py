@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -27,11 +26,14 @@ os.environ["OMP_NUM_THREADS"] = "1"  # read when numpy and torch are imported
 
 import numpy as np
 import torch
+from growth import peak
+from numpy.typing import NDArray
 from peers import contour_figure, contour_png, imageio_movie, nodes, pre_activations
 from sampling import SQUARE, net
 from timing import machine, medians, table
 
 from boundarycb.render import draw_overlay, thin
+from boundarycb.render.colours import Scheme
 from boundarycb.render.thin import opencv
 from boundarycb.sampling import look
 from boundarycb.sinks import make_movie
@@ -129,6 +131,24 @@ class Moved:
         return (self[index] for index in range(len(self)))
 
 
+def true_colour(sample: Snapshot) -> NDArray[np.uint8]:
+    """Return a frame in the colours that it was drawn in, as a figure of matplotlib's has it, and not in those of a palette."""
+    kept: list[NDArray[np.uint8]] = []
+    original = Scheme.to_picture
+
+    def noted(self: Scheme, pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> Picture:
+        kept.append(pixels[..., :3].copy())
+        return original(self, pixels, background)
+
+    setattr(Scheme, "to_picture", noted)  # noqa: B010 - it is what ends a drawing that is replaced
+    try:
+        with drawing(fast=False):
+            draw_overlay(sample)
+    finally:
+        setattr(Scheme, "to_picture", original)  # noqa: B010 - as above
+    return kept[0]
+
+
 def made(history: Any, *, fast: bool) -> int:
     """Make the movie of all samples; return its size."""
     with drawing(fast=fast):
@@ -137,18 +157,20 @@ def made(history: Any, *, fast: bool) -> int:
 
 def child(kind: str, frames: int) -> None:
     """Make a movie of so many frames in this process; print CPU seconds, megabytes, and by how many this process grew."""
-    history = Moved(Frame(100, 3), frames)
+    history, found = Moved(Frame(100, 3), frames), []
     made(Moved(Frame(100, 3), 3), fast=kind == "opencv")  # what is made once
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.process_time()
-    if kind == "imageio":
-        with drawing(fast=False), tempfile.TemporaryDirectory() as folder:
-            imageio_movie((draw_overlay(sample).rgb() for sample in history), Path(folder) / "movie.gif")
-            size = (Path(folder) / "movie.gif").stat().st_size
-    else:
-        size = made(history, fast=kind == "opencv")
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    print(time.process_time() - start, size / 1e6, grown / 1024)
+
+    def act() -> None:
+        if kind != "imageio":
+            found.append(made(history, fast=kind == "opencv"))
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            imageio_movie(map(true_colour, history), Path(folder) / "movie.gif")
+            found.append((Path(folder) / "movie.gif").stat().st_size)
+
+    grown = peak(act)
+    print(time.process_time() - start, found[0] / 1e6, grown)
 
 
 def print_movies(frames: int) -> None:
