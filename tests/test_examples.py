@@ -56,6 +56,7 @@ def test_the_bottle_runs_and_reports(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_digits_run_and_show_which_is_where(tmp_path: Path) -> None:
     text = run("digits.py", "--steps", "3", "--digits", "4", "9", "7", cwd=tmp_path)
     history = load(tmp_path / "runs" / "digits" / "version_0")
@@ -93,6 +94,7 @@ def test_the_greys_run(data: str, tmp_path: Path) -> None:
     assert sum(parameter.numel() for parameter in grey.Grey().parameters()) == 21
 
 
+@pytest.mark.slow
 def test_the_greys_take_the_answers_of_people(tmp_path: Path) -> None:
     rows = ["x1,x2,answer,seconds", *(f"{level},{level},{'black' if level < 128 else 'grey'},1.0" for level in range(0, 256, 5))]
     (tmp_path / "answers.csv").write_text("\n".join(rows))
@@ -144,6 +146,7 @@ def test_all_of_the_second_papers_figures_are_made(tmp_path: Path) -> None:
     assert made == {path.name for path in (EXAMPLES.parent / "docs" / "second_paper").iterdir()}
 
 
+@pytest.mark.slow
 def test_the_transformer_runs_in_embedding_space(tmp_path: Path) -> None:
     run("transformer.py", "--steps", "2", "--width", "16", cwd=tmp_path)
     history = load(tmp_path)
@@ -173,6 +176,7 @@ def test_step_zero_is_no_star_unless_asked_for(tmp_path: Path, init: str, togeth
     assert sum(map(bool, lines)) == 16  # every line of layer 1 crosses the picture
 
 
+@pytest.mark.slow
 def test_every_flag_does_what_it_says(tmp_path: Path) -> None:
     import imageio.v3 as iio
 
