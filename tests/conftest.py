@@ -13,7 +13,6 @@ import pytest
 import torch
 from lightnings import PACKAGES
 
-
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that take all cores each wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
     torch.set_num_threads(1)
