@@ -144,6 +144,8 @@ def test_shards(tmp_path: Path, package: str) -> None:
     assert first["watched"]["steps"] == [[0, 2, 4, 6, 8, 10, 12]]
     assert second["watched"]["steps"] == [[]]
     assert first["own schedule"]["steps"] == [[0, 5, 10, 12]]  # which says something else on the other rank
+    assert first["overhead"]["steps"] == [[0, 1, 12]]  # by rank 0's clock alone: the other one takes no samples
+    same_training(first["overhead"], first["bare"])
     assert first["own forward"]["steps"] == [[0, 12]]
     assert "`verify` is left out, since parameters that are spread over ranks cannot be compared so deeply." in first["warned"]
     assert first["no forward"]["steps"] == [[0, 12]]

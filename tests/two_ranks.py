@@ -192,6 +192,7 @@ class Rank:
             "watched": fit("watched", callback_of(self.pl, every_n_steps=2), saves("b"), enable_checkpointing=True),
             "two": fit("two", *(callback_of(self.pl, name=one, every_n_steps=n) for one, n in (("near", 4), ("far", 5)))),
             "own schedule": fit("own", callback_of(self.pl, schedule=lambda previous, step: step % (5 - self.rank) == 0)),
+            "overhead": fit("overhead", callback_of(self.pl, every_n_steps=1, max_overhead=1e-9)),
             "own forward": fit("forward", callback_of(self.pl, forward=lambda model, x: model.net(2 * x), verify=True)),
             "no such part": fit("no such part", callback_of(self.pl, module="nope")),
             "no forward": fit("no forward", callback_of(self.pl), module=alone),
