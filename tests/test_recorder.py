@@ -72,12 +72,48 @@ def trained_at(recorder: Recorder, clock: Clock, steps: int, seconds: float) -> 
 def test_samples_stay_within_their_share_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     recorder = make(tmp_path, metrics=[clock.costs(1.0)], every_n_steps=1, max_overhead=0.2)
-    with pytest.warns(BoundaryWarning, match=r"step 2: a sample takes 1 s; some are left out to stay within `max_overhead`, 20"):
+    with pytest.warns(
+        BoundaryWarning, match=r"step 2: a sample takes 1 s; some are left out to stay within `max_overhead`, 0\.2 of"
+    ):
         trained_at(recorder, clock, 100, 0.5)
     # The second sample is taken at once, since nothing is known of its cost; then one for each 4 seconds of training.
     assert recorder.steps == [0, 1, *range(16, 97, 8), 100]
     assert "(87 more were left out for `max_overhead`)" in recorder.summary
     recorder.close()
+
+
+def test_a_recorder_that_has_stopped_leaves_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    recorder, model = make(tmp_path, metrics=[clock.costs(1.0)], every_n_steps=1, max_overhead=0.1), mlp(2, 4, 2)
+    for step in (0, 1):
+        recorder.record(model, step)
+    with pytest.warns(BoundaryWarning, match="no further sample is taken"):
+        recorder.give_up("this", RuntimeError("failed"))
+    recorder.advance(model, 2)
+    assert "left out" not in recorder.summary
+    recorder.close()
+
+
+def test_finding_out_where_to_look_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The callback does it before the first sample is taken, which does it too."""
+    clock, plane, model = Clock(monkeypatch), SQUARE, mlp(2, 4, 2)
+
+    def slow() -> Any:
+        clock.now += 3.0
+        return plane
+
+    recorder = Recorder(tmp_path / "boundaries", slow, resolution=16, image_size=64, metrics=[clock.costs(0.5)])
+    recorder.settle(model)
+    assert recorder.seconds == 3.0
+    recorder.record(model, 0)
+    assert recorder.seconds == load(tmp_path)[0].seconds == 3.5
+    recorder.close()
+
+
+def test_seconds_are_ours_alone(tmp_path: Path) -> None:
+    recorder = make(tmp_path, metrics=[lambda sample: {"seconds": 1.0}])
+    with pytest.raises(ValueError, match="gives `seconds`, which is what sampling takes; rename it"):
+        recorder.record(mlp(2, 4, 2), 0)
 
 
 def test_without_a_share_every_sample_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,9 @@ from boundarycb import BoundaryWarning, Recorder, load, metrics, slices, watch
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.sinks import TensorBoard
+from boundarycb.sinks.eventfile import OwnFile
 from boundarycb.sinks.layout import layout_for
+from boundarycb.sinks.summaries import Summaries
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -231,6 +233,34 @@ def test_layers_with_odd_names_are_found_by_their_charts() -> None:
             hits = [layer for layer in layers if re.search(regex, f"a.b/drift/shift/{layer}")]
             assert hits in ([], [chart.title.split(":")[0]])
             assert not re.search(regex, "aXb/drift/flipped/net.0")
+
+
+def test_a_write_that_fails_leaves_no_half_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a full disk; what is written once there is room again can be read."""
+    room = [10**6]
+
+    class Small(io.FileIO):
+        def write(self, data: Any) -> int:
+            if not room[0]:
+                raise OSError(28, "No space left on device")
+            taken = min(room[0], len(data), 1000)  # a write may take a part
+            room[0] -= taken
+            return super().write(data[:taken])
+
+    def opened(self: Path, mode: str, buffering: int = -1) -> Any:
+        return Small(self, mode.replace("b", ""))
+
+    monkeypatch.setattr(Path, "open", opened)
+    file, make = OwnFile(tmp_path), Summaries("x")
+    file.add([make.scalar("a", "", 1.0)], 1)
+    room[0] = 2500
+    with pytest.raises(OSError, match="No space"):
+        file.add([make.markdown("text", "", "word " * 1000)], 2)
+    room[0] = 10**6
+    file.add([make.scalar("a", "", 3.0)], 3)
+    file.close()
+    monkeypatch.undo()
+    assert [(event.step, event.value) for event in read(tmp_path).Scalars("x/a")] == [(1, 1.0), (3, 3.0)]
 
 
 def test_without_metrics_there_are_pictures_alone(tmp_path: Path) -> None:

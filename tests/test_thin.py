@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+import os
+import sys
+import types
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from snapshots import Function, fan, four_classes, plain, snapshot
 
-from boundarycb.render import draw_overlay
+from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.render.canvas import Canvas
-from boundarycb.render.thin import INK, THINNEST_ONLY, coverage, opencv
+from boundarycb.render.thin import INK, MANY, THINNEST_ONLY, coverage, opencv
 from boundarycb.types import Snapshot
 
 SIDE = 64
@@ -90,15 +92,37 @@ def test_pictures_look_as_without_it(cv2: Any, monkeypatch: pytest.MonkeyPatch) 
     assert abs(fast - bare).mean() == pytest.approx(drawn, rel=0.15)  # as much ink
 
 
-def test_few_lines_are_thicker_and_drawn_as_ever(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = draw_overlay(plain())
+@pytest.mark.parametrize("size", [128, 300, 384, 512])
+def test_few_lines_are_drawn_as_ever(cv2: Any, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    fast = draw_overlay(plain(), size), draw_panels(plain(), size)
     monkeypatch.setattr("boundarycb.render.thin.opencv", lambda: None)
-    assert (fast.pixels == draw_overlay(plain()).pixels).all()
+    for one, other in zip(fast, (draw_overlay(plain(), size), draw_panels(plain(), size)), strict=True):
+        assert (one.pixels == other.pixels).all()
+
+
+def test_panels_and_small_pictures_of_many_lines_look_as_without_it(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(sample: Snapshot) -> list[np.ndarray]:
+        return [picture.rgb().astype(int) for picture in (draw_panels(sample), draw_overlay(sample, 200))]
+
+    fast = drawn(crowded())
+    monkeypatch.setattr("boundarycb.render.thin.opencv", lambda: None)
+    for one, other, bare in zip(fast, drawn(crowded()), drawn(snapshot([fan(1, 0.0)] * 3, four_classes)), strict=True):
+        assert (one != other).any()
+        assert abs(one - other).mean() < 0.35 * abs(other - bare).mean()
+
+
+def many(line: list[list[float]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return as many copies of a line as OpenCV draws at once, and where they begin."""
+    return np.tile(line, (MANY, 1)), np.arange(0, (MANY + 1) * len(line), len(line))
 
 
 def test_lines_stay_within_their_box(cv2: Any) -> None:
     canvas = Canvas(40, 30, "#ffffff")
-    canvas.lines(np.array([[-50.0, 14.0], [90.0, 14.0]]), np.array([0, 2]), "#ff0000", 1.0, (10, 5, 25, 20))
+    points, offsets = many([[-50.0, 14.0], [90.0, 14.0]])
+    for nowhere in ((50, 0, 60, 30), (10, 5, 10, 20), (-9, -9, 0, 30)):
+        canvas.lines(points, offsets, "#ff0000", 1.0, nowhere)
+    assert (canvas.pixels == 255).all()
+    canvas.lines(points, offsets, "#ff0000", 1.0, (10, 5, 25, 20))
     rows, columns = np.nonzero(canvas.pixels[..., 1] < 255)
     assert (rows.min(), rows.max()) in [(13, 14), (12, 14), (13, 15)]
     assert (columns.min(), columns.max()) == (10, 24)
@@ -110,7 +134,7 @@ def test_a_thinner_line_is_fainter(cv2: Any) -> None:
     ink = []
     for width in (0.4, 0.8, THINNEST_ONLY):
         canvas = Canvas(40, 30, "#ffffff")
-        canvas.lines(np.array([[5.0, 14.0], [35.0, 17.0]]), np.array([0, 2]), "#000000", width, (0, 0, 40, 30))
+        canvas.lines(*many([[5.0, 14.0], [35.0, 17.0]]), "#000000", width, (-5, -5, 60, 40))
         ink.append((255.0 - canvas.pixels[..., 0]).sum())
     assert ink[0] == pytest.approx(ink[1] / 2, rel=0.05)
     assert ink[2] == pytest.approx(ink[1] * INK / 0.8, rel=0.05)
@@ -126,4 +150,37 @@ def test_an_opencv_that_does_not_load_is_none(monkeypatch: pytest.MonkeyPatch) -
     opencv.cache_clear()
     assert opencv() is None
     opencv.cache_clear()
-    monkeypatch.setattr("boundarycb.render.thin.import_module", importlib.import_module)
+
+
+def test_what_is_left_of_an_installation_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", types.ModuleType("cv2"))
+    opencv.cache_clear()
+    assert opencv() is None
+    opencv.cache_clear()
+
+
+def test_it_can_be_turned_off(cv2: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BOUNDARYCB_OPENCV", "0")
+    opencv.cache_clear()
+    assert opencv() is None
+    opencv.cache_clear()
+
+
+def test_loading_it_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV writes to it, and the processes that the user starts would have that."""
+
+    def meddles(name: str) -> Any:
+        os.environ["LD_LIBRARY_PATH"] = f"/of/{name}"
+        os.environ["QT_QPA_FONTDIR"] = "/of/fonts"
+        os.environ.pop("KEPT", None)
+        raise ImportError(name)
+
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/of/mine")
+    monkeypatch.delenv("QT_QPA_FONTDIR", raising=False)
+    monkeypatch.setenv("KEPT", "1")
+    monkeypatch.setattr("boundarycb.render.thin.import_module", meddles)
+    before = dict(os.environ)
+    opencv.cache_clear()
+    assert opencv() is None
+    opencv.cache_clear()
+    assert dict(os.environ) == before

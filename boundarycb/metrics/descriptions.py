@@ -5,7 +5,7 @@ from __future__ import annotations
 TEXTS = {
     "seconds": (
         "Wall time in seconds that sampling took since the sample before: drawing and writing that one, looking at the network "
-        "and measuring for this one. 0 or more; its sum over the run is what sampling took in all."
+        "and measuring for this one. 0 or more; the last sample's writing and the end of the run are not in it."
     ),
     "on/share": (
         "Share of the slice on which a unit is on (pre-activation > 0), mean over the layer's units. Range 0 to 1; 0: never on "

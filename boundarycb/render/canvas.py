@@ -149,9 +149,12 @@ class Canvas:
         """
         if not len(points):
             return
-        fast = thin.opencv() if width <= thin.THINNEST_ONLY and dashes is None else None
+        many = width <= thin.THINNEST_ONLY and dashes is None and len(offsets) - 1 >= thin.MANY
+        fast = thin.opencv() if many else None
         if fast is not None:
-            left, top, right, bottom = clip
+            left, top, right, bottom = max(0, clip[0]), max(0, clip[1]), min(self.width, clip[2]), min(self.height, clip[3])
+            if left >= right or top >= bottom:
+                return  # nothing of it lies on the canvas
             cover = thin.coverage(fast, points - (left, top), offsets, (bottom - top, right - left))
             region = self.pixels[top:bottom, left:right]
             thin.lay(fast, region, cover, (*rgb(colour), 255), alpha * min(1.0, width / thin.INK))

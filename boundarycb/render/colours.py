@@ -79,7 +79,7 @@ class Scheme:
         """Return true-colour `pixels` (h, w, 4) as a picture; where they still equal the tone `background` (h, w), that is kept."""
         packed = pixels.view(np.uint32)[..., 0]
         touched = np.flatnonzero(packed != self.opaque.take(background))
-        found = packed.ravel().take(touched).astype("<u4", copy=False)  # red in the lowest byte
+        found = packed.ravel().take(touched).view("<u4")  # red in the lowest byte
         indices = background.copy()
         indices.ravel()[touched] = self._table.take((found & 0xF8) << 7 | found >> 6 & 0x3E0 | found >> 19 & 0x1F)
         return Picture(indices, self.palette)

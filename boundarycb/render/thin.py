@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib import import_module
 from itertools import pairwise
@@ -14,6 +15,8 @@ from boundarycb.types import Floats
 
 THINNEST_ONLY = 1.5
 """Pixels up to which a line is drawn so: OpenCV's smoothed lines have one width."""
+MANY = 60
+"""Lines from which on it pays: what is laid over the picture is as large for few."""
 INK = 1.3
 """Pixels of that width, as the sum of what a line covers by its length; a thinner line is drawn fainter."""
 _SHIFT = 4  # bits of a coordinate behind the point
@@ -21,11 +24,26 @@ _SHIFT = 4  # bits of a coordinate behind the point
 
 @lru_cache(maxsize=1)
 def opencv() -> Any:
-    """Return OpenCV's module; None where it is not installed, or cannot be loaded."""
-    try:
-        return import_module("cv2")
-    except Exception:  # noqa: BLE001 - such as a missing library of the system
+    """Return OpenCV's module; None where it is not installed or does not work, or where ``BOUNDARYCB_OPENCV=0`` says not to."""
+    if os.environ.get("BOUNDARYCB_OPENCV") == "0":
         return None
+    environment = dict(os.environ)
+    try:
+        module = import_module("cv2")
+        picture, line = np.zeros((4, 4, 4), np.uint8), np.array([[0.5, 0.5], [3.5, 3.5]])
+        lay(module, picture, coverage(module, line, np.array([0, 2]), (4, 4)), (9, 9, 9, 9), 1.0)
+    except Exception:  # noqa: BLE001 - such as a missing library of the system, or what is left of an installation
+        return None
+    finally:
+        _put_back(environment)
+    return module
+
+
+def _put_back(environment: dict[str, str]) -> None:
+    """Undo what loading OpenCV did to the environment, which the processes that the user starts would inherit."""
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update({name: value for name, value in environment.items() if os.environ.get(name) != value})
 
 
 def coverage(cv2: Any, points: Floats, offsets: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.uint8]:

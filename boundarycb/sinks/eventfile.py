@@ -7,8 +7,9 @@ import os
 import socket
 import struct
 import time
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
@@ -25,7 +26,7 @@ class OwnFile:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
-        self._file: BinaryIO | None = None  # made with the first sample: a run without any leaves no file
+        self._file: FileIO | None = None  # made with the first sample: a run without any leaves no file
 
     def add(self, values: list[Summary.Value], step: int) -> None:
         """Write summaries of one step.
@@ -45,21 +46,28 @@ class OwnFile:
         if self._file is not None:
             self._file.close()
 
-    def _begun(self) -> BinaryIO:
+    def _begun(self) -> FileIO:
         self.directory.mkdir(parents=True, exist_ok=True)
         begun = time.time()
         name = f"events.out.tfevents.{int(begun):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}.boundarycb"
-        file = (self.directory / name).open("xb")
+        file = (self.directory / name).open("xb", buffering=0)
         self._write(file, Event(wall_time=begun, file_version=_VERSION))
         return file
 
     @staticmethod
-    def _write(file: BinaryIO, event: Event) -> None:
-        """Write a record: the length, its checksum, the event, its checksum."""
+    def _write(file: FileIO, event: Event) -> None:
+        """Write a record, whole or not at all: the length, its checksum, the event, its checksum."""
         data = event.SerializeToString()
         length = struct.pack("<Q", len(data))
-        file.write(length + _CHECKSUM.pack(masked_crc32c(length)) + data + _CHECKSUM.pack(masked_crc32c(data)))
-        file.flush()
+        record = memoryview(length + _CHECKSUM.pack(masked_crc32c(length)) + data + _CHECKSUM.pack(masked_crc32c(data)))
+        start = file.tell()
+        try:
+            while record:
+                record = record[file.write(record) :]
+        except OSError:  # such as a full disk: behind half a record nothing could be read
+            file.truncate(start)
+            file.seek(start)
+            raise
 
 
 class SharedFile:

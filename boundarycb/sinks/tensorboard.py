@@ -34,6 +34,8 @@ _SHOWN = 10  # pictures of a tag that TensorBoard keeps by default
 _FLUSH_SECONDS = 2.0
 """A flush waits for the writer's thread, so dense samples share one; TensorBoard itself reloads every 5 seconds or more."""
 
+_CROWDED = ("overlay", "panels")  # pictures in which hardly anything repeats but a pixel beside it
+
 _TEXTS = {
     "overlay": (
         "Where units switch on or off (a line each, coloured by layer) over the network's output, on the run's fixed "
@@ -179,7 +181,7 @@ class TensorBoard:
 
     def _image(self, tag: str, picture: Picture) -> Summary.Value:
         height, width = picture.pixels.shape
-        return self._make.image(tag, _TEXTS[tag], (width, height), picture.png())
+        return self._make.image(tag, _TEXTS[tag], (width, height), picture.png(quick=tag in _CROWDED))
 
     def _scalars(self, snapshot: Snapshot) -> list[Summary.Value]:
         return [self._make.scalar(name, describe(name), value) for name, value in snapshot.numbers.items() if math.isfinite(value)]

@@ -82,7 +82,8 @@ class BoundaryHooks:
             sample; by default those of the first training batch.
         module: The part of the LightningModule to look at, by its path; by default itself, or what it holds if it has no forward.
         max_overhead: Share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
-            default none is, so that two runs sample the same steps. The first sample and the last one are always taken.
+            default none is, so that two runs sample the same steps. The first sample and the last one are taken in
+            any case; so is the second, whose cost is not known yet. Closing (the movie, the report) is not counted.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -214,8 +215,7 @@ class BoundaryHooks:
         if getattr(trainer, "barebones", False):
             self._tell(f"{self._name}: a barebones Trainer is measured without callbacks, so nothing is sampled.")
             return
-        by_rank = callable(self._options["schedule"]) or self._options["max_overhead"] is not None
-        ranks = ranks_of(trainer, pl_module, certain=not by_rank)
+        ranks = ranks_of(trainer, pl_module, certain=not callable(self._options["schedule"]))
         if isinstance(ranks, str):
             if trainer.is_global_zero:
                 warn(f"No boundaries are sampled, since {ranks}.")
@@ -252,6 +252,8 @@ class BoundaryHooks:
         self._step += 1
         recorder, ranks, self._outputs = self.recorder, self._ranks, outputs
         if recorder is None or ranks is None or not ranks.agree(partial(recorder.is_due, self._step)):
+            return
+        if self._options["max_overhead"] is not None and not ranks.allow(partial(recorder.may_take, self._step)):
             return
         ranks.later(partial(self._sample, trainer, pl_module), partial(self._follow, pl_module))
 

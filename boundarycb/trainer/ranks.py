@@ -39,7 +39,10 @@ class Ranks(Protocol):
         """Let the leader `act`, once more."""
 
     def agree(self, ask: Callable[[], bool]) -> bool:
-        """Return whether a sample is to be taken: the same on all ranks that have to take part."""
+        """Return whether a sample is due: the same on all ranks that have to take part."""
+
+    def allow(self, ask: Callable[[], bool]) -> bool:
+        """Return whether one that is due may be taken, by what only the leader knows: the same on all ranks that take part."""
 
 
 class Single:
@@ -58,6 +61,8 @@ class Single:
     def agree(self, ask: Callable[[], bool]) -> bool:
         """Ask."""
         return ask()
+
+    allow = agree
 
 
 class Replicas:
@@ -86,6 +91,8 @@ class Replicas:
     def agree(self, ask: Callable[[], bool]) -> bool:
         """Ask on rank 0."""
         return self.leads and ask()
+
+    allow = agree
 
 
 class Shards:
@@ -116,8 +123,10 @@ class Shards:
 
     def agree(self, ask: Callable[[], bool]) -> bool:
         """Ask every rank, or rank 0 for all."""
-        if self._certain:
-            return ask()
+        return ask() if self._certain else self.allow(ask)
+
+    def allow(self, ask: Callable[[], bool]) -> bool:
+        """Ask rank 0 for all."""
         return bool(self._broadcast(self.leads and ask()))
 
 
