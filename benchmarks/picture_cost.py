@@ -73,7 +73,7 @@ class Frame:
         """Draw it."""
         with drawing(fast=fast):
             picture = draw_overlay(self.snapshot)
-        return picture.png() if png else picture
+        return picture.png(quick=True) if png else picture
 
     def figure(self, path: Path) -> None:
         """Write it as most tutorials do: a figure into TensorBoard."""
