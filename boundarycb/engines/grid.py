@@ -118,15 +118,15 @@ class LineReader:
         if self._last is None:
             raise RuntimeError("No band was read; sweep the grid first.")
         every = _Segments.joined(self._parts)
-        every = every.where(order_of(every.owner))  # so that lines come sorted by owner
-        edges = 2 * len(self._last.us) * len(self._last.vs)
-        order, lengths = chain(every.owner * edges + every.start, every.owner * edges + every.end)
-        every = every.where(order)
-        points, offsets = _with_last_points(every.start_point, every.end_point, lengths)
+        order = order_of(every.owner)  # so that lines come sorted by owner
+        first_edge = every.owner[order] * (2 * len(self._last.us) * len(self._last.vs))
+        chained, lengths = chain(first_edge + every.start[order], first_edge + every.end[order])
+        order = order[chained]
+        points, offsets = _points_of(every, order, lengths)
         cell = np.array([self._last.us[2] - self._last.us[1], self._last.vs[2] - self._last.vs[1]])
         kept, offsets, lines = simplify(points / cell, offsets, _TOLERANCE)
         first = np.cumsum(lengths) - lengths
-        owners = every.owner[first][lines].astype(np.int32)
+        owners = every.owner[order[first][lines]].astype(np.int32)
         notes = (
             () if self._stride == 1 else (f"lines of every {self._stride}th unit only: more than {self._max_segments} segments",)
         )
@@ -174,10 +174,10 @@ def leads(output: Floats) -> Floats:
     return np.asarray(leads)
 
 
-def _with_last_points(starts: Floats, ends: Floats, lengths: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
-    """Return the points of lines whose segments stand one after another: every segment's start, and the last one's end."""
+def _points_of(segments: _Segments, order: NDArray[np.int64], lengths: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the points of lines whose segments stand one after another in `order`: every one's start, and the last one's end."""
     last = np.cumsum(lengths) - 1
-    points = np.insert(starts, last + 1, ends[last], axis=0)
+    points = np.insert(segments.start_point.take(order, axis=0), last + 1, segments.end_point[order[last]], axis=0)
     return points, np.concatenate([[0], np.cumsum(lengths + 1)])
 
 
@@ -192,39 +192,45 @@ def _segments(z: Floats, on: NDArray[np.bool_], us: Floats, vs: Floats, first_ro
     row += first_row
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # values that are not finite are dropped below
         case += 16 * (saddle & (corners[0] + corners[1] + corners[2] + corners[3] > 0))
-        u, v = _crossings(corners, us[column], us[column + 1], vs[row], vs[row + 1])
+        crossings = _crossings(corners, us[column], us[column + 1], vs[row], vs[row + 1]).reshape(-1, 2)
     edges = _edge_ids(row, column, width).reshape(-1)
     parts = []
     for k, which in enumerate((np.arange(len(case)), np.flatnonzero(saddle))):  # a saddle has a second segment
+        if k and not len(which):
+            continue
         first, second = (table[case[which], k] * len(case) + which for table in (_FIRST, _SECOND))
-        ends = [np.stack([u.take(places), v.take(places)], axis=1) for places in (first, second)]
+        ends = [crossings.take(places, axis=0) for places in (first, second)]
         parts.append(_Segments(units[which], edges.take(first), edges.take(second), *ends).finite())
-    return _Segments.joined(parts)
+    return parts[0] if len(parts) == 1 else _Segments.joined(parts)
 
 
 def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return cell, unit and case of every (cell, unit) whose four corner states are not all equal; cells row by row."""
     bits = packed_rows(on)
-    corners = (bits[:-1, :-1], bits[:-1, 1:], bits[1:, 1:], bits[1:, :-1])
-    mixed = (corners[0] ^ corners[1]) | (corners[0] ^ corners[2]) | (corners[0] ^ corners[3])
-    words = np.flatnonzero(mixed)
-    which, bit = np.nonzero(np.unpackbits(mixed.ravel()[words][:, None], axis=1))
-    case = np.zeros(len(which), dtype=np.int64)
-    for power, corner in enumerate(corners):
-        case += ((corner.reshape(-1)[words][which] >> (7 - bit)) & 1).astype(np.int64) << power
-    cells, word = np.divmod(words[which], bits.shape[2])
-    return cells, word * 8 + bit, case
+    _, width, octets = bits.shape
+    low, up = bits[:-1], bits[1:]
+    mixed = (low[:, :-1] ^ low[:, 1:]) | (low[:, :-1] ^ up[:, 1:]) | (low[:, :-1] ^ up[:, :-1])
+    words = np.flatnonzero(mixed != 0)
+    lowest, flat = words + words // ((width - 1) * octets) * octets, bits.reshape(-1)
+    case = np.zeros(8 * len(words), dtype=np.uint8)
+    for power, step in enumerate((0, octets, (width + 1) * octets, width * octets)):
+        case |= np.unpackbits(flat.take(lowest + step)) << power
+    active = np.flatnonzero((case != 0) & (case != 15))
+    cells, word = np.divmod(words[active >> 3], octets)
+    return cells, word * 8 + (active & 7), case[active].astype(np.int64)
 
 
-def _crossings(corners: list[Floats], u0: Floats, u1: Floats, v0: Floats, v1: Floats) -> tuple[Floats, Floats]:
-    """Return where the line would cross each of the four edges by linear interpolation: u and v, one edge after another (4 M,).
+def _crossings(corners: list[Floats], u0: Floats, u1: Floats, v0: Floats, v1: Floats) -> Floats:
+    """Return where the line would cross each of the four edges by linear interpolation, (4, M, 2).
 
     Both cells at an edge compute it from the same two values in the same order, so their segments join exactly.
     """
     a, b, c, d = corners
-    bottom, top = u0 + _zero(a, b) * (u1 - u0), u0 + _zero(d, c) * (u1 - u0)
-    right, left = v0 + _zero(b, c) * (v1 - v0), v0 + _zero(a, d) * (v1 - v0)
-    return np.concatenate([bottom, u1, top, u0]), np.concatenate([v0, right, v1, left])
+    points = np.empty((4, len(a), 2))
+    points[0, :, 0], points[2, :, 0] = u0 + _zero(a, b) * (u1 - u0), u0 + _zero(d, c) * (u1 - u0)
+    points[1, :, 1], points[3, :, 1] = v0 + _zero(b, c) * (v1 - v0), v0 + _zero(a, d) * (v1 - v0)
+    points[0, :, 1], points[1, :, 0], points[2, :, 1], points[3, :, 0] = v0, u1, v1, u0
+    return points
 
 
 def _zero(low: Floats, high: Floats) -> Floats:

@@ -100,8 +100,9 @@ def simplify(points: Floats, offsets: Ints, tolerance: float) -> tuple[Ints, Int
     >>> kept.tolist(), offsets.tolist()
     ([0, 2, 3], [0, 3])
     """
+    places = np.ascontiguousarray(points.T)
     keep = np.zeros(len(points), dtype=bool)
-    keep[1:-1] = _to_segment(points[1:-1], points[:-2], points[2:]) > tolerance
+    keep[1:-1] = _to_segment(places[:, 1:-1], places[:, :-2], places[:, 2:]) > tolerance**2
     keep[offsets[:-1]] = keep[offsets[1:] - 1] = True
     kept = np.flatnonzero(keep)
     first, last = kept[:-1], kept[1:]
@@ -110,41 +111,43 @@ def simplify(points: Floats, offsets: Ints, tolerance: float) -> tuple[Ints, Int
         first, last = first[open_span], last[open_span]
         if not len(first):
             break
-        furthest, distance = _furthest(points, first, last)
-        split = distance > tolerance
+        furthest, squared = _furthest(places, first, last)
+        split = squared > tolerance**2
         first, last, furthest = first[split], last[split], furthest[split]
         keep[furthest] = True
         first, last = np.concatenate([first, furthest]), np.concatenate([furthest, last])
-    return _compacted(points, offsets, keep, tolerance)
+    return _compacted(places, offsets, keep, tolerance)
 
 
-def _furthest(points: Floats, first: Ints, last: Ints) -> tuple[Ints, Floats]:
-    """Return for each span the inner point furthest from the segment between the span's ends, and its distance."""
+def _furthest(places: Floats, first: Ints, last: Ints) -> tuple[Ints, Floats]:
+    """Return of each span of `places` (2, N) the inner one furthest from the segment between its ends, and the squared distance."""
     sizes = last - first - 1
     begin = np.cumsum(sizes) - sizes
     span = np.repeat(np.arange(len(first)), sizes)
     inner = np.arange(int(sizes.sum())) - begin[span] + first[span] + 1
-    distance = _to_segment(points[inner], points[first][span], points[last][span])
-    most = np.maximum.reduceat(distance, begin)
-    at_most = np.flatnonzero(distance == most[span])
-    _, pick = np.unique(span[at_most], return_index=True)
+    squared = _to_segment(places[:, inner], places[:, first][:, span], places[:, last][:, span])
+    most = np.maximum.reduceat(squared, begin)
+    at_most = np.flatnonzero(squared == most[span])
+    pick = np.flatnonzero(begins(span[at_most]))
     return inner[at_most[pick]], most
 
 
-def _to_segment(points: Floats, a: Floats, b: Floats) -> Floats:
-    """Return the distance of each point (n, 2) to its segment from `a` to `b`; a segment of length 0 is its point."""
-    along, offset = b - a, points - a
-    squared = np.maximum((along**2).sum(axis=1), np.finfo(np.float64).tiny)
-    share = np.clip((offset * along).sum(axis=1) / squared, 0, 1)
-    return np.asarray(np.hypot(*(offset - share[:, None] * along).T))
+def _to_segment(places: Floats, a: Floats, b: Floats) -> Floats:
+    """Return the squared distance of each of `places` (2, n) to its segment from `a` to `b`; one of length 0 is its point."""
+    (along_x, along_y), (x, y) = b - a, places - a
+    squared = np.maximum(along_x * along_x + along_y * along_y, np.finfo(np.float64).tiny)
+    share = np.clip((x * along_x + y * along_y) / squared, 0, 1)
+    x, y = x - share * along_x, y - share * along_y
+    return np.asarray(x * x + y * y)
 
 
-def _compacted(points: Floats, offsets: Ints, keep: NDArray[np.bool_], tolerance: float) -> tuple[Ints, Ints, Ints]:
-    line = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+def _compacted(places: Floats, offsets: Ints, keep: NDArray[np.bool_], tolerance: float) -> tuple[Ints, Ints, Ints]:
+    sizes = np.diff(offsets)
+    line = np.repeat(np.arange(len(sizes)), sizes)
     # The first point of a line is always kept; a line all of whose kept points lie on it is no line.
-    away = np.abs(points - points[offsets[:-1]][line]).max(axis=1) > tolerance
-    alive = np.zeros(len(offsets) - 1, dtype=bool)
-    alive[line[keep & away]] = True
+    away = np.abs(places - np.repeat(places[:, offsets[:-1]], sizes, axis=1))
+    alive = np.zeros(len(sizes), dtype=bool)
+    alive[line[keep & (np.maximum(*away) > tolerance)]] = True
     keep = keep & alive[line]
     sizes = np.bincount(line[keep], minlength=len(alive))[alive]
     return np.flatnonzero(keep), np.concatenate([[0], np.cumsum(sizes)]), np.flatnonzero(alive)

@@ -34,6 +34,7 @@ class Conditions:
         output: which tensor of the model's output is shown: its name or place, or a function of the output.
         background: how it is shown.
         lead: where other ranks have to run the same passes, what tells them of each beforehand.
+        patterns: whether the states of all units are read too, for what counts regions.
 
     Raises:
         ValueError: a cap is no whole number of 1 or more; `mode`, `background` or `activations` is none that there
@@ -54,6 +55,7 @@ class Conditions:
     layers: LayersLike = None
     units: UnitsLike = None
     lead: Callable[[Message], Any] | None = None
+    patterns: bool = True
 
     def __post_init__(self) -> None:
         for name in ("max_units", "max_all_units"):

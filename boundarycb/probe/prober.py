@@ -198,7 +198,7 @@ class Prober:
 
     def _call_watch(self, n: int) -> CallWatch:
         # The exact engine, which is what runs in double precision, knows the regions.
-        patterns = self._stand_ins is None
+        patterns = self._conditions.patterns and self._stand_ins is None
         return CallWatch(n, self._session.running, self._conditions.activations, self._watched, patterns=patterns)
 
     def _settled(self, calls: Sequence[Call]) -> tuple[Call, ...]:

@@ -96,7 +96,7 @@ def find_boundaries(
     checked_resolution(resolution)
     if value is not None:
         return _level_lines(model, slice, engine, resolution, value, how)
-    with probe(model, conditions_of(model, slice, how)) as forward:
+    with probe(model, replace(conditions_of(model, slice, how), patterns=False)) as forward:
         drawn = chooser.draw(forward, slice, resolution, decide=False)
         found = drawn.boundaries
         if found is None:
