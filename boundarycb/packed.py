@@ -41,7 +41,9 @@ def count_between(bits: Bits, others: Bits) -> NDArray[np.int64]:
 def _words(bits: Bits) -> NDArray[np.uint64]:
     """Return packed rows as 64-bit words, filled up with zeros."""
     if bits.shape[1] % 8:
-        bits = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+        whole = np.zeros((len(bits), bits.shape[1] + -bits.shape[1] % 8), np.uint8)
+        whole[:, : bits.shape[1]] = bits
+        bits = whole
     return np.ascontiguousarray(bits).view(np.uint64)
 
 

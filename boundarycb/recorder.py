@@ -50,12 +50,12 @@ from boundarycb.probe import (
 )
 from boundarycb.render.pictures import checked_size
 from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
-from boundarycb.schedule import EVERY, ScheduleLike, resolve
+from boundarycb.schedule import EVERY, Pace, ScheduleLike, resolve
 from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Snapshot, warn
 
 logger = logging.getLogger(__name__)
 
-_STATE = 1  # version of what `state_dict` gives
+_STATE = 2  # version of what `state_dict` gives
 
 _PLACE = ("slice", "feed", "data")  # parts of the view's state that may be large
 
@@ -75,7 +75,8 @@ class Recorder:
         slice: where to look, or a function that tells it when the first sample is taken; the two ranges of a box; three samples, or
             the places of three in the example; by default what the example suggests: the box around 2-D inputs, else the plane
             through three of them.
-        every_n_steps: sample every so many optimiser steps; 100 by default.
+        every_n_steps: sample every so many optimiser steps. By default every 100, and after fifty samples so seldom that all of one
+            costs about 2 % of the training between two, counted in operations: two runs sample the same steps.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         max_overhead: share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
             default none is, so that two runs sample the same steps. The first sample and the last one are taken in
@@ -239,6 +240,8 @@ class Recorder:
         share = self.seconds / max(time.perf_counter() - self._born, 1e-9)
         files, left_out = ", ".join(self._outputs.files()), self._overhead.left_out
         more = f" ({left_out:,} more were left out for `max_overhead`)" if left_out else ""
+        if self.pace is not None and self.steps[-1] > self.pace.turn and self.pace.late > self.pace.early:
+            more += f" (every {self.pace.late:,} steps from step {self.pace.turn:,} on; `every_n_steps` sets it)"
         return (
             f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,} took "
             f"{self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
@@ -293,16 +296,16 @@ class Recorder:
         self._stopped = True
 
     @property
-    def spacing(self) -> int | None:
-        """Steps between two samples, where that was found to be cheap enough and what the user said is another; else None."""
+    def pace(self) -> Pace | None:
+        """How often samples are taken, where that was counted and is not every 100 steps; None where it is, or the user said."""
         plan = self._view.plan
-        return plan.every if plan is not None and plan.every > EVERY and self._due_by_default else None
+        return plan.pace if plan is not None and self._due_by_default and plan.pace != Pace() else None
 
-    def expect(self, step: int, every: int | None) -> None:
-        """Count from `step` on, and sample as seldom as the leading rank does, by its :attr:`spacing`."""
+    def expect(self, step: int, pace: Pace | None) -> None:
+        """Count from `step` on, and sample as seldom as the leading rank does, by its :attr:`pace`."""
         self.step = step
-        if every is not None:
-            self._due = resolve(every)
+        if pace is not None:
+            self._due = pace.schedule()
 
     # --------------------------------------------------------------------------------------------- stopping and going on
 
@@ -383,7 +386,7 @@ class Recorder:
         for metrics in islice(earlier.metrics(), len(self.steps)):
             self._finals.add(metrics)
         self._traces_at = traces_file(self.directory, last)
-        self.expect(self.step, self.spacing)
+        self.expect(self.step, self.pace)
 
     def _recall_traces(self, model: nn.Module) -> None:
         """Read, once, what the first sample after a resume is compared with."""
@@ -599,13 +602,16 @@ class Recorder:
             return
         cost = f"a sample's forward passes cost about {plan.share:.1%} of the training between two samples"
         grid = f"on a {plan.resolution} x {plan.resolution} grid"
-        if self.spacing is not None:
-            self._due = resolve(self.spacing)
-            warn(f"Samples are taken every {plan.every:,} steps {grid}: {cost}. `every_n_steps` and `resolution` set it otherwise.")
+        pace = self.pace or Pace()
+        self.expect(self.step, self.pace)
+        if pace.early > EVERY:
+            warn(f"Samples are taken every {pace.early:,} steps {grid}: {cost}. `every_n_steps` and `resolution` set it otherwise.")
         elif plan.share > SHARE:
             warn(f"{cost.capitalize()}, {grid}. `every_n_steps` sets how often they are taken.")
         else:
             logger.info("%s, %s.", cost.capitalize(), grid)
+        if pace.late > pace.early:
+            logger.info("From step %s on samples are taken every %s steps; `every_n_steps` sets it.", pace.turn, pace.late)
 
     def _numbers(self, scalars: Mapping[str, Any]) -> dict[str, float]:
         """Return what the loop logged as numbers; what is none is left out and said once."""

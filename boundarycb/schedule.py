@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from operator import index
 from typing import SupportsIndex
 
 Schedule = Callable[[int, int], bool]
 EVERY = 100
 """Steps between two samples, where nothing else is said."""
+EARLY = 50
+"""Samples that are so close together in any case; later ones may be farther apart."""
 ScheduleLike = str | Sequence[int] | Schedule
 
 
@@ -28,6 +31,37 @@ def every(n: int) -> Schedule:
     if not hasattr(n, "__index__") or isinstance(n, bool) or n < 1:
         raise ValueError(f"`every_n_steps` must be a whole number of optimiser steps, 1 or more, got {n!r}.")
     return lambda previous, step: step // n > previous // n
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often samples are taken where nothing is said: at first, and later on.
+
+    Args:
+        early: steps between two of the first `EARLY` samples.
+        late: steps between two samples from then on, no fewer.
+    """
+
+    early: int = EVERY
+    late: int = EVERY
+
+    @property
+    def turn(self) -> int:
+        """The step from which on samples are farther apart."""
+        return EARLY * self.early
+
+    def schedule(self) -> Schedule:
+        """Return the schedule of this pace.
+
+        >>> due = Pace(1, 20).schedule()
+        >>> [step for step in range(46, 101) if due(step - 1, step)]
+        [46, 47, 48, 49, 50, 70, 90]
+        """
+
+        def crossed(step: int) -> int:
+            return min(step, self.turn) // self.early + max(0, step - self.turn) // self.late
+
+        return lambda previous, step: crossed(step) > crossed(previous)
 
 
 def at(steps: Iterable[int]) -> Schedule:

@@ -18,7 +18,7 @@ from models import mlp
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from boundarycb import BoundaryCallback, load, slices
+from boundarycb import BoundaryCallback, Recorder, load, slices
 from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
 from boundarycb.probe import Conditions, probe
@@ -562,6 +562,46 @@ def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:
         if 24 < one.resolution < 128:
             finer = Work(10.0 ** (3 + middle.index(one)), 1000, 64, traced=True, exact=True)
             assert finer.share(finer.points(one.resolution + 1), 1000) > 0.02
+
+
+def test_late_samples_are_so_far_apart_that_all_of_one_costs_little() -> None:
+    """Of a small network that is its pictures and files; of a large one its passes, which early samples keep to already."""
+    works = [Work(10.0**k, 1000, 64, traced=True, exact=True, watched=watched) for k in range(2, 10) for watched in (48, 1000)]
+    for work in works:
+        found = plan(work, 100, may_wait=True)
+        points = found.share / work.share(1, found.every)
+        assert found.late >= found.every
+        assert work.whole(points, found.late) <= 1.25 * 0.02
+        assert found.late == found.every or work.whole(points, found.late) > 0.9 * 0.02  # no farther than that takes
+        assert plan(work, 100, may_wait=False).late == 100
+    small, large = plan(works[0], 100, may_wait=True), plan(works[-1], 100, may_wait=True)
+    assert (small.every, small.late > 1000) == (100, True)
+    assert large.late == large.every
+
+
+def test_a_long_run_of_a_small_model_is_sampled_seldom_after_fifty_samples(tmp_path: Path) -> None:
+    def sampled(directory: str, **options: Any) -> tuple[Recorder, list[int]]:
+        recorder = Recorder(tmp_path / directory, slices.box((-1, 1), (-1, 1)), metrics=[], **options)
+        recorder.meet(Example([rows(32, 2), torch.zeros(32, dtype=torch.long)]))
+        recorder.record(mlp(2, 4, 2), 0)
+        return recorder, [step for step in range(1, 20_001) if recorder.is_due(step)]
+
+    recorder, steps = sampled("one")
+    assert recorder.plan is not None
+    late = recorder.plan.late
+    assert late > 1000
+    assert steps == [*range(100, 5001, 100), *range(5000 + late, 20_001, late)]
+    assert sampled("two")[1] == steps
+    assert sampled("asked", every_n_steps=100)[1] == list(range(100, 20_001, 100))
+    assert "every_n_steps" not in recorder.summary  # as long as it makes no difference
+    recorder.record(mlp(2, 4, 2), 20_000)
+    assert f"(every {late:,} steps from step 5,000 on; `every_n_steps` sets it)" in recorder.summary
+
+    resumed = Recorder(tmp_path / "three", metrics=[])
+    resumed.load_state_dict(recorder.state_dict())
+    assert [step for step in range(20_001, 40_001) if resumed.is_due(step)] == [
+        step for step in range(5000 + late, 40_001, late) if step > 20_000
+    ]
 
 
 def test_the_plan_depends_on_the_model_and_not_on_the_clock(tmp_path: Path) -> None:

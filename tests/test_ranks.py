@@ -22,6 +22,7 @@ from boundarycb import BoundaryWarning, load, slices
 from boundarycb.metrics import default, needs
 from boundarycb.probe import Conditions, Message, follow, probe, refuse_talking, spread_of
 from boundarycb.recorder import Recorder
+from boundarycb.schedule import Pace
 from boundarycb.trainer.ranks import Replicas, Shards, Single, ranks_of
 from boundarycb.types import Sample
 
@@ -228,7 +229,7 @@ def test_what_is_spread_over_two_axes_is_refused() -> None:
 
 def test_a_rank_that_follows_samples_as_seldom_as_the_one_that_leads(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path)
-    recorder.expect(40, 250)
+    recorder.expect(40, Pace(250, 250))
     assert [step for step in range(41, 800) if recorder.is_due(step)] == [250, 500, 750]
 
 

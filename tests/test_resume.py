@@ -292,7 +292,7 @@ def test_states_come_first_and_are_of_a_version_that_is_known(tmp_path: Path) ->
     fresh = Recorder(tmp_path / "b")
     fresh.load_state_dict({})
     assert fresh.state_dict() == {}
-    with pytest.raises(ValueError, match="The state of version 99 cannot be read; this boundarycb reads 1"):
+    with pytest.raises(ValueError, match="The state of version 99 cannot be read; this boundarycb reads 2"):
         fresh.load_state_dict({"version": 99})
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from models import mlp
 
 from boundarycb import Recorder, slices, watch
-from boundarycb.schedule import GINN_STEPS, at, bursts, every, log_spaced, resolve
+from boundarycb.schedule import EARLY, GINN_STEPS, Pace, at, bursts, every, log_spaced, resolve
 
 
 def sampled(due: Any, visits: list[int]) -> list[int]:
@@ -26,6 +26,13 @@ def test_every_samples_multiples() -> None:
 def test_skipped_steps_are_not_lost() -> None:
     assert sampled(every(10), [0, 7, 14, 21, 35, 39]) == [14, 21, 35]
     assert sampled(at([5, 6, 30]), [0, 7, 14, 40]) == [7, 40]
+
+
+@given(st.integers(1, 4), st.integers(0, 30), st.lists(st.integers(0, 500), unique=True, min_size=2))
+def test_a_pace_is_at_of_its_points(early: int, more: int, visits: list[int]) -> None:
+    pace, visits = Pace(early, early + more), sorted(visits)
+    points = [early * (number + 1) for number in range(EARLY)] + list(range(EARLY * early + pace.late, 501, pace.late))
+    assert sampled(pace.schedule(), visits) == sampled(at(points), visits)
 
 
 @given(st.integers(1, 50), st.lists(st.integers(0, 500), unique=True, min_size=2))

@@ -1,6 +1,8 @@
 """How finely and how often to sample, so that it costs a small share of the training.
 
-Costs are counted in floating-point operations, not in seconds: two runs of the same training sample alike.
+Costs are counted in floating-point operations, not in seconds: two runs of the same training sample alike. What is no forward pass,
+such as metrics, pictures and files, is the same for large models and small ones, and counted by what it takes where a training step
+of a small one takes three milliseconds.
 """
 
 from __future__ import annotations
@@ -9,14 +11,17 @@ import math
 from dataclasses import dataclass
 
 from boundarycb.probe import LEAST_POINTS, Budget
+from boundarycb.schedule import Pace
 
 SHARE = 0.02
 """Of the training between two samples: what a sample's forward passes may cost."""
 FINEST, COARSEST = 128, 24
 """Grid points a side."""
 
+_NEARLY = 1.25  # what is so close to the share is left as it is
 _TRAINING = 3  # forward passes: one forward, and a backward of twice its cost
 _STEP = 1e8  # operations: what a training step costs besides, in Python, the optimiser and the loop; some three milliseconds
+_SAMPLE, _WATCHED = 3e9, 6e6  # operations: what a sample costs besides its passes, and more for each watched unit; some 0.1 s
 _TRACED = 5  # passes' worth: the traced pass, and the maps that are made again with other weights or inputs
 _DOUBLE = 2  # passes' worth: one in double precision
 
@@ -31,6 +36,7 @@ class Work:
         rows: training samples a step.
         traced: whether a traced pass is made too.
         exact: whether the exact engine may be tried.
+        watched: units whose lines are drawn.
     """
 
     flops: float
@@ -38,11 +44,16 @@ class Work:
     rows: int
     traced: bool
     exact: bool
+    watched: int = 0
 
-    def share(self, points: float, every: int) -> float:
-        """Return what passes of `points` cost, as a share of the training of `every` steps."""
+    def share(self, points: float, every: int, besides: float = 0.0) -> float:
+        """Return what passes of `points`, and operations `besides`, cost, as a share of the training of `every` steps."""
         flops = max(self.flops, 1.0)  # products alone are counted, and a model may have none
-        return points * flops / (every * (_TRAINING * self.rows * flops + _STEP))
+        return (points * flops + besides) / (every * (_TRAINING * self.rows * flops + _STEP))
+
+    def whole(self, points: float, every: int) -> float:
+        """Return the same of all that a sample costs."""
+        return self.share(points, every, _SAMPLE + _WATCHED * self.watched)
 
     def points(self, resolution: int) -> float:
         """Return how many points' passes a sample at `resolution` costs, without the exact engine's beyond the least it gets."""
@@ -69,6 +80,7 @@ class Plan:
         traced_points: points of the traced pass.
         every: steps between two samples.
         share: what a sample's passes cost at most, of the training between two.
+        late: steps between two samples once there are many.
     """
 
     resolution: int
@@ -76,21 +88,31 @@ class Plan:
     traced_points: int
     every: int
     share: float
+    late: int
+
+    @property
+    def pace(self) -> Pace:
+        """How often to sample."""
+        return Pace(self.every, self.late)
 
 
 def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
-    """Return the finest grid on which a sample costs no more than `SHARE`; where even the coarsest does, samples farther apart.
+    """Return the finest grid whose passes cost no more than `SHARE`; where even the coarsest's do, samples are farther apart.
+
+    Late samples are so far apart that all of a sample costs no more than that, pictures and files too. Early ones are not: a run is
+    to have some, and what fifty of them cost is known and small.
 
     Args:
         work: what passes cost.
         every: steps between two samples.
         may_wait: whether they may be farther apart; where the user said how often, they may not.
 
-    >>> plan(Work(flops=1e3, units=48, rows=32, traced=True, exact=True), 100, may_wait=True).resolution
-    128
+    >>> small = plan(Work(flops=1e3, units=48, rows=32, traced=True, exact=True, watched=48), 100, may_wait=True)
+    >>> small.resolution, small.every, small.late
+    (128, 100, 1800)
     >>> large = plan(Work(flops=3.6e9, units=2_000_000, rows=32, traced=True, exact=False), 100, may_wait=True)
-    >>> large.resolution, large.every, round(large.share, 3)
-    (24, 1100, 0.019)
+    >>> large.resolution, large.every, round(large.share, 3), large.late
+    (24, 1100, 0.019, 1100)
     """
     fitting = [side for side in range(COARSEST, FINEST + 1) if work.share(work.points(side), every) <= SHARE]
     resolution = max(fitting, default=COARSEST)
@@ -102,7 +124,9 @@ def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
     vertices = int(min(most, work.least_vertices(resolution) + max(0.0, left)))
     if work.exact:
         points += _DOUBLE * (vertices - work.least_vertices(resolution))
-    return Plan(resolution, max(4, vertices), work.traced_points(resolution), every, work.share(points, every))
+    whole = work.whole(points, every)
+    late = _rounded_up(every * whole / SHARE) if may_wait and whole > _NEARLY * SHARE else every
+    return Plan(resolution, max(4, vertices), work.traced_points(resolution), every, work.share(points, every), late)
 
 
 def _rounded_up(steps: float) -> int:

@@ -125,21 +125,21 @@ def _counts(four: Values, offsets: Pair, scales: Pair, by_unit: Callable[[torch.
     The bits of a coalition are 1: the offset, 2: the rest of the map, 4: the input takes its new value. A mixed pre-activation is
     that of map and input, with the map's own offset taken out and the other put in: it is compared with the difference.
     """
-    points = len(four[0, 0])
-    base, after = (_packed(by_unit(four[number, number]) > 0) for number in (0, 1))
-    counts = np.zeros((8, len(base)), dtype=np.int64)
+    move = offsets[1] - offsets[0]
+    thresholds = {(0, 1): _plain((move * scales[1]).to(four[0, 0].dtype)), (1, 0): _plain((-move * scales[0]).to(four[0, 0].dtype))}
+    known: dict[tuple[int, int, int], Bits] = {}
     same_input = four[0, 1] is four[0, 0]
-    for coalition in range(1, 7):
-        offset, weights, source = coalition & 1, coalition >> 1 & 1, coalition >> 2
-        if same_input and source:
-            counts[coalition] = counts[coalition & 3]
-            continue
-        values = four[weights, source]
-        threshold = ((offsets[weights] - offsets[offset]) * scales[weights]).to(values.dtype)
-        counts[coalition] = count_ones(_packed(by_unit(values) > _plain(threshold)[:, None]) ^ base)
-    counts[7] = count_ones(after ^ base)
-    on = count_ones(base) + count_ones(after)
-    counts[:, (on == 0) | (on == 2 * points)] = 0  # a unit with the same state everywhere has not moved there
+    states = []
+    for coalition in range(8):
+        offset, weights, source = coalition & 1, coalition >> 1 & 1, 0 if same_input else coalition >> 2
+        if (offset, weights, source) not in known:
+            threshold = 0.0 if offset == weights else thresholds[offset, weights][:, None]
+            known[offset, weights, source] = _packed(by_unit(four[weights, source]) > threshold)
+        states.append(known[offset, weights, source])
+    flipped = np.stack(states) ^ states[0]
+    counts = count_ones(flipped.reshape(-1, flipped.shape[2])).reshape(8, -1)
+    on = count_ones(states[0]) + count_ones(states[7])
+    counts[:, (on == 0) | (on == 2 * len(four[0, 0]))] = 0  # a unit with the same state everywhere has not moved there
     return counts
 
 

@@ -189,7 +189,8 @@ class View:
             flops = forward.flops(points)
         may_be_exact = self._options[0] != "grid" and exact.unsupported(reading) is None
         units = sum(layer.size for layer in reading.layers)
-        work = Work(flops, units, settled.rows, self._traced, may_be_exact)
+        watched = sum(len(layer.kept) for layer in reading.layers)
+        work = Work(flops, units, settled.rows, self._traced, may_be_exact, watched)
         every, may_wait = self._spacing
         self._follow(plan(work, every, may_wait=may_wait))
 
