@@ -3,11 +3,11 @@
     python benchmarks/training_cost.py                # the bottle, a convolutional network on digits, ResNet-18 on 32 x 32 pixels
     python benchmarks/training_cost.py digits --steps 20000 --repeats 5
 
-Every training is a process of its own, and they take turns. "Steady" is the wall time of the training steps, with what the callback
-does in and between them, against the median training without any. "Fixed" is what the first sample takes, and the end of the run:
-the movie, the page and the report. "Late" is the part of the steady time after step 5,000, from where samples are farther apart,
-against the same part of the training without any. wandb.watch and decision-boundary-plot's callback are measured where they are installed; the
-latter looks as often as ours does by default, and takes no images.
+Every training is a process of its own, and they take turns. "Steady" is the wall time of the training steps, with what the
+callback does in and between them, against the median training without any. "Late" is the part of it after step 5,000, from where
+samples are farther apart. "Fixed" is what the first sample takes, and the end of the run: the movie, the page and the report.
+wandb.watch and decision-boundary-plot's callback are measured where they are installed; the latter looks as often as ours does by
+default, and takes no images.
 """
 
 from __future__ import annotations
