@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -546,6 +546,7 @@ def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:
     """GINN's network, ResNet-18 at 224 and what lies between; a finer grid is never dearer to the training than was asked."""
     small = Work(flops=1200, units=48, rows=64, traced=True, exact=True)
     assert plan(small, 100, may_wait=True).resolution == 128
+    assert [plan(replace(small, together=rows), 100, may_wait=True).together for rows in (1, 16, 1024)] == [1, 16, 64]
     resnet = Work(flops=3.6e9, units=2_308_096, rows=64, traced=True, exact=False)
     slow = plan(resnet, 100, may_wait=True)
     assert slow.resolution == 24
@@ -588,6 +589,7 @@ def test_a_long_run_of_a_small_model_is_sampled_seldom_after_fifty_samples(tmp_p
 
     recorder, steps = sampled("one")
     assert recorder.plan is not None
+    assert recorder.plan.together == 32
     late = recorder.plan.late
     assert late > 1000
     assert steps == [*range(100, 5001, 100), *range(5000 + late, 20_001, late)]

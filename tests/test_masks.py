@@ -14,7 +14,7 @@ from snapshots import four_classes, one_value, two_classes
 from torch import nn
 
 from boundarycb import capture, slices
-from boundarycb.engines.bands import read, sweep
+from boundarycb.engines.bands import most_together, read, sweep
 from boundarycb.engines.masks import MaskReader, _may_be, as_they_are, independent
 from boundarycb.probe import Conditions, probe
 from boundarycb.types import Capture, Field, Floats, Layer, Reading
@@ -368,6 +368,28 @@ def test_large_inputs_go_in_small_batches_with_the_same_result(monkeypatch: pyte
     assert whole.output is not None
     assert parts.output is not None
     assert np.allclose(parts.output, whole.output, atol=1e-12)
+
+
+def test_points_run_together_as_training_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network with so many units that a row of the grid would run alone."""
+    monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 100)
+    model = mlp(2, 9, 3).double()
+    sizes: list[int] = []
+    model.register_forward_hook(lambda _module, args, _output: sizes.append(len(args[0])))
+    found = []
+    for together in (1, 64):
+        masks = MaskReader(20)
+        with probe(model, Conditions(run_hooks=True)) as forward:
+            sweep(forward, PLANE, 20, masks, together=together)
+        found.append((masks.result().on, sizes.copy()))
+        sizes.clear()
+    (alone, row), (joined, rows) = found
+    assert row == [22] * 22  # a row of nodes at a time
+    assert rows == [22] + [44] * 10 + [22]  # two of them, but for the first, which tells how many units there are
+    assert np.array_equal(alone, joined)
+    assert most_together(3, 10**9) == 16
+    assert most_together(3, 10**9, 64) == 64
+    assert most_together(10**6, 10**9, 64) == 2  # their inputs would take too much
 
 
 def test_another_path_in_another_batch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ FINEST, COARSEST = 128, 24
 """Grid points a side."""
 
 _NEARLY = 1.25  # what is so close to the share is left as it is
+_ENOUGH = 64  # points: more at once are no faster
 _TRAINING = 3  # forward passes: one forward, and a backward of twice its cost
 _STEP = 1e8  # operations: what a training step costs besides, in Python, the optimiser and the loop; some three milliseconds
 _SAMPLE, _WATCHED = 3e9, 6e6  # operations: what a sample costs besides its passes, and more for each watched unit; some 0.1 s
@@ -37,6 +38,7 @@ class Work:
         traced: whether a traced pass is made too.
         exact: whether the exact engine may be tried.
         watched: units whose lines are drawn.
+        together: rows of a training batch.
     """
 
     flops: float
@@ -45,6 +47,7 @@ class Work:
     traced: bool
     exact: bool
     watched: int = 0
+    together: int = 1
 
     def share(self, points: float, every: int, besides: float = 0.0) -> float:
         """Return what passes of `points`, and operations `besides`, cost, as a share of the training of `every` steps."""
@@ -81,6 +84,7 @@ class Plan:
         every: steps between two samples.
         share: what a sample's passes cost at most, of the training between two.
         late: steps between two samples once there are many.
+        together: points that run at once in any case: as many as training runs, whose graph takes more memory.
     """
 
     resolution: int
@@ -89,6 +93,7 @@ class Plan:
     every: int
     share: float
     late: int
+    together: int
 
     @property
     def pace(self) -> Pace:
@@ -126,7 +131,15 @@ def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
         points += _DOUBLE * (vertices - work.least_vertices(resolution))
     whole = work.whole(points, every)
     late = _rounded_up(every * whole / SHARE) if may_wait and whole > _NEARLY * SHARE else every
-    return Plan(resolution, max(4, vertices), work.traced_points(resolution), every, work.share(points, every), late)
+    return Plan(
+        resolution,
+        max(4, vertices),
+        work.traced_points(resolution),
+        every,
+        work.share(points, every),
+        late,
+        min(work.together, _ENOUGH),
+    )
 
 
 def _rounded_up(steps: float) -> int:

@@ -38,6 +38,7 @@ class Settled:
         slice: where.
         conditions: how.
         rows: of a training step's batches; 0 where that is not known.
+        together: rows of one of them.
         data: samples of the data; None where there are none.
     """
 
@@ -45,6 +46,7 @@ class Settled:
     conditions: Conditions
     rows: int
     data: Data | None = None
+    together: int = 0
 
 
 def settle(model: nn.Module, conditions: Conditions, given: Given, example: Example | None) -> Settled:
@@ -109,7 +111,8 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         source = example.source if example.call is None else None
         more = batch if len(batch.values) >= MOST else _more(source, MOST, batch, read)
         data = Data.of_batch(more.values, more.labels)
-    return Settled(plane, replace(conditions, feed=feed), len(batch.values) * example.batches, data)
+    together = len(batch.values)
+    return Settled(plane, replace(conditions, feed=feed), together * example.batches, data, together)
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,8 +64,11 @@ def checked_resolution(resolution: int) -> int:
     return resolution
 
 
-def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> None:
-    """Run `forward` once over the grid of `slice` and hand every band to every reader, from the lowest row up."""
+def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, together: int = 1) -> None:
+    """Run `forward` once over the grid of `slice` and hand every band to every reader, from the lowest row up.
+
+    `together` points may run at once whatever they take.
+    """
     us, vs = slice.nodes(checked_resolution(resolution))
     layers: tuple[Layer, ...] | None = None
     start, rows = 0, 1  # the first row tells how many units there are
@@ -81,7 +84,7 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader) -> 
         start += rows
         # What the forward pass computes counts, not the part of it that is watched: that is what takes the memory.
         units = sum(layer.size for layer in layers)
-        rows = max(1, _BAND_VALUES // max(1, units * len(us)))
+        rows = max(1, together // len(us), _BAND_VALUES // max(1, units * len(us)))
 
 
 def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
@@ -113,17 +116,18 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
     return replace(first, parts=(z,), output=output, codes=np.concatenate(codes) if codes else None)
 
 
-def batches(slice: Slice, points: Floats, units: int = 1) -> list[Floats]:
+def batches(slice: Slice, points: Floats, units: int = 1, together: int = 1) -> list[Floats]:
     """Return `points` in parts whose inputs take a bounded number of bytes, as do the model's `units` pre-activations.
 
-    Sixteen points run together in any case, where their inputs allow: one by one a large network takes its time.
+    Sixteen points, or `together`, run at once in any case, where their inputs allow: one by one a large network takes its time.
     """
-    return np.array_split(points, -(-len(points) // most_together(slice.origin.size, units)))
+    return np.array_split(points, -(-len(points) // most_together(slice.origin.size, units, together)))
 
 
-def most_together(numbers: int, units: int) -> int:
-    """Return how many inputs of so many `numbers` may run together through a model of so many `units`."""
-    return max(1, min(_BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize), max(_LEAST_BATCH, _BAND_VALUES // max(1, units))))
+def most_together(numbers: int, units: int, together: int = 1) -> int:
+    """Return how many inputs of so many `numbers` may run at once through a model of so many `units`; `together` may anyhow."""
+    fitting = max(_LEAST_BATCH, together, _BAND_VALUES // max(1, units))
+    return max(1, min(_BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize), fitting))
 
 
 def centres(slice: Slice, side: int) -> Floats:

@@ -67,6 +67,7 @@ def look(
     step: int | None = None,
     trace: bool = False,
     traced_points: int | None = None,
+    together: int = 1,
     before: Sequence[Trace] = (),
     data: Data | None = None,
     margins: bool = False,
@@ -83,6 +84,7 @@ def look(
         step: optimiser steps taken, for notes; None where there is no run.
         trace: whether to run a traced pass too, for metrics that need it.
         traced_points: at most how many points it takes.
+        together: points that run at once in any case.
         before: the traces of the last look, to compare with.
         data: samples of the data to look at too.
         margins: whether their margins are wanted.
@@ -90,16 +92,16 @@ def look(
     """
     with probe(model, conditions) as forward:
         drawn = (engine or Engine()).draw(forward, slice, resolution, step)
-        seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions)
+        seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions, together)
         if trace:
             try:
-                seen = _traced_look(seen, forward, slice, before, traced_points)
+                seen = _traced_look(seen, forward, slice, before, traced_points, together)
             except Exception as error:  # noqa: BLE001 - whatever fails in it, the picture does not need it
                 what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({words_of(error)})"
                 seen = replace(seen, notes=(what,))
         if data is not None:
             try:
-                seen = replace(seen, answers=answer(forward, data, seen.capture.layers, margins=margins))
+                seen = replace(seen, answers=answer(forward, data, seen.capture.layers, margins=margins, together=together))
             except Exception as error:  # noqa: BLE001 - as above
                 words = f"samples of the data are left out, since their pass failed ({words_of(error)})"
                 seen = replace(seen, notes=(*seen.notes, words))
@@ -107,7 +109,7 @@ def look(
     return replace(seen, notes=notes, lost=forward.lost, verdict=forward.verdict)
 
 
-def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, conditions: Conditions) -> Look:
+def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, conditions: Conditions, together: int) -> Look:
     """Return what is on the grid, and the lines: as they were drawn, else traced on the grid."""
     lines, classes = LineReader(), ClassReader()
     readers: list[Reader] = [masks]
@@ -115,7 +117,7 @@ def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, condi
         readers.append(lines)
     if drawn.decision is None:
         readers.append(classes)
-    sweep(forward, slice, masks.resolution, *readers)
+    sweep(forward, slice, masks.resolution, *readers, together=together)
     found = lines.result() if drawn.boundaries is None else drawn.boundaries
     found = replace(found, notes=(*drawn.notes, *found.notes))
     decision = classes.result() if drawn.decision is None else drawn.decision
@@ -133,10 +135,10 @@ def unkept(forward: Prober) -> Iterator[str]:
         )
 
 
-def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace], most: int | None) -> Look:
+def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace], most: int | None, together: int) -> Look:
     """Return `plain` with what a traced pass adds to it."""
     allowed = Budget.of(forward.calls, plain.capture.resolution, most)
-    parts = _batches(forward, slice, allowed.side, plain.capture.layers)
+    parts = _batches(forward, slice, allowed.side, plain.capture.layers, together)
     points = np.concatenate(parts)
     traces = joined(forward.trace(slice.lift(part), allowed.names) for part in parts)
     moves, failures = compare(before, traces)
@@ -149,12 +151,12 @@ def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Tr
     return replace(plain, capture=capture, traces=traces, moves=moves, notes=(*_left_out(allowed), *notes))
 
 
-def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer]) -> list[Floats]:
+def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer], together: int) -> list[Floats]:
     """Return the points of a grid of `side` in batches that take a bounded number of bytes.
 
     A batch whose size cannot be told from another axis has a few of its points twice.
     """
-    parts = batches(slice, centres(slice, side), sum(layer.size for layer in layers))
+    parts = batches(slice, centres(slice, side), sum(layer.size for layer in layers), together)
     return [np.resize(part, (forward.batch_of(len(part)), 2)) for part in parts]
 
 

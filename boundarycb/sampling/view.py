@@ -174,6 +174,7 @@ class View:
             step=step,
             trace=self._traced,
             traced_points=None if self.plan is None else self.plan.traced_points,
+            together=1 if self.plan is None else self.plan.together,
             before=before,
             data=fitting(self._settled.data, self.resolution) if self._answered and self._settled is not None else None,
             margins=self._answered == "margins",
@@ -190,7 +191,7 @@ class View:
         may_be_exact = self._options[0] != "grid" and exact.unsupported(reading) is None
         units = sum(layer.size for layer in reading.layers)
         watched = sum(len(layer.kept) for layer in reading.layers)
-        work = Work(flops, units, settled.rows, self._traced, may_be_exact, watched)
+        work = Work(flops, units, settled.rows, self._traced, may_be_exact, watched, settled.together)
         every, may_wait = self._spacing
         self._follow(plan(work, every, may_wait=may_wait))
 
