@@ -377,16 +377,18 @@ def test_points_run_together_as_training_does(monkeypatch: pytest.MonkeyPatch) -
     sizes: list[int] = []
     model.register_forward_hook(lambda _module, args, _output: sizes.append(len(args[0])))
     found = []
-    for together in (1, 64):
+    for together, units in ((1, 0), (64, 0), (64, 9)):
         masks = MaskReader(20)
         with probe(model, Conditions(run_hooks=True)) as forward:
-            sweep(forward, PLANE, 20, masks, together=together)
+            sweep(forward, PLANE, 20, masks, units=units, together=together)
         found.append((masks.result().on, sizes.copy()))
         sizes.clear()
-    (alone, row), (joined, rows) = found
+    (alone, row), (joined, rows), (known, no_first) = found
     assert row == [22] * 22  # a row of nodes at a time
     assert rows == [22] + [44] * 10 + [22]  # two of them, but for the first, which tells how many units there are
+    assert no_first == [44] * 11
     assert np.array_equal(alone, joined)
+    assert np.array_equal(alone, known)
     assert most_together(3, 10**9) == 16
     assert most_together(3, 10**9, 64) == 64
     assert most_together(10**6, 10**9, 64) == 2  # their inputs would take too much

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import warnings
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from boundarycb import BoundaryWarning, Recorder, load, metrics, slices, watch
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.sinks import TensorBoard
-from boundarycb.sinks.eventfile import OwnFile
+from boundarycb.sinks.eventfile import OwnFile, SharedFile, _appended_to
 from boundarycb.sinks.layout import layout_for
 from boundarycb.sinks.summaries import Summaries
 
@@ -290,6 +292,43 @@ def test_the_users_writer_is_shared_and_stays_open(tmp_path: Path) -> None:
     events = read(tmp_path)
     assert [event.value for event in events.Scalars("loss")] == [1.0, 0.5]
     assert len(events.Images("boundaries/overlay")) == 4
+
+
+def test_records_of_the_user_and_ours_do_not_tear_each_other(tmp_path: Path) -> None:
+    """Ours are appended to the file under the writer, while its own thread appends to it too."""
+    text, make = "word " * 4000, Summaries("x")
+    with SummaryWriter(str(tmp_path), max_queue=2, flush_secs=0) as writer:
+        file = SharedFile(writer)
+        assert _appended_to(writer._get_file_writer()) is not None, "samples are given a checksum byte by byte"
+
+        def log() -> None:
+            for step in range(80):
+                writer.add_scalar("loss", step, step)
+                writer.add_text("own", text[: 100 * step], step)
+
+        user = Thread(target=log)
+        user.start()
+        for step in range(80):
+            file.add([make.scalar("a", "", step), make.markdown("text", "", text)], step)
+        user.join()
+        file.close()
+    events = read(tmp_path)
+    for tag in ("loss", "x/a"):
+        assert [(event.step, event.value) for event in events.Scalars(tag)] == [(step, step) for step in range(80)]
+    assert len(list(tmp_path.glob("events*"))) == 1
+
+
+@pytest.mark.parametrize("missing", ["module", "writer"])
+def test_other_writers_get_samples_in_their_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Such as one on a remote disk, or TensorFlow's."""
+    with SummaryWriter(str(tmp_path)) as writer:
+        if missing == "module":
+            monkeypatch.delitem(sys.modules, "tensorboard.compat.tensorflow_stub.io.gfile")
+        else:
+            monkeypatch.delattr(writer._get_file_writer().event_writer, "_general_file_writer")
+        train(mlp(2, 4, 2), 3, every_n_steps=1, writer=writer)
+        monkeypatch.undo()
+    assert len(read(tmp_path).Images("boundaries/overlay")) == 4
 
 
 def test_the_advice_on_images_is_given_once_and_when_it_matters(tmp_path: Path) -> None:

@@ -64,14 +64,20 @@ def checked_resolution(resolution: int) -> int:
     return resolution
 
 
-def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, together: int = 1) -> None:
-    """Run `forward` once over the grid of `slice` and hand every band to every reader, from the lowest row up.
+def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, units: int = 0, together: int = 1) -> None:
+    """Run `forward` over the grid of `slice` and hand every band to every reader, from the lowest row up.
 
-    `together` points may run at once whatever they take.
+    Args:
+        forward: runs the model.
+        slice: where.
+        resolution: grid points a side.
+        readers: what takes the bands.
+        units: pre-activations of a point; 0 where that is not known, and the first row tells.
+        together: points that may run at once whatever they take.
     """
     us, vs = slice.nodes(checked_resolution(resolution))
     layers: tuple[Layer, ...] | None = None
-    start, rows = 0, 1  # the first row tells how many units there are
+    start, rows = 0, _rows(units, len(us), together) if units else 1
     while start < len(vs):
         u, v = np.meshgrid(us, vs[start : start + rows])
         reading = read(forward, slice, np.stack([u.ravel(), v.ravel()], axis=1))
@@ -82,9 +88,15 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, tog
         for reader in readers:
             reader(band)
         start += rows
-        # What the forward pass computes counts, not the part of it that is watched: that is what takes the memory.
-        units = sum(layer.size for layer in layers)
-        rows = max(1, together // len(us), _BAND_VALUES // max(1, units * len(us)))
+        rows = _rows(sum(layer.size for layer in layers), len(us), together)
+
+
+def _rows(units: int, width: int, together: int) -> int:
+    """Return how many rows of so many points make a band.
+
+    What the forward pass computes counts, and not the part of it that is watched: that is what takes the memory.
+    """
+    return max(1, together // width, _BAND_VALUES // max(1, units * width))
 
 
 def read(forward: Forward, slice: Slice, points: Floats) -> Reading:

@@ -117,7 +117,8 @@ def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, condi
         readers.append(lines)
     if drawn.decision is None:
         readers.append(classes)
-    sweep(forward, slice, masks.resolution, *readers, together=together)
+    units = sum(call.layer.size for call in forward.calls)  # of the last pass, where there was one
+    sweep(forward, slice, masks.resolution, *readers, units=units, together=together)
     found = lines.result() if drawn.boundaries is None else drawn.boundaries
     found = replace(found, notes=(*drawn.notes, *found.notes))
     decision = classes.result() if drawn.decision is None else drawn.decision

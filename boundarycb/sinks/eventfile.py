@@ -6,6 +6,7 @@ import itertools
 import os
 import socket
 import struct
+import sys
 import time
 from io import FileIO
 from pathlib import Path
@@ -56,11 +57,8 @@ class OwnFile:
 
     @staticmethod
     def _write(file: FileIO, event: Event) -> None:
-        """Write a record, whole or not at all: the length, its checksum, the event, its checksum."""
-        data = event.SerializeToString()
-        length = struct.pack("<Q", len(data))
-        record = memoryview(length + _CHECKSUM.pack(masked_crc32c(length)) + data + _CHECKSUM.pack(masked_crc32c(data)))
-        start = file.tell()
+        """Write a record, whole or not at all."""
+        record, start = memoryview(_record(event)), file.tell()
         try:
             while record:
                 record = record[file.write(record) :]
@@ -70,8 +68,30 @@ class OwnFile:
             raise
 
 
+def _record(event: Event) -> bytes:
+    """Return `event` as it stands in an event file: its length, the length's checksum, the event, its checksum."""
+    data: bytes = event.SerializeToString()
+    length = struct.pack("<Q", len(data))
+    return length + _CHECKSUM.pack(masked_crc32c(length)) + data + _CHECKSUM.pack(masked_crc32c(data))
+
+
+def _appended_to(writer: Any) -> Any:
+    """Return the file under `writer`, torch's of a SummaryWriter, where each write to it is appended at once; else None.
+
+    TensorBoard's own file on a local disk is opened, appended to and closed for each write. TensorFlow's, which it takes where that
+    is installed, and those of other places are not, and other writers have none.
+    """
+    file = getattr(getattr(writer, "event_writer", None), "_general_file_writer", None)
+    its = sys.modules.get("tensorboard.compat.tensorflow_stub.io.gfile")  # whose import may bring in clients of remote disks
+    return file if its is not None and isinstance(file, its.GFile) and isinstance(file.fs, its.LocalFileSystem) else None
+
+
 class SharedFile:
     """The event file of the user's SummaryWriter: one file a run, since TensorBoard follows only one at a time.
+
+    What goes through the writer has its checksum computed byte by byte in Python: for a sample some ten milliseconds in which no
+    other thread runs. Where the file under the writer is one that every write is appended to at once, a sample is appended to it as
+    a record that is made here. A record goes into such a file in one piece, ours as the writer's, so they may come in any order.
 
     Raises:
         TypeError: `writer` is no SummaryWriter.
@@ -92,7 +112,12 @@ class SharedFile:
 
     def add(self, values: list[Summary.Value], step: int) -> None:
         """Write summaries of one step."""
-        self._writer._get_file_writer().add_summary(Summary(value=values), step)
+        writer, summary = self._writer._get_file_writer(), Summary(value=values)
+        file = _appended_to(writer)
+        if file is None:
+            writer.add_summary(summary, step)
+        else:
+            file.write(_record(Event(wall_time=time.time(), step=step, summary=summary)))
 
     def flush(self) -> None:
         """Write through to the disk."""
