@@ -1,8 +1,7 @@
 """Summaries as TensorBoard's plugins expect them.
 
 Each carries its plugin and data class: without them TensorBoard's fast loader makes up metadata of its own, and drops the
-description. It reads them at a tag's first summary only, so later ones go without: the event writer's checksum costs time by the
-byte.
+description. It reads them at a tag's first summary only, so later ones go without.
 """
 
 from __future__ import annotations
