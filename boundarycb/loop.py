@@ -78,8 +78,9 @@ def watch(
         optimizer: its optimiser, or a list of them; a step is counted when the one that has made the most steps makes another.
         slice: where to look: one of boundarycb.slices; the two ranges of a box; three samples, or their places in the first batch;
             by default what the first batch suggests: the box around 2-D inputs, else the plane through three of them.
-        every_n_steps: sample every so many optimiser steps. By default every 100, and after fifty samples so seldom that all of one
-            costs about 2 % of the training between two, counted in operations: two runs sample the same steps.
+        every_n_steps: sample every so many optimiser steps. By default every 100; where `resolution` is automatic and a training
+            batch is known, so seldom that a sample's passes, and after fifty samples all of it, cost about 2 % of the training
+            between two. That is counted in operations, a step for three milliseconds or more: two runs sample the same steps.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         max_overhead: share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
             default none is, so that two runs sample the same steps. The first sample and the last one are taken in

@@ -75,8 +75,9 @@ class Recorder:
         slice: where to look, or a function that tells it when the first sample is taken; the two ranges of a box; three samples, or
             the places of three in the example; by default what the example suggests: the box around 2-D inputs, else the plane
             through three of them.
-        every_n_steps: sample every so many optimiser steps. By default every 100, and after fifty samples so seldom that all of one
-            costs about 2 % of the training between two, counted in operations: two runs sample the same steps.
+        every_n_steps: sample every so many optimiser steps. By default every 100; where `resolution` is automatic and a training
+            batch is known, so seldom that a sample's passes, and after fifty samples all of it, cost about 2 % of the training
+            between two. That is counted in operations, a step for three milliseconds or more: two runs sample the same steps.
         schedule: instead of `every_n_steps`: ``"log"``, ``"ginn"``, a list of steps, or a callable ``(previous, step) -> bool``.
         max_overhead: share of the wall time that samples may take, such as 0.02; those beyond it are left out, which is said. By
             default none is, so that two runs sample the same steps. The first sample and the last one are taken in
@@ -240,8 +241,9 @@ class Recorder:
         share = self.seconds / max(time.perf_counter() - self._born, 1e-9)
         files, left_out = ", ".join(self._outputs.files()), self._overhead.left_out
         more = f" ({left_out:,} more were left out for `max_overhead`)" if left_out else ""
-        if self.pace is not None and self.steps[-1] > self.pace.turn and self.pace.late > self.pace.early:
-            more += f" (every {self.pace.late:,} steps from step {self.pace.turn:,} on; `every_n_steps` sets it)"
+        pace = self.pace
+        if pace is not None and self.steps[-1] >= pace.turn + pace.late > pace.turn + pace.early:
+            more += f" (every {pace.late:,} steps from step {pace.turn:,} on; `every_n_steps` sets it)"
         return (
             f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,} took "
             f"{self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
@@ -344,7 +346,7 @@ class Recorder:
 
         Raises:
             RuntimeError: a sample was taken already.
-            ValueError: the state is of a later version of boundarycb.
+            ValueError: the state is of another version, which this boundarycb does not read.
             OSError: the directory cannot be written to.
         """
         if self.steps or self._closed:

@@ -546,7 +546,7 @@ def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:
     """GINN's network, ResNet-18 at 224 and what lies between; a finer grid is never dearer to the training than was asked."""
     small = Work(flops=1200, units=48, rows=64, traced=True, exact=True)
     assert plan(small, 100, may_wait=True).resolution == 128
-    assert [plan(replace(small, together=rows), 100, may_wait=True).together for rows in (1, 16, 1024)] == [1, 16, 64]
+    assert [plan(replace(small, together=rows), 100, may_wait=True).together for rows in (1, 16, 1024)] == [1, 16, 60]
     resnet = Work(flops=3.6e9, units=2_308_096, rows=64, traced=True, exact=False)
     slow = plan(resnet, 100, may_wait=True)
     assert slow.resolution == 24
@@ -604,6 +604,24 @@ def test_a_long_run_of_a_small_model_is_sampled_seldom_after_fifty_samples(tmp_p
     assert [step for step in range(20_001, 40_001) if resumed.is_due(step)] == [
         step for step in range(5000 + late, 40_001, late) if step > 20_000
     ]
+
+
+def test_a_run_looks_at_as_many_points_at_once_as_training_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network with so many units that a row of the grid would run alone, and points of the other passes by sixteen."""
+    monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 1000)
+    monkeypatch.setattr("boundarycb.automatic.cost.FINEST", 24)
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, 3))
+    sizes: list[int] = []
+    model.register_forward_hook(lambda _module, args, _output: sizes.append(len(args[0])))
+    recorder = Recorder(tmp_path / "boundaries", run_hooks=True)
+    recorder.meet(Example([rows(80, 1, 6, 6), torch.arange(80) % 3]))
+    recorder.record(model, 0)
+    sizes.clear()
+    recorder.record(model, 1)
+    assert sizes[0] == 13  # what the model calls
+    assert sizes[1:14] == [52] * 13  # two rows of the grid's 26, the first ones too
+    assert sizes[14:19] == [52, 51, 51, 51, 51]  # 16 x 16 points of the traced pass
+    assert sizes[19:] == [32, 32]  # the data
 
 
 def test_the_plan_depends_on_the_model_and_not_on_the_clock(tmp_path: Path) -> None:

@@ -93,7 +93,10 @@ def pre_activations(model: nn.Sequential, points: Floats) -> Floats:
 
 def assert_same_regions(model: nn.Sequential) -> None:
     regions, walk = find_regions(model, SQUARE), peer(model)
-    assert count(regions) == walk.num_faces
+    assert len(np.unique(regions.on, axis=0)) == len(regions)  # convex, so a pattern is one region
+    assert regions.areas().sum() == pytest.approx(4, rel=1e-9)  # the whole square
+    # Theirs is single precision: whether it finds a region thinner than that hangs on how the processor rounded in training.
+    assert abs(count(regions) - walk.num_faces) <= regions.thin // 100
     assert regions.thin <= 2e-3 * len(regions) + 1
     theirs = np.asarray(walk.vertex_inputs, np.float64)
     nearest, ours = cKDTree(regions.points).query(theirs)

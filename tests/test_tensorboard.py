@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import os
 import re
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -28,7 +31,7 @@ from boundarycb import BoundaryWarning, Recorder, load, metrics, slices, watch
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay, draw_panels
 from boundarycb.sinks import TensorBoard
-from boundarycb.sinks.eventfile import OwnFile, SharedFile, _appended_to
+from boundarycb.sinks.eventfile import OwnFile, SharedFile, _path_under
 from boundarycb.sinks.layout import layout_for
 from boundarycb.sinks.summaries import Summaries
 
@@ -294,12 +297,18 @@ def test_the_users_writer_is_shared_and_stays_open(tmp_path: Path) -> None:
     assert len(events.Images("boundaries/overlay")) == 4
 
 
+appends = pytest.mark.skipif(
+    os.name != "posix" or importlib.util.find_spec("tensorflow") is not None, reason="a SummaryWriter's file is appended to"
+)
+
+
+@appends
 def test_records_of_the_user_and_ours_do_not_tear_each_other(tmp_path: Path) -> None:
     """Ours are appended to the file under the writer, while its own thread appends to it too."""
     text, make = "word " * 4000, Summaries("x")
     with SummaryWriter(str(tmp_path), max_queue=2, flush_secs=0) as writer:
         file = SharedFile(writer)
-        assert _appended_to(writer._get_file_writer()) is not None, "samples are given a checksum byte by byte"
+        assert _path_under(writer._get_file_writer()) is not None, "samples are given a checksum byte by byte"
 
         def log() -> None:
             for step in range(80):
@@ -318,17 +327,58 @@ def test_records_of_the_user_and_ours_do_not_tear_each_other(tmp_path: Path) -> 
     assert len(list(tmp_path.glob("events*"))) == 1
 
 
-@pytest.mark.parametrize("missing", ["module", "writer"])
-def test_other_writers_get_samples_in_their_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
-    """Such as one on a remote disk, or TensorFlow's."""
+@appends
+def test_a_full_disk_takes_a_sample_and_nothing_of_the_users(tmp_path: Path) -> None:
+    """What the user logs once there is room again can be read: there is no half record before it."""
+    resource = pytest.importorskip("resource")
     with SummaryWriter(str(tmp_path)) as writer:
-        if missing == "module":
+        file, make = SharedFile(writer), Summaries("x")
+        writer.add_scalar("loss", 0.0, 0)
+        file.add([make.scalar("a", "", 0.0)], 0)
+        (path,) = tmp_path.glob("events*")
+        limits, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 5000, limits[1]))
+            with pytest.raises(OSError, match="there is room for 5,000 of"):
+                file.add([make.markdown("text", "", "word " * 4000)], 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        writer.add_scalar("loss", 2.0, 2)
+        writer.flush()
+        file.add([make.scalar("a", "", 2.0)], 2)
+    events = read(tmp_path)
+    for tag in ("loss", "x/a"):
+        assert [(event.step, event.value) for event in events.Scalars(tag)] == [(0, 0.0), (2, 2.0)]
+
+
+@appends
+def test_what_begins_the_users_file_stands_before_our_first_record(tmp_path: Path) -> None:
+    """Behind it all is purged from its step on, which is meant for an earlier file."""
+    for _ in range(5):
+        with SummaryWriter(str(tmp_path), purge_step=0) as writer:
+            SharedFile(writer).add([Summaries("x").scalar("a", "", 1.0)], 1)
+    for path in tmp_path.glob("events*"):
+        kinds = [event.WhichOneof("what") for event in RawEvents(str(path)).Load()]
+        assert kinds[-2:] == ["session_log", "summary"]
+
+
+@pytest.mark.parametrize("kind", ["module", "address", "file"])
+def test_other_writers_get_samples_in_their_own_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Such as one at an address, or TensorFlow's."""
+    given: list[int] = []
+    with SummaryWriter(f"memory://{tmp_path}" if kind == "address" else str(tmp_path)) as writer:
+        under = writer._get_file_writer()
+        if kind == "module":
             monkeypatch.delitem(sys.modules, "tensorboard.compat.tensorflow_stub.io.gfile")
-        else:
-            monkeypatch.delattr(writer._get_file_writer().event_writer, "_general_file_writer")
-        train(mlp(2, 4, 2), 3, every_n_steps=1, writer=writer)
+        elif kind == "file":
+            monkeypatch.setattr(under.event_writer, "_general_file_writer", io.BytesIO())
+        file = SharedFile(writer)
+        with monkeypatch.context() as patch:
+            patch.setattr(under, "add_summary", lambda _summary, step: given.append(step))
+            file.add([Summaries("x").scalar("a", "", 1.0)], 7)
         monkeypatch.undo()
-    assert len(read(tmp_path).Images("boundaries/overlay")) == 4
+    assert given == [7]
 
 
 def test_the_advice_on_images_is_given_once_and_when_it_matters(tmp_path: Path) -> None:
@@ -382,6 +432,9 @@ def test_another_name_leads_every_tag_and_folder(tmp_path: Path) -> None:
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(TypeError, match="`writer` must be a torch.utils.tensorboard.SummaryWriter or a directory, got int"):
         TensorBoard(3)
+    other = type("SummaryWriter", (), {"__module__": "tensorboardX.writer", "_get_file_writer": lambda self: None})
+    with pytest.raises(TypeError, match="or a directory, got tensorboardX.writer.SummaryWriter"):  # whose protobufs are its own
+        TensorBoard(other())
     with pytest.raises(ValueError, match="`panels_every` must be 1 or more"):
         TensorBoard("x", panels_every=0)
 

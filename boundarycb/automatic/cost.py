@@ -19,7 +19,7 @@ FINEST, COARSEST = 128, 24
 """Grid points a side."""
 
 _NEARLY = 1.25  # what is so close to the share is left as it is
-_ENOUGH = 64  # points: more at once are no faster
+_ENOUGH = 60  # points: more at once are no faster, and a number that is rarely an axis of a model's
 _TRAINING = 3  # forward passes: one forward, and a backward of twice its cost
 _STEP = 1e8  # operations: what a training step costs besides, in Python, the optimiser and the loop; some three milliseconds
 _SAMPLE, _WATCHED = 3e9, 6e6  # operations: what a sample costs besides its passes, and more for each watched unit; some 0.1 s

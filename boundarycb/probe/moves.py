@@ -126,8 +126,11 @@ def _counts(four: Values, offsets: Pair, scales: Pair, by_unit: Callable[[torch.
     that of map and input, with the map's own offset taken out and the other put in: it is compared with the difference.
     """
     move = offsets[1] - offsets[0]
-    thresholds = {(0, 1): _plain((move * scales[1]).to(four[0, 0].dtype)), (1, 0): _plain((-move * scales[0]).to(four[0, 0].dtype))}
-    known: dict[tuple[int, int, int], Bits] = {}
+    thresholds = {
+        (0, 1): _plain((move * scales[1]).to(four[1, 0].dtype)),
+        (1, 0): _plain((-move * scales[0]).to(four[0, 0].dtype)),
+    }
+    known: dict[tuple[int, int, int], Bits] = {}  # where the input is the same, half of them are
     same_input = four[0, 1] is four[0, 0]
     states = []
     for coalition in range(8):

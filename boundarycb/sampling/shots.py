@@ -96,7 +96,8 @@ def find_boundaries(
     checked_resolution(resolution)
     if value is not None:
         return _level_lines(model, slice, engine, resolution, value, how)
-    with probe(model, replace(conditions_of(model, slice, how), patterns=False)) as forward:
+    conditions = replace(conditions_of(model, slice, how), patterns=False)  # nobody counts regions here
+    with probe(model, conditions) as forward:
         drawn = chooser.draw(forward, slice, resolution, decide=False)
         found = drawn.boundaries
         if found is None:

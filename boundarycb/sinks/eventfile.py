@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import socket
@@ -75,35 +76,52 @@ def _record(event: Event) -> bytes:
     return length + _CHECKSUM.pack(masked_crc32c(length)) + data + _CHECKSUM.pack(masked_crc32c(data))
 
 
-def _appended_to(writer: Any) -> Any:
-    """Return the file under `writer`, torch's of a SummaryWriter, where each write to it is appended at once; else None.
+def _path_under(writer: Any) -> Path | None:
+    """Return the path of the file under `writer`, torch's of a SummaryWriter, where each write to it is appended at once.
 
-    TensorBoard's own file on a local disk is opened, appended to and closed for each write. TensorFlow's, which it takes where that
-    is installed, and those of other places are not, and other writers have none.
+    TensorBoard's own is opened, appended to and closed for each write, where it has a path here. TensorFlow's, which it takes where
+    that is installed, and those at other addresses are not, and other writers have none.
     """
+    gfile = sys.modules.get("tensorboard.compat.tensorflow_stub.io.gfile")  # to import it may bring in clients of remote disks
     file = getattr(getattr(writer, "event_writer", None), "_general_file_writer", None)
-    its = sys.modules.get("tensorboard.compat.tensorflow_stub.io.gfile")  # whose import may bring in clients of remote disks
-    return file if its is not None and isinstance(file, its.GFile) and isinstance(file.fs, its.LocalFileSystem) else None
+    if os.name != "posix" or gfile is None or not isinstance(file, gfile.GFile) or not isinstance(file.fs, gfile.LocalFileSystem):
+        return None  # only there two that append do not overwrite each other
+    return Path(os.fsdecode(file.filename))
+
+
+def _append(path: Path, record: bytes) -> None:
+    """Append `record` to a file to which others append too, whole or not at all."""
+    file = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        written = os.write(file, record)
+        if written < len(record):  # such as on a full disk: behind half a record nothing could be read
+            end = os.lseek(file, 0, os.SEEK_CUR)
+            if os.fstat(file).st_size == end:
+                os.ftruncate(file, end - written)
+            raise OSError(errno.ENOSPC, f"there is room for {written:,} of {len(record):,} bytes", os.fspath(path))
+    finally:
+        os.close(file)
 
 
 class SharedFile:
     """The event file of the user's SummaryWriter: one file a run, since TensorBoard follows only one at a time.
 
     What goes through the writer has its checksum computed byte by byte in Python: for a sample some ten milliseconds in which no
-    other thread runs. Where the file under the writer is one that every write is appended to at once, a sample is appended to it as
-    a record that is made here. A record goes into such a file in one piece, ours as the writer's, so they may come in any order.
+    other thread runs. Where the file under the writer is one to which every write is appended at once, a sample is appended to it
+    as a record that is made here, behind all that the writer had to write when the first one came.
 
     Raises:
-        TypeError: `writer` is no SummaryWriter.
+        TypeError: `writer` is no SummaryWriter of torch's.
     """
 
     def __init__(self, writer: Any) -> None:
+        kind = type(writer)
         # The one way to write encoded images through a SummaryWriter. The method is private to torch, and as old as the class.
-        if not callable(getattr(writer, "_get_file_writer", None)):
-            raise TypeError(
-                f"`writer` must be a torch.utils.tensorboard.SummaryWriter or a directory, got {type(writer).__name__}."
-            )
+        if not callable(getattr(writer, "_get_file_writer", None)) or kind.__module__.split(".")[0] == "tensorboardX":
+            what = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+            raise TypeError(f"`writer` must be a torch.utils.tensorboard.SummaryWriter or a directory, got {what}.")
         self._writer = writer
+        self._flushed: Any = None  # the file writer, of which the SummaryWriter makes another once it was closed
 
     @property
     def directory(self) -> Path:
@@ -111,13 +129,20 @@ class SharedFile:
         return Path(self._writer._get_file_writer().get_logdir())
 
     def add(self, values: list[Summary.Value], step: int) -> None:
-        """Write summaries of one step."""
+        """Write summaries of one step.
+
+        Raises:
+            OSError: the file cannot be written to.
+        """
         writer, summary = self._writer._get_file_writer(), Summary(value=values)
-        file = _appended_to(writer)
-        if file is None:
+        path = _path_under(writer)
+        if path is None:
             writer.add_summary(summary, step)
-        else:
-            file.write(_record(Event(wall_time=time.time(), step=step, summary=summary)))
+            return
+        if writer is not self._flushed:  # what begins a file stands before all else, such as from which step on an old one is void
+            writer.flush()
+            self._flushed = writer
+        _append(path, _record(Event(wall_time=time.time(), step=step, summary=summary)))
 
     def flush(self) -> None:
         """Write through to the disk."""

@@ -44,8 +44,9 @@ class BoundaryHooks:
     of the logger's directory. Training is not changed by a bit.
 
     Args:
-        every_n_steps: Sample every so many optimiser steps. By default every 100, and after fifty samples so seldom that all of one
-            costs about 2 % of the training between two, counted in operations: two runs sample the same steps.
+        every_n_steps: Sample every so many optimiser steps. By default every 100; where `resolution` is automatic and a training
+            batch is known, so seldom that a sample's passes, and after fifty samples all of it, cost about 2 % of the training
+            between two. That is counted in operations, a step for three milliseconds or more: two runs sample the same steps.
         schedule: Instead of `every_n_steps`: "log", "ginn", a list of steps, or a callable (previous, step) -> bool.
         slice: Where to look: one of boundarycb.slices; two ranges such as [[-1, 1], [-1, 1]], of a box; three samples, or their
             places in the data set; by default what the data suggest: the box around 2-D inputs, else the plane through three
