@@ -3,8 +3,9 @@
     python benchmarks/growth.py [--repeats 5] [--draw docs/performance]
 
 CPU time of one look at a ReLU network with He weights (lines, masks and output) and of its overlay, on one thread. Exponents are
-slopes of the logarithm of the time over the three largest values. Peak memory is by how much the resident set of a process of its
-own was larger at most than before its first look, as Linux tells it; 20 MB of that is code that is loaded then.
+slopes of the logarithm of the time over the three largest values. A last table has the grid engine's lines alone. Peak memory is
+by how much the resident set of a process of its own was larger at most than before its first look, as Linux tells it; 20 MB of
+that is code that is loaded then.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ from sampling import SQUARE, bare, net
 from timing import machine, medians, table
 from torch import nn
 
+from boundarycb import find_boundaries
 from boundarycb.render import draw_overlay
 from boundarycb.sampling import look
 from boundarycb.sampling.engine import Engine
 from boundarycb.types import Snapshot
 
+FINE = 256
 GROWING = {
     "units a layer, of 3": [(width, 3, 128) for width in (8, 16, 32, 64, 128, 256)],
     "layers of 32 units": [(32, depth, 128) for depth in (1, 2, 4, 8, 16)],
@@ -98,6 +101,21 @@ def grown(repeats: int) -> dict[str, tuple[list[int], dict[str, list[float]]]]:
     return found
 
 
+def print_lines(repeats: int) -> None:
+    """Print what lines alone take on a fine grid, beside the bare forward pass of its points."""
+    rows = []
+    for width in (16, 64, 256):
+        torch.manual_seed(0)
+        model, points = net(width, 3), nodes(FINE)[1]
+        traced = partial(find_boundaries, model, SQUARE, engine="grid", resolution=FINE)
+        took = medians({"bare": partial(bare, model, points), "lines": traced}, repeats)
+        lines = len(traced())
+        rows.append(
+            [f"3 x {width}", f"{lines:,}", *(f"{1000 * took[name]:.1f}" for name in took), f"{took['lines'] / took['bare']:.1f}"]
+        )
+    print(table([f"{FINE} x {FINE} points", "lines", "bare forward ms", "grid engine's lines ms", "ratio"], rows))
+
+
 def exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
     """Return the slope of the logarithms over the three largest sizes."""
     return float(np.polyfit(np.log(sizes[-3:]), np.log(values[-3:]), 1)[0])
@@ -141,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     print(machine())
     found = grown(options.repeats)
+    print_lines(options.repeats)
     if options.draw is not None:
         draw(found, options.draw)
 

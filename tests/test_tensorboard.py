@@ -261,6 +261,7 @@ def test_a_write_that_fails_leaves_no_half_record(tmp_path: Path, monkeypatch: p
     room[0] = 2500
     with pytest.raises(OSError, match="No space"):
         file.add([make.markdown("text", "", "word " * 1000)], 2)
+    assert file._file is None  # it is closed, since the sink will be dropped
     room[0] = 10**6
     file.add([make.scalar("a", "", 3.0)], 3)
     file.close()

@@ -23,7 +23,7 @@ from PIL import ImageFont
 
 from boundarycb.render import thin
 from boundarycb.render.colours import rgb
-from boundarycb.types import Floats
+from boundarycb.types import Floats, frozen
 
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels."""
@@ -73,6 +73,15 @@ def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
     )
 
 
+@lru_cache(maxsize=256)  # legends and labels are the same in every frame
+def _letters(words: str, size: float, bold: bool) -> tuple[NDArray[np.uint8], int, int]:
+    """Return how far `words` cover each pixel, 0 to 255 (h, w), and how far the upper left one lies from their start."""
+    mask, (dx, dy) = _font(size, bold).getmask2(words, mode="L", anchor="ls")
+    width, height = mask.size
+    return frozen(np.asarray(mask, dtype=np.uint8).reshape(height, width)), int(dx), int(dy)
+
+
+@lru_cache(maxsize=1024)
 def text_width(words: str, size: float, *, bold: bool = False) -> float:
     """Return how many pixels wide `words` are in letters of `size` pixels."""
     return float(_font(size, bold).getlength(words))
@@ -190,10 +199,8 @@ class Canvas:
         """Write `words` in letters of `size` pixels; `x` is their left or right end, as `align` says."""
         if align == "right":
             x -= text_width(words, size, bold=bold)
-        mask, (dx, dy) = _font(size, bold).getmask2(words, mode="L", anchor="ls")
-        width, height = mask.size
-        left, top = round(x) + int(dx), round(baseline) + int(dy)
-        cover = np.asarray(mask, dtype=np.uint8).reshape(height, width)
+        cover, dx, dy = _letters(words, size, bold)
+        (height, width), left, top = cover.shape, round(x) + dx, round(baseline) + dy
         box = (max(0, left), max(0, top), min(self.width, left + width), min(self.height, top + height))
         if box[0] >= box[2] or box[1] >= box[3]:
             return  # nothing of it lies on the canvas

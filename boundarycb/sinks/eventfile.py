@@ -28,7 +28,8 @@ class OwnFile:
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
-        self._file: FileIO | None = None  # made with the first sample: a run without any leaves no file
+        self._path: Path | None = None  # made with the first sample: a run without any leaves no file
+        self._file: FileIO | None = None
 
     def add(self, values: list[Summary.Value], step: int) -> None:
         """Write summaries of one step.
@@ -36,9 +37,14 @@ class OwnFile:
         Raises:
             OSError: the file cannot be written to.
         """
-        if self._file is None:
-            self._file = self._begun()
-        self._write(self._file, Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
+        event = Event(wall_time=time.time(), step=step, summary=Summary(value=values))
+        try:
+            if self._file is None:
+                self._file = self._opened()
+            _write(self._file, event)
+        except OSError:  # after which nothing more may come, not even an end
+            self.close()
+            raise
 
     def flush(self) -> None:
         """Do nothing: all is written through."""
@@ -47,26 +53,31 @@ class OwnFile:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+            self._file = None
 
-    def _begun(self) -> FileIO:
+    def _opened(self) -> FileIO:
+        """Return the file, begun or gone on with."""
+        if self._path is not None:
+            return self._path.open("ab", buffering=0)
         self.directory.mkdir(parents=True, exist_ok=True)
         begun = time.time()
         name = f"events.out.tfevents.{int(begun):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}.boundarycb"
-        file = (self.directory / name).open("xb", buffering=0)
-        self._write(file, Event(wall_time=begun, file_version=_VERSION))
-        return file
+        self._file = (self.directory / name).open("xb", buffering=0)
+        _write(self._file, Event(wall_time=begun, file_version=_VERSION))
+        self._path = self.directory / name
+        return self._file
 
-    @staticmethod
-    def _write(file: FileIO, event: Event) -> None:
-        """Write a record, whole or not at all."""
-        record, start = memoryview(_record(event)), file.tell()
-        try:
-            while record:
-                record = record[file.write(record) :]
-        except OSError:  # such as a full disk: behind half a record nothing could be read
-            file.truncate(start)
-            file.seek(start)
-            raise
+
+def _write(file: FileIO, event: Event) -> None:
+    """Write a record to a file of our own, whole or not at all."""
+    record, start = memoryview(_record(event)), file.tell()
+    try:
+        while record:
+            record = record[file.write(record) :]
+    except OSError:  # such as a full disk: behind half a record nothing could be read
+        file.truncate(start)
+        file.seek(start)
+        raise
 
 
 def _record(event: Event) -> bytes:
