@@ -40,6 +40,8 @@ from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
+_LARGE = 2**17  # products of numbers, from which on a matrix product is none of one thread
+
 Array = NDArray[Any]
 Floats = NDArray[np.floating[Any]]
 Bits = NDArray[np.uint8]
@@ -189,7 +191,10 @@ class Slice:
         points = np.asarray(points, dtype=np.float64)
         if points.ndim != 2 or points.shape[1] != 2:
             raise ValueError(f"`points` must have shape (n, 2), got {points.shape}.")
-        flat = self.origin.reshape(1, -1) + points @ self.axes.reshape(2, -1)
+        axes = self.axes.reshape(2, -1)
+        # Of a large product numpy makes threads, which then keep turning for a while, and the model's wait for a processor.
+        away = points @ axes if points.size * axes.shape[1] < _LARGE else np.einsum("nk,kd->nd", points, axes)
+        flat = self.origin.reshape(1, -1) + away
         return flat.reshape(len(points), *self.input_shape)
 
     def project(self, inputs: Floats) -> tuple[Floats, Floats]:

@@ -32,6 +32,18 @@ def test_through_puts_the_anchors_where_it_says() -> None:
     assert plane.bounds == ((1 - 3.75, 1 + 3.75), (-1.25, 6.25))
 
 
+def test_many_numbers_are_lifted_as_few_are() -> None:
+    """Beyond a size no matrix product is made, whose threads would be in the way of the model's."""
+    random = np.random.default_rng(0)
+    plane, points = slices.through(*random.normal(size=(3, 50, 60))), random.uniform(-1, 1, (100, 2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("boundarycb.types._LARGE", 0)
+        found = plane.lift(points)
+    want = plane.origin + points[:, 0, None, None] * plane.axes[0] + points[:, 1, None, None] * plane.axes[1]
+    for got in (found, plane.lift(points), np.concatenate([plane.lift(points[:20]), plane.lift(points[20:])])):
+        assert np.allclose(got, want, rtol=1e-14, atol=1e-14)
+
+
 @settings(deadline=None)
 @given(arrays(np.float64, (3, 5), elements=NUMBERS), arrays(np.float64, (4, 2), elements=NUMBERS))
 def test_project_undoes_lift_and_measures_the_way_off(corners: Any, points: Any) -> None:
