@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, or 1 after an error that it told in one line."""
     options = _parser().parse_args(arguments)
     try:
-        print(options.act(options))
+        print(options.act(options), flush=True)
+    except BrokenPipeError:  # whoever reads it, such as `head`, has had enough; Python would complain of it once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (OSError, ValueError) as error:
         words = str(error)
         for ours, theirs in _OPTIONS.items():

@@ -41,6 +41,17 @@ def test_info_says_what_there_is(run: Path, capsys: pytest.CaptureFixture[str]) 
         assert words in text
 
 
+def test_a_reader_that_has_had_enough_is_no_error(run: Path) -> None:
+    """Such as ``boundarycb info RUN | head -1``."""
+    command = [sys.executable, "-c", f"import sys; from boundarycb.cli import main; sys.exit(main(['info', {str(run)!r}]))"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
+
+
 def test_export_makes_the_movie(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.gif"
     assert main(["export", str(run), "-o", str(out), "--size", "100", "--frames", "4"]) == 0
