@@ -12,7 +12,7 @@ _TABLE = np.unpackbits(np.arange(2**16, dtype="<u2").view(np.uint8).reshape(-1, 
 
 def count_ones(bits: Bits) -> NDArray[np.int64]:
     """Return the number of set bits of each row of packed `bits` (U, bytes), int64 (U,)."""
-    return _ones(_words(bits))
+    return _ones(as_words(bits))
 
 
 def count_common(bits: Bits) -> NDArray[np.int64]:
@@ -21,7 +21,7 @@ def count_common(bits: Bits) -> NDArray[np.int64]:
     As fast as a matrix product of the states, without its memory, and without its threads, which wait for each other where other
     processes keep the processor busy.
     """
-    words = _words(bits)
+    words = as_words(bits)
     both = np.zeros((len(words), len(words)), dtype=np.int64)
     for row in range(len(words)):
         both[row, row:] = both[row:, row] = _ones(words[row] & words[row:])
@@ -34,11 +34,11 @@ def count_between(bits: Bits, others: Bits) -> NDArray[np.int64]:
     >>> count_between(np.array([[0b111], [0b100]], np.uint8), np.array([[0b110], [0b001], [0b000]], np.uint8)).tolist()
     [[2, 1, 0], [1, 0, 0]]
     """
-    words, other_words = _words(bits), _words(others)
+    words, other_words = as_words(bits), as_words(others)
     return np.array([_ones(row & other_words) for row in words], dtype=np.int64).reshape(len(words), len(other_words))
 
 
-def _words(bits: Bits) -> NDArray[np.uint64]:
+def as_words(bits: Bits) -> NDArray[np.uint64]:
     """Return packed rows as 64-bit words, filled up with zeros."""
     if bits.shape[1] % 8:
         whole = np.zeros((len(bits), bits.shape[1] + -bits.shape[1] % 8), np.uint8)

@@ -242,7 +242,7 @@ class Recorder:
         files, left_out = ", ".join(self._outputs.files()), self._overhead.left_out
         more = f" ({left_out:,} more were left out for `max_overhead`)" if left_out else ""
         pace = self.pace
-        if pace is not None and self.steps[-1] >= pace.turn + pace.late > pace.turn + pace.early:
+        if pace is not None and pace.late > pace.early and self.steps[-1] > pace.turn + pace.early:  # one was left out at least
             more += f" (every {pace.late:,} steps from step {pace.turn:,} on; `every_n_steps` sets it)"
         return (
             f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,} took "

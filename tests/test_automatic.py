@@ -595,9 +595,10 @@ def test_a_long_run_of_a_small_model_is_sampled_seldom_after_fifty_samples(tmp_p
     assert steps == [*range(100, 5001, 100), *range(5000 + late, 20_001, late)]
     assert sampled("two")[1] == steps
     assert sampled("asked", every_n_steps=100)[1] == list(range(100, 20_001, 100))
-    assert "every_n_steps" not in recorder.summary  # as long as it makes no difference
-    recorder.record(mlp(2, 4, 2), 20_000)
-    assert f"(every {late:,} steps from step 5,000 on; `every_n_steps` sets it)" in recorder.summary
+    said = f"(every {late:,} steps from step 5,000 on; `every_n_steps` sets it)"
+    for step, left_out in ((5050, False), (5100, False), (5101, True), (20_000, True)):  # as soon as it makes a difference
+        recorder.record(mlp(2, 4, 2), step)
+        assert (said in recorder.summary) == left_out
 
     resumed = Recorder(tmp_path / "three", metrics=[])
     resumed.load_state_dict(recorder.state_dict())

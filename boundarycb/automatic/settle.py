@@ -38,8 +38,8 @@ class Settled:
         slice: where.
         conditions: how.
         rows: of a training step's batches; 0 where that is not known.
-        together: rows of one of them.
         data: samples of the data; None where there are none.
+        together: rows of one of those batches.
     """
 
     slice: Slice

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from boundarycb.packed import packed_rows
+from boundarycb.packed import as_words, packed_rows
 
 Codes = NDArray[np.uint64]
 
@@ -26,13 +26,7 @@ def codes_of(rows: torch.Tensor, layer: int) -> Codes:
     (True, False)
     """
     on = (rows.detach().reshape(len(rows), -1) > 0).cpu().numpy()
-    octets = packed_rows(on)
-    missing = -octets.shape[1] % 8
-    if missing:
-        whole = np.zeros((len(octets), octets.shape[1] + missing), np.uint8)
-        whole[:, :-missing] = octets
-        octets = whole
-    words = octets.view(np.uint64)
+    words = as_words(packed_rows(on))
     with np.errstate(over="ignore"):
         places = (np.arange(words.shape[1], dtype=np.uint64) + np.uint64(layer << 32) + np.uint64(1)) * _ODD
         found = _scattered(words + _scattered(places))
