@@ -42,6 +42,9 @@ def machine() -> str:
 class Ledger:
     """Tells which parts of a program take how much CPU time of this thread, each without the parts that it calls.
 
+    Args:
+        clock: another clock, such as the wall's.
+
     Example::
 
         ledger = Ledger()
@@ -50,8 +53,9 @@ class Ledger:
         ledger.seconds["drawing"]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock = time.thread_time) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
+        self._clock = clock
         self._inside: list[str] = []
         self._since = 0.0
 
@@ -81,7 +85,7 @@ class Ledger:
         return timed
 
     def _turn(self) -> None:
-        now = time.thread_time()
+        now = self._clock()
         if self._inside:
             self.seconds[self._inside[-1]] += now - self._since
         self._since = now

@@ -33,10 +33,13 @@ from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 log = logging.getLogger(__name__)
 
@@ -353,6 +356,34 @@ class Bend:
         return f"{self.function} in {self.module or 'its forward'}"
 
 
+class Block(Protocol):
+    """Pre-activations (n, U) of n points, wherever they lie."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Points and units."""
+
+    @property
+    def on(self) -> NDArray[np.bool_]:
+        """The units' states, bool (n, U): pre-activation > 0."""
+
+    @property
+    def undefined(self) -> NDArray[np.int64]:
+        """The units (k,) that are NaN or infinite somewhere."""
+
+    def at(self, places: NDArray[np.int64], steps: Sequence[int]) -> Floats:
+        """Return the numbers `steps` behind each of the flat places (M,), float64 (len(steps), M)."""
+
+    def rows(self, start: int, stop: int | None = None) -> Self:
+        """Return a copy of the points from `start` up to `stop`."""
+
+    def followed_by(self, *others: Self) -> Self:
+        """Return its points and those of `others` after them."""
+
+    def array(self) -> Floats:
+        """Return all of them."""
+
+
 @dataclass(frozen=True, eq=False)
 class Reading:
     """What one forward pass of n points said. It lives no longer than the band of points that it belongs to.
@@ -368,6 +399,7 @@ class Reading:
         closes: whether the last layer's activation gives what is shown of the output, itself.
         what: what `output` is: ``scores`` of C classes, else in words what its one number is.
         codes: uint64 (n,), a number for the states of all units, watched or not; None where they were not read.
+        away: the pre-activations, where they stay on the model's device; then `parts` is empty.
     """
 
     layers: tuple[Layer, ...]
@@ -379,18 +411,27 @@ class Reading:
     closes: bool = False
     what: str = "scores"
     codes: NDArray[np.uint64] | None = None
+    away: Block | None = None
+
+    @property
+    def count(self) -> int:
+        """How many points there are."""
+        return len(self.parts[0]) if self.away is None else self.away.shape[0]
 
     def first(self, n: int) -> Reading:
         """Return the same of the first `n` points alone."""
-        if len(self.parts[0]) == n:
+        if self.count == n:
             return self
         output = None if self.output is None else self.output[:n]
         codes = None if self.codes is None else self.codes[:n]
-        return replace(self, parts=tuple(part[:n] for part in self.parts), output=output, codes=codes)
+        away = None if self.away is None else self.away.rows(0, n)
+        return replace(self, parts=tuple(part[:n] for part in self.parts), output=output, codes=codes, away=away)
 
     @cached_property
     def z(self) -> Floats:
         """Pre-activations of all kept units (n, U)."""
+        if self.away is not None:
+            return self.away.array()
         return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts, axis=1)
 
 

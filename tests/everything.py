@@ -27,6 +27,8 @@ def everything(model: nn.Module, *optimizers: torch.optim.Optimizer) -> dict[str
         _walk(f"optimizer{number}", optimizer.state_dict(), found, set())
     name, keys, *rest = np.random.get_state()
     found["random"] = (random.getstate(), name, np.asarray(keys).tobytes(), rest, torch.get_rng_state().numpy().tobytes())
+    if torch.cuda.is_available():
+        found["random.cuda"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
     found["settings"] = (
         torch.is_grad_enabled(),
         torch.get_default_dtype(),

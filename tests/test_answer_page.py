@@ -99,6 +99,7 @@ def test_ten_answers_by_button_and_key_come_out_as_they_went_in(person: Person, 
     person.answer("grey", "3")
     assert person.levels() == ahead  # an image that was seen is not drawn anew
 
+    page.wait_for_timeout(300)  # the browser hands what a page keeps to its other processes a moment later
     page.reload()
     assert person.section() == "asking"
     assert page.inner_text("#progress") == "4 of 10"

@@ -62,9 +62,9 @@ def settings_kept() -> Iterator[None]:
 
 
 def data(row: Row) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    inputs = torch.rand(STEPS * 8, *row.inputs, generator=generator) * 2 - 1
-    return inputs, torch.randint(0, 2, (STEPS * 8,), generator=generator)
+    generator, device = torch.Generator().manual_seed(1), torch.get_default_device()
+    inputs = torch.rand(STEPS * 8, *row.inputs, generator=generator, device="cpu") * 2 - 1
+    return inputs.to(device), torch.randint(0, 2, (STEPS * 8,), generator=generator, device="cpu").to(device)
 
 
 def train(

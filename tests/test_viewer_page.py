@@ -140,8 +140,10 @@ def test_hiding_a_unit_changes_its_own_pixels_only(one: Screen, runs: Path) -> N
     one.inside.get_by_label("units of layer2").get_by_label(f"show unit {index}", exact=True).uncheck()
     without = one.canvas()
     one.inside.get_by_role("button", name="hide all layers").click()
+    one.settle()  # a box that still looks checked would be left as it is
     one.inside.get_by_label("show layer layer2", exact=True).check()
     one.inside.get_by_role("button", name="hide all units of layer2").click()
+    one.settle()
     one.inside.get_by_label("units of layer2").get_by_label(f"show unit {index}", exact=True).check()
     alone = one.canvas()
     one.inside.get_by_label("units of layer2").get_by_label(f"show unit {index}", exact=True).uncheck()

@@ -19,7 +19,7 @@ from torch import nn
 from boundarycb import capture, find_boundaries, find_regions, input_gradient, overlay, slices
 from boundarycb.metrics import regions_seen
 from boundarycb.probe import Conditions, probe
-from boundarycb.probe.patterns import codes_of
+from boundarycb.probe.patterns import Codes, Patterns
 from boundarycb.sampling import look
 from boundarycb.types import Boundaries, Reading, Sample, units_of
 
@@ -209,6 +209,13 @@ def test_the_caption_says_what_the_background_is() -> None:
 
 
 @settings(deadline=None, max_examples=60)
+def codes_of(z: torch.Tensor, layer: int) -> Codes:
+    patterns = Patterns(len(z))
+    patterns.add(z, layer)
+    return patterns.codes()
+
+
+@settings(deadline=None)  # some are large
 @given(arrays(np.float32, array_shapes(min_dims=2, max_dims=3, max_side=200), elements=st.sampled_from([-1.0, 0.0, 1.0])))
 def test_equal_patterns_have_equal_codes_and_others_do_not(z: Any) -> None:
     """By numpy's own comparison of rows."""

@@ -19,7 +19,6 @@ FINEST, COARSEST = 128, 24
 """Grid points a side."""
 
 _NEARLY = 1.25  # what is so close to the share is left as it is
-_ENOUGH = 60  # points: more at once are no faster, and a number that is rarely an axis of a model's
 _TRAINING = 3  # forward passes: one forward, and a backward of twice its cost
 _STEP = 1e8  # operations: what a training step costs besides, in Python, the optimiser and the loop; some three milliseconds
 _SAMPLE, _WATCHED = 3e9, 6e6  # operations: what a sample costs besides its passes, and more for each watched unit; some 0.1 s
@@ -84,7 +83,7 @@ class Plan:
         every: steps between two samples.
         share: what a sample's passes cost at most, of the training between two.
         late: steps between two samples once there are many.
-        together: points that run at once in any case: as many as training runs, whose graph takes more memory.
+        together: rows of a training batch: as many points may run at once in any case, since training's graph takes more memory.
     """
 
     resolution: int
@@ -138,7 +137,7 @@ def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
         every,
         work.share(points, every),
         late,
-        min(work.together, _ENOUGH),
+        work.together,
     )
 
 

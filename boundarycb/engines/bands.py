@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.types import Floats, Forward, Layer, Reading, Slice
+from boundarycb.engines.here import block_of
+from boundarycb.types import Block, Floats, Forward, Layer, Reading, Slice
 
 _BAND_VALUES = 2**20  # pre-activations in a band: large enough that numpy's calls cost little, small enough for the cache
 _BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass: large inputs go in smaller batches
@@ -28,20 +28,26 @@ class Band:
         start: index of the first row.
         us: node coordinates along a row, (W,).
         vs: node coordinates of all rows, (H,).
-        z: pre-activations (rows, W, U).
-        reading: the reading that `z` belongs to; its output is (rows * W, C).
+        block: pre-activations (rows * W, U).
+        reading: the reading that they belong to; its output is (rows * W, C).
     """
 
     start: int
     us: Floats
     vs: Floats
-    z: Floats
+    block: Block
     reading: Reading
 
-    @cached_property
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Rows, points a row and units."""
+        points, units = self.block.shape
+        return points // len(self.us), len(self.us), units
+
+    @property
     def on(self) -> NDArray[np.bool_]:
         """The units' states, bool (rows, W, U): pre-activation > 0."""
-        return self.z > 0
+        return self.block.on.reshape(self.shape)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -84,7 +90,7 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, uni
         if layers is not None and reading.layers != layers:
             raise ValueError(ANOTHER_PATH)
         layers = reading.layers
-        band = Band(start, us, vs, reading.z.reshape(*u.shape, -1), reading)
+        band = Band(start, us, vs, block_of(reading), reading)
         for reader in readers:
             reader(band)
         start += rows
@@ -110,7 +116,8 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
     if len(parts) == 1:
         return first
     # Results are copied into place, since many small ones kept between large inputs would split the heap into pieces.
-    z = np.empty((len(points), first.z.shape[1]), first.z.dtype)
+    z = None if first.away is not None else np.empty((len(points), first.z.shape[1]), first.z.dtype)
+    away = []
     output = None if first.output is None else np.empty((len(points), first.output.shape[1]), first.output.dtype)
     codes = []
     start = 0
@@ -118,14 +125,20 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
         reading = first if start == 0 else forward(slice.lift(part))
         if reading.layers != first.layers:
             raise ValueError(ANOTHER_PATH)
-        z[start : start + len(part)] = reading.z
+        if z is not None:
+            z[start : start + len(part)] = reading.z
+        elif reading.away is not None:
+            away.append(reading.away)
         codes += [] if reading.codes is None else [reading.codes]
         if output is not None and reading.output is not None:
             output[start : start + len(part)] = reading.output
         elif output is not None:
             output = None  # a background with holes is none
         start += len(part)
-    return replace(first, parts=(z,), output=output, codes=np.concatenate(codes) if codes else None)
+    codes_of_all = np.concatenate(codes) if codes else None
+    if z is None:
+        return replace(first, away=away[0].followed_by(*away[1:]), output=output, codes=codes_of_all)
+    return replace(first, parts=(z,), output=output, codes=codes_of_all)
 
 
 def batches(slice: Slice, points: Floats, units: int = 1, together: int = 1) -> list[Floats]:

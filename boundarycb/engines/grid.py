@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band, sweep
+from boundarycb.engines.here import Here
 from boundarycb.engines.polylines import chain, simplify
 from boundarycb.engines.sorting import order_of
 from boundarycb.packed import packed_rows
-from boundarycb.types import Boundaries, Floats, Forward, Slice, class_layer, watched_layers
+from boundarycb.types import Block, Boundaries, Floats, Forward, Slice, class_layer, watched_layers
 
 MAX_SEGMENTS = 1_000_000
 """Segments kept at most (about 100 bytes each); past it every second unit's lines are dropped, again and again."""
@@ -97,20 +98,20 @@ class LineReader:
         self._max_segments = max_segments
         self._stride = 1
         self._parts: list[_Segments] = []
-        self._below: Floats | None = None  # the last row of the band below
+        self._below: tuple[Block, NDArray[np.bool_]] | None = None  # the last row of the band below, and its states
         self._last: Band | None = None
 
     def __call__(self, band: Band) -> None:
         """Take one band."""
-        z = band.z
+        on, width = band.on, len(band.us)
         if self._below is not None:  # the cells between the last row of the band below and the first of this one
-            seam = np.stack([self._below, z[0]])
-            self._parts.append(self._thinned(_segments(seam, seam > 0, band.us, band.vs, band.start - 1)))
-        self._parts.append(self._thinned(_segments(z, band.on, band.us, band.vs, band.start)))
-        while sum(len(part.owner) for part in self._parts) > self._max_segments and self._stride < z.shape[2]:
+            seam, states = self._below[0].followed_by(band.block.rows(0, width)), np.stack([self._below[1], on[0]])
+            self._parts.append(self._thinned(_segments(seam, states, band.us, band.vs, band.start - 1)))
+        self._parts.append(self._thinned(_segments(band.block, on, band.us, band.vs, band.start)))
+        while sum(len(part.owner) for part in self._parts) > self._max_segments and self._stride < on.shape[2]:
             self._stride *= 2
             self._parts = [self._thinned(part) for part in self._parts]
-        self._below = band.z[-1].copy()
+        self._below = band.block.rows(-width), on[-1].copy()
         self._last = band
 
     def result(self) -> Boundaries:
@@ -150,7 +151,7 @@ class ClassReader:
         if self._has_classes and output is not None:
             ahead = leads(output)
             reading = replace(band.reading, layers=(class_layer(ahead.shape[1]),), parts=(ahead,))
-            self._lines(replace(band, z=ahead.reshape(*band.z.shape[:2], -1), reading=reading))
+            self._lines(replace(band, block=Here(ahead), reading=reading))
 
     def result(self) -> Boundaries | None:
         """Return the lines; None where the output has no classes, or too many."""
@@ -181,13 +182,12 @@ def _points_of(segments: _Segments, order: NDArray[np.int64], lengths: NDArray[n
     return points, np.concatenate([[0], np.cumsum(lengths + 1)])
 
 
-def _segments(z: Floats, on: NDArray[np.bool_], us: Floats, vs: Floats, first_row: int) -> _Segments:
-    """Return the segments in the cells between the rows of `z` and their states `on`, both (rows, W, U)."""
+def _segments(z: Block, on: NDArray[np.bool_], us: Floats, vs: Floats, first_row: int) -> _Segments:
+    """Return the segments in the cells between rows of points, of which `z` has the numbers, and `on` the states (rows, W, U)."""
     cells, units, case = _active(on)
-    width, count = z.shape[1:]
+    width, count = on.shape[1:]
     row, column = np.divmod(cells, width - 1)
-    lowest, flat = (row * width + column) * count + units, z.reshape(-1)
-    corners = [flat.take(lowest + step).astype(np.float64) for step in (0, count, (width + 1) * count, width * count)]
+    corners = z.at((row * width + column) * count + units, (0, count, (width + 1) * count, width * count))
     saddle = (case == 5) | (case == 10)
     row += first_row
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # values that are not finite are dropped below
@@ -220,7 +220,7 @@ def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     return cells, word * 8 + (active & 7), case[active].astype(np.int64)
 
 
-def _crossings(corners: list[Floats], u0: Floats, u1: Floats, v0: Floats, v1: Floats) -> Floats:
+def _crossings(corners: Floats, u0: Floats, u1: Floats, v0: Floats, v1: Floats) -> Floats:
     """Return where the line would cross each of the four edges by linear interpolation, (4, M, 2).
 
     Both cells at an edge compute it from the same two values in the same order, so their segments join exactly.

@@ -40,30 +40,26 @@ class MaskReader:
         self._packed: list[Bits] = []
         self._left: NDArray[np.bool_] | None = None  # the last points, fewer than eight, that fill no byte yet
         self._output = _OutputReader()
-        self._undefined: NDArray[np.bool_] | None = None
+        self._undefined: set[int] = set()
         self._last: Band | None = None
         self._codes: list[NDArray[np.uint64]] = []
 
     def __call__(self, band: Band) -> None:
         """Take one band."""
-        inner = np.arange(band.start, band.start + len(band.z))
+        inner = np.arange(band.start, band.start + band.shape[0])
         rows = (inner > 0) & (inner < len(band.vs) - 1)
         on = band.on[rows, 1:-1]
         self._pack(on.reshape(-1, on.shape[2]).T)
-        with np.errstate(over="ignore", invalid="ignore"):
-            every_finite = bool(np.isfinite(band.z.sum()))  # a value that is not makes the sum so; a sum may overflow by itself
-        if not every_finite:
-            undefined = np.logical_not(np.asarray(np.isfinite(band.z).all(axis=(0, 1))))
-            self._undefined = undefined if self._undefined is None else self._undefined | undefined
+        self._undefined.update(band.block.undefined.tolist())
         if band.reading.output is None or not band.reading.output.shape[1]:
             self._output.skip()
         else:
-            output = band.reading.output.reshape(*band.z.shape[:2], -1)[rows, 1:-1]
+            output = band.reading.output.reshape(*band.shape[:2], -1)[rows, 1:-1]
             self._output.add(output.reshape(-1, output.shape[2]), band.reading)
             shown = np.isin(inner[rows] - 1, self._shown)
             self._surfaces += [output[shown][:, self._shown].astype(np.float32)] if shown.any() else []
         if band.reading.codes is not None:
-            self._codes.append(band.reading.codes.reshape(band.z.shape[:2])[rows, 1:-1].reshape(-1))
+            self._codes.append(band.reading.codes.reshape(band.shape[:2])[rows, 1:-1].reshape(-1))
         self._last = band
 
     def _pack(self, on: NDArray[np.bool_]) -> None:
@@ -80,7 +76,7 @@ class MaskReader:
         assert self._left is not None
         on = np.concatenate([*self._packed, np.packbits(self._left, axis=1)], axis=1)
         field = self._output.result(self.resolution, np.concatenate(self._surfaces) if self._surfaces else None)
-        undefined = np.empty(0, np.int64) if self._undefined is None else np.flatnonzero(self._undefined)
+        undefined = np.array(sorted(self._undefined), np.int64)
         return Capture(
             watched_layers(self._last.layers),
             self.resolution,

@@ -7,6 +7,7 @@ what the forward pass changes, and not for the model.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -39,8 +40,8 @@ class _Bytes:
         return self._size
 
     @property
-    def on_cpu(self) -> bool:
-        return self._storage.device.type == "cpu"
+    def device(self) -> torch.device:
+        return self._storage.device
 
     @property
     def saved(self) -> bool:
@@ -56,6 +57,11 @@ class _Bytes:
 
     def changed(self) -> bool:
         return self.resized or (self._copy is not None and not torch.equal(self._view, self._copy))
+
+    def differs(self) -> torch.Tensor:
+        """Return whether what was saved is not what it was, as a tensor: asking it waits for the device."""
+        assert self._copy is not None
+        return (self._view != self._copy).any()
 
     def put_back(self) -> None:
         if self.resized:
@@ -203,7 +209,7 @@ class KeptTensors:
         self._tensors = [self._keep(path, tensor) for path, tensor in tensors]
         left = FEW_BYTES
         for one in sorted(self._bytes.values(), key=lambda one: one.size):
-            if one.on_cpu and one.size <= left:
+            if one.device.type == "cpu" and one.size <= left:
                 one.save()
                 left -= one.size
 
@@ -238,8 +244,21 @@ class KeptTensors:
 
     def changed(self) -> tuple[str, ...]:
         """Return the paths of the tensors that are different now."""
-        written = {key for key, one in self._bytes.items() if one.changed()}
+        written = self._written()
         return tuple(one.path for one in self._tensors if written.intersection(one.bytes) or one.moved() or one.graded())
+
+    def _written(self) -> set[int]:
+        """Return the keys of the bytes that are different now. A device is asked once, and not for every tensor."""
+        found, asked = set(), defaultdict(list)
+        for key, one in self._bytes.items():
+            if one.saved and not one.resized and one.device.type != "cpu":
+                asked[one.device].append(key)
+            elif one.changed():
+                found.add(key)
+        for keys in asked.values():
+            differing = torch.stack([self._bytes[key].differs() for key in keys]).tolist()
+            found |= {key for key, differs in zip(keys, differing, strict=True) if differs}
+        return found
 
     def put_back(self) -> tuple[str, ...]:
         """Make the tensors what they were; return the paths of those that could not be.
@@ -252,9 +271,8 @@ class KeptTensors:
             unseen = version_of(one.tensor) != one.version and not any(part.saved for part in held)
             if (unseen and not one.tensor.is_meta) or any(part.resized and not part.saved for part in held):
                 lost.append(one.path)
-        for part in self._bytes.values():
-            if part.changed():
-                part.put_back()
+        for key in self._written():
+            self._bytes[key].put_back()
         for one in self._tensors:
             with suppress(Exception):  # a subclass may not take it; what else is to be put back shall be
                 one.put_back()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from boundarycb.probe.activity import Activity
+from boundarycb.probe.away import fetched
 from boundarycb.probe.budget import LEAST_POINTS, Budget
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.feed import Feed, ForwardLike, feed_in, feed_out, module_at
@@ -42,6 +43,7 @@ __all__ = [
     "compare",
     "feed_in",
     "feed_out",
+    "fetched",
     "follow",
     "home_of",
     "is_shard",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from boundarycb.probe.away import fetched
 from boundarycb.probe.calls import Call, CallWatch, Mark, per_point, units_of_rows
 from boundarycb.probe.watched import Watched
 from boundarycb.types import Floats, Layer
@@ -46,9 +47,9 @@ class ActivityWatch(CallWatch):
 
     def activities(self, n: int) -> tuple[Activity, ...]:
         """Return what was seen of the first `n` points, of the layers that have units that are kept."""
-        return tuple(
-            Activity(call.layer, (call.z[:n] > 0).cpu().numpy(), values[:n].float().cpu().numpy()) for call, values in self._seen
-        )
+        layers = [call.layer for call, _ in self._seen]
+        found = fetched([call.z[:n] > 0 for call, _ in self._seen] + [values[:n].float() for _, values in self._seen])
+        return tuple(map(Activity, layers, found[: len(layers)], found[len(layers) :]))
 
     def _follow(
         self,

@@ -30,6 +30,7 @@ from boundarycb.probe.affine import (
     option,
     uses_batch_statistics,
 )
+from boundarycb.probe.away import indices
 from boundarycb.probe.kinks import (
     BENDING,
     MAX_POOLS,
@@ -40,7 +41,7 @@ from boundarycb.probe.kinks import (
     kinks_of,
     optional_source,
 )
-from boundarycb.probe.patterns import Codes, codes_of
+from boundarycb.probe.patterns import Patterns
 from boundarycb.probe.watched import Watched
 from boundarycb.types import Bend, Layer
 
@@ -145,8 +146,8 @@ class Call:
         """Return the same of fewer units, which are `kept`."""
         if kept == self.layer.kept:
             return self
-        places = np.searchsorted(np.array(self.layer.kept), np.array(kept))
-        return replace(self, layer=replace(self.layer, kept=kept), z=self.z[:, places.tolist()])
+        chosen = np.searchsorted(np.array(self.layer.kept), np.array(kept)).tolist()
+        return replace(self, layer=replace(self.layer, kept=kept), z=self.z[:, indices(tuple(chosen), self.z.device)])
 
 
 class CallWatch(TorchFunctionMode):
@@ -161,7 +162,7 @@ class CallWatch(TorchFunctionMode):
 
     Attributes:
         calls: the activation calls so far.
-        codes: a number for the states of all units at each point; None where they are not read.
+        patterns: makes a number of the states of all units at each point; None where they are not read.
         gaps: what was left out, in words.
         bends: what else was called that may bend the network.
         activated: what the last activation gave.
@@ -177,7 +178,7 @@ class CallWatch(TorchFunctionMode):
         self.differentiates = False
         self._n = n
         self._running = running
-        self.codes: Codes | None = np.zeros(n, np.uint64) if patterns else None
+        self.patterns = Patterns(n) if patterns else None
         self._watched = watched
         self._optional = optional
         self._names: set[str] = set()
@@ -268,8 +269,8 @@ class CallWatch(TorchFunctionMode):
             return None
         shape = tuple(rows.shape[1:])
         kept = self._watched.kept(name, (module, self._running[-1]), shape)
-        if self.codes is not None:
-            self.codes += codes_of(rows, len(self.calls))
+        if self.patterns is not None:
+            self.patterns.add(rows, len(self.calls))
         memory = (0, 0) if affine is None or mark is None else (affine.bytes(), mark.source.nbytes // self._n)
         kinks = clamp_kinks(func, args, kwargs) if op == "clamp" else kinks_of(op, args, kwargs)
         call = Call(Layer(name, op, shape, kept), units_of_rows(rows, kept).detach().clone(), affine, memory, kinks)
@@ -314,4 +315,4 @@ def per_point(z: torch.Tensor, n: int) -> torch.Tensor | None:
 def units_of_rows(rows: torch.Tensor, kept: tuple[int, ...]) -> torch.Tensor:
     """Return the kept units (n, kept) of `rows` (n, *shape)."""
     flat = rows.reshape(len(rows), -1)
-    return flat if len(kept) == flat.shape[1] else flat[:, list(kept)]
+    return flat if len(kept) == flat.shape[1] else flat[:, indices(kept, flat.device)]

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from boundarycb.packed import count_ones
+from boundarycb.probe.away import fetched, packed
 from boundarycb.probe.trace import Replay, Trace
-from boundarycb.types import Bits, Floats, Moves
+from boundarycb.types import Bits, Moves
 
 Values = dict[tuple[int, int], torch.Tensor]
 """Pre-activations (n, kept) by (map, input), each 0 for old and 1 for new."""
@@ -51,12 +52,15 @@ def _compare(old: Trace, new: Trace, was: Replay, now: Replay) -> Moves:
     plain, canonical = four.states(rescaled=False), four.states(rescaled=True)
     means = tuple(canonical[number, 0].mean(dim=0, dtype=torch.float64) / scales[number] for number in (0, 1))
     one, by_unit = torch.ones_like(scales[0]), _ByUnit()
+    geometry = _states(canonical, _settled((means[0], means[1]), canonical, scales), scales, by_unit)
+    cause = _states(plain, bias, (one, one), by_unit)
+    *states, change = fetched([*geometry, *cause, _change(canonical, scales)])
     return Moves(
         points=len(new.z),
-        geometry=_counts(canonical, _settled((means[0], means[1]), canonical, scales), scales, by_unit),
-        cause=_counts(plain, bias, (one, one), by_unit),
+        geometry=_counts(states[:8], len(new.z)),
+        cause=_counts(states[8:], len(new.z)),
         gauge="canonical" if was.canonical and now.canonical else "own",
-        change=_change(canonical, scales).cpu().numpy(),
+        change=change,
     )
 
 
@@ -119,51 +123,45 @@ def _rounding(four: Values) -> float:
     return 8 * min(torch.finfo(four[0, 0].dtype).eps, torch.finfo(torch.float32).eps)
 
 
-def _counts(four: Values, offsets: Pair, scales: Pair, by_unit: Callable[[torch.Tensor], Floats]) -> NDArray[np.int64]:
-    """Return at how many points each unit's state differs from the old one, int64 (8, kept), for every coalition.
+def _states(four: Values, offsets: Pair, scales: Pair, by_unit: Callable[[torch.Tensor], torch.Tensor]) -> list[torch.Tensor]:
+    """Return each unit's states as packed bits, uint8 (kept, ceil(n / 8)), for every coalition, where the values are.
 
     The bits of a coalition are 1: the offset, 2: the rest of the map, 4: the input takes its new value. A mixed pre-activation is
     that of map and input, with the map's own offset taken out and the other put in: it is compared with the difference.
     """
     move = offsets[1] - offsets[0]
     thresholds = {
-        (0, 1): _plain((move * scales[1]).to(four[1, 0].dtype)),
-        (1, 0): _plain((-move * scales[0]).to(four[0, 0].dtype)),
+        (0, 1): (move * scales[1]).to(four[1, 0].dtype),
+        (1, 0): (-move * scales[0]).to(four[0, 0].dtype),
     }
-    known: dict[tuple[int, int, int], Bits] = {}  # where the input is the same, half of them are
+    known: dict[tuple[int, int, int], torch.Tensor] = {}  # where the input is the same, half of them are
     same_input = four[0, 1] is four[0, 0]
     states = []
     for coalition in range(8):
         offset, weights, source = coalition & 1, coalition >> 1 & 1, 0 if same_input else coalition >> 2
         if (offset, weights, source) not in known:
             threshold = 0.0 if offset == weights else thresholds[offset, weights][:, None]
-            known[offset, weights, source] = _packed(by_unit(four[weights, source]) > threshold)
+            known[offset, weights, source] = packed(by_unit(four[weights, source]) > threshold)
         states.append(known[offset, weights, source])
+    return states
+
+
+def _counts(states: Sequence[Bits], n: int) -> NDArray[np.int64]:
+    """Return at how many of `n` points each unit's state differs from the old one, int64 (8, kept), for every coalition."""
     flipped = np.stack(states) ^ states[0]
     counts = count_ones(flipped.reshape(-1, flipped.shape[2])).reshape(8, -1)
     on = count_ones(states[0]) + count_ones(states[7])
-    counts[:, (on == 0) | (on == 2 * len(four[0, 0]))] = 0  # a unit with the same state everywhere has not moved there
+    counts[:, (on == 0) | (on == 2 * n)] = 0  # a unit with the same state everywhere has not moved there
     return counts
 
 
 class _ByUnit:
-    """Turns values (n, kept) into arrays (kept, n), in which a unit's numbers lie side by side, each once."""
+    """Turns values (n, kept) about (kept, n), so that a unit's numbers lie side by side, each once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[torch.Tensor, Floats]] = {}
+        self._known: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
-    def __call__(self, values: torch.Tensor) -> Floats:
+    def __call__(self, values: torch.Tensor) -> torch.Tensor:
         if id(values) not in self._known:  # which stays its own as long as the tensor is held
-            self._known[id(values)] = values, np.ascontiguousarray(_plain(values).T)
+            self._known[id(values)] = values, values.t().contiguous()
         return self._known[id(values)][1]
-
-
-def _plain(values: torch.Tensor) -> Floats:
-    """Return values as an array; half precision as single."""
-    wide = values if values.dtype == torch.float64 else values.float()
-    array: Floats = wide.cpu().numpy()
-    return array
-
-
-def _packed(states: NDArray[np.bool_]) -> Bits:
-    return np.packbits(states, axis=1)

@@ -17,6 +17,7 @@ from boundarycb.keep.reach import Reach
 from boundarycb.keep.userhooks import backward_parked
 from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.activity import Activity, ActivityWatch
+from boundarycb.probe.away import Away, fetched, numbers, stays
 from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
@@ -28,6 +29,9 @@ from boundarycb.probe.watched import EVERY_UNIT, Watched, WrongChoice, checked_l
 from boundarycb.types import Floats, Layer, Reading
 
 W = TypeVar("W", bound=CallWatch)
+
+_ENOUGH = 60  # points: more at once are no faster on a processor, and a number that is rarely an axis of a model's
+_MOST = 1024  # points that run at once on another device, however many training has
 
 
 class NothingToDraw(ValueError):  # noqa: N818 - it is a finding
@@ -172,7 +176,7 @@ class Prober:
         """
         self._tell("read", inputs)
         reading = self._read(inputs)
-        if self._session.learn(reading.layers, len(reading.parts[0])):
+        if self._session.learn(reading.layers, reading.count):
             return reading.first(len(inputs))
         return self._read(inputs).first(len(inputs))
 
@@ -184,16 +188,19 @@ class Prober:
             output, watch = self._run(inputs, lambda _: self._call_watch(len(inputs)))
             self.calls = self._settled(watch.calls)
             shown, what = self._shown(output, len(inputs))
+            z = [call.z for call in self.calls]
+            away = Away.of(z) if self._stand_ins is None and stays(*z) else None  # the exact engine needs them all
             return Reading(
                 layers=tuple(call.layer for call in self.calls),
-                parts=tuple(_numpy(call.z) for call in self.calls),
-                codes=watch.codes,
+                parts=tuple(fetched(z)) if away is None else (),
+                codes=None if watch.patterns is None else watch.patterns.codes(),
                 output=shown,
                 what=what,
                 gaps=tuple(watch.gaps),
                 kinks=tuple(call.kinks for call in self.calls),
                 bends=tuple(watch.bends),
                 closes=_is_view(chosen(output, self._conditions.output, len(inputs)), watch.activated),
+                away=away,
             )
 
     def _call_watch(self, n: int) -> CallWatch:
@@ -216,7 +223,7 @@ class Prober:
         self._tell("examples")
         session = self._session
         with session.passing() as kept, kept.guard():
-            return _numpy(self._conditions.feed.values(session.model)).astype(np.float64)
+            return numbers(self._conditions.feed.values(session.model)).astype(np.float64)
 
     def gradient(self, inputs: Floats, of: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
         """Return the gradient (n, *input_shape), with respect to each input, of what `of` makes of the shown output (n, …).
@@ -232,7 +239,7 @@ class Prober:
             if shown is None or not shown.requires_grad:
                 raise ValueError(f"{type(session.model).__name__} gives nothing that could be differentiated by its inputs.")
             (gradient,) = torch.autograd.grad(of(shown).sum(), batch)
-        return _numpy(gradient)[: len(inputs)].copy()
+        return numbers(gradient)[: len(inputs)].copy()
 
     def flops(self, inputs: Floats) -> float:
         """Return how many floating-point operations a forward pass of one point takes, as torch counts them: products alone."""
@@ -258,8 +265,11 @@ class Prober:
             if watch.shapes != [layer.shape for layer in like.layers] or watch.is_spoiled():
                 return None
             like = replace(like, codes=None)
-            shown = self._shown(output, len(padded))[0]
-            return replace(like, parts=tuple(_numpy(z) for z in watch.z), output=shown).first(len(inputs))
+            tensor = self._shown_tensor(output, len(padded))[0]
+            *parts, last = fetched(watch.z if tensor is None else [*watch.z, tensor])
+            if tensor is None:
+                return replace(like, parts=(*parts, last), output=None).first(len(inputs))
+            return replace(like, parts=tuple(parts), output=last.copy()).first(len(inputs))
 
     def again(self, what: Pass, args: tuple[Any, ...]) -> None:
         """Run a pass that another rank runs."""
@@ -273,6 +283,14 @@ class Prober:
         if lead is not None:
             dtype = np.float64 if self._home[0] == torch.float64 else np.float32  # the model rounds them in any case
             lead(Message("pass", what=what, args=tuple(a.astype(dtype) if isinstance(a, np.ndarray) else a for a in args)))
+
+    def at_once(self, rows: int) -> int:
+        """Return how many points may run at once in any case, where a training batch has so many `rows`.
+
+        Without a graph twice as many take no more memory than training does, and a GPU runs them in the same time. On a processor
+        more than some are no faster.
+        """
+        return min(rows, _ENOUGH) if self._home[1].type == "cpu" else min(2 * rows, _MOST)
 
     def batch_of(self, n: int) -> int:
         """Return with how many points to run `n` of them, so that a batch can be told; a trace does not see to it by itself."""
@@ -360,11 +378,12 @@ class Prober:
 
     def _shown(self, output: Any, n: int) -> tuple[Floats | None, str]:
         """Return the part of the model's output that is shown (n, C), or None, and what it is."""
+        tensor, what = self._shown_tensor(output, n)
+        return None if tensor is None else numbers(tensor).copy(), what  # a model may give one of its own, which is put back
+
+    def _shown_tensor(self, output: Any, n: int) -> tuple[torch.Tensor | None, str]:
         tensor = chosen(output, self._conditions.output, n)
-        if tensor is None:
-            return None, "output"
-        shown, what = reduced(tensor, self._conditions.background)
-        return _numpy(shown).copy(), what  # a model may give a tensor of its own, which is put back
+        return (None, "output") if tensor is None else reduced(tensor, self._conditions.background)
 
     def _standing_in(self) -> AbstractContextManager[None]:
         return nullcontext() if self._stand_ins is None else self._stand_ins.in_place(fresh=self._session.is_pure)
@@ -400,13 +419,6 @@ def home_of(model: nn.Module) -> tuple[torch.dtype, torch.device]:
             if tensor.is_floating_point():
                 return tensor.dtype, tensor.device
     return torch.get_default_dtype(), torch.device("cpu")
-
-
-def _numpy(tensor: torch.Tensor) -> Floats:
-    """Return `tensor` as float64 where it is, else as float32: half precision is read, never computed with."""
-    wide = tensor if tensor.dtype == torch.float64 else tensor.float()
-    array: Floats = wide.cpu().numpy()
-    return array
 
 
 def _is_view(output: Any, of: Any) -> bool:

@@ -15,7 +15,7 @@ from boundarycb.engines.grid import ClassReader, LineReader
 from boundarycb.engines.masks import MaskReader
 from boundarycb.engines.straight import planes
 from boundarycb.keep import Verdict
-from boundarycb.probe import Budget, Conditions, Prober, Trace, compare, joined, probe
+from boundarycb.probe import Budget, Conditions, Prober, Trace, compare, fetched, joined, probe
 from boundarycb.sampling.data import answer
 from boundarycb.sampling.engine import Drawn, Engine, words_of
 from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves, Slice
@@ -84,13 +84,14 @@ def look(
         step: optimiser steps taken, for notes; None where there is no run.
         trace: whether to run a traced pass too, for metrics that need it.
         traced_points: at most how many points it takes.
-        together: points that run at once in any case.
+        together: rows of a training batch, which tell how many points may run at once in any case.
         before: the traces of the last look, to compare with.
         data: samples of the data to look at too.
         margins: whether their margins are wanted.
         surfaces: whether the output of each class is kept.
     """
     with probe(model, conditions) as forward:
+        together = forward.at_once(together)
         drawn = (engine or Engine()).draw(forward, slice, resolution, step)
         seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions, together)
         if trace:
@@ -162,7 +163,7 @@ def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer], 
 
 
 def _strengths(traces: Sequence[Trace]) -> Floats:
-    return np.concatenate([one.strength.cpu().numpy() for one in traces])
+    return np.concatenate(fetched([one.strength for one in traces]))
 
 
 def _flat(traces: Sequence[Trace]) -> Floats:
@@ -173,8 +174,8 @@ def _flat(traces: Sequence[Trace]) -> Floats:
         values = one.z[::every].abs().float()
         size = values.square().mean(dim=0).sqrt()
         share = (values < _FLAT * size).sum(dim=0) / len(values)
-        found.append(torch.where(size > 0, share, torch.nan).double().cpu().numpy())
-    return np.concatenate(found)
+        found.append(torch.where(size > 0, share, torch.nan).double())
+    return np.concatenate(fetched(found))
 
 
 def _saturated(traces: Sequence[Trace]) -> Floats:
@@ -183,8 +184,8 @@ def _saturated(traces: Sequence[Trace]) -> Floats:
     for one in traces:
         limit = _SATURATED.get(one.layer.op)
         share = torch.full_like(one.z[0], torch.nan) if limit is None else (one.z.abs() > limit).double().mean(dim=0)
-        found.append(share.double().cpu().numpy())
-    return np.concatenate(found)
+        found.append(share.double())
+    return np.concatenate(fetched(found))
 
 
 def _planes(slice: Slice, points: Floats, traces: Sequence[Trace]) -> Floats:

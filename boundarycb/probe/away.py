@@ -1,0 +1,129 @@
+"""What lies on the model's device, and how it comes back: as packed bits and single numbers, in as few copies as may be.
+
+Every copy from a GPU waits until the GPU has done all that was asked of it, and what it waits for is no work for the processor. So
+pre-activations stay there, states are packed there, and several tensors come back as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from boundarycb.packed import packed_rows
+from boundarycb.types import Floats
+
+DEVICES = {"cuda"}
+"""Kinds of devices that are far from the processor; on others a copy costs little, or an operation may be missing."""
+
+
+def stays(*tensors: torch.Tensor) -> bool:
+    """Return whether `tensors` lie on one device that is far from the processor."""
+    return bool(tensors) and tensors[0].device.type in DEVICES and len({tensor.device for tensor in tensors}) == 1
+
+
+def numbers(tensor: torch.Tensor) -> Floats:
+    """Return `tensor` as float64 where it is, else as float32: half precision is read, never computed with."""
+    array: Floats = _wide(tensor).cpu().numpy()
+    return array
+
+
+def fetched(tensors: Sequence[torch.Tensor]) -> list[NDArray[Any]]:
+    """Return `tensors` as arrays; half precision as single, all else as it is. From a device it is one copy for each dtype."""
+    once = {id(tensor): _wide(tensor) if tensor.is_floating_point() else tensor for tensor in tensors}
+    if len(once) < 2 or not stays(*once.values()):
+        arrays = {key: tensor.cpu().numpy() for key, tensor in once.items()}
+    else:
+        arrays = {}
+        for dtype in dict.fromkeys(tensor.dtype for tensor in once.values()):
+            some = {key: tensor for key, tensor in once.items() if tensor.dtype == dtype}
+            joined = torch.cat([tensor.reshape(-1) for tensor in some.values()]).cpu().numpy()
+            ends = np.cumsum([tensor.numel() for tensor in some.values()])
+            for (key, tensor), part in zip(some.items(), np.split(joined, ends[:-1]), strict=True):
+                arrays[key] = part.reshape(tensor.shape)
+    return [arrays[id(tensor)] for tensor in tensors]
+
+
+def packed(states: torch.Tensor) -> torch.Tensor:
+    """Return bool `states` (…, n) as packed bits, uint8 (…, ceil(n / 8)), as ``np.packbits`` does, where they are.
+
+    >>> packed(torch.tensor([[True, False, False], [False, True, True]])).tolist()
+    [[128], [96]]
+    """
+    if not stays(states):
+        return torch.from_numpy(packed_rows(states.cpu().numpy()))
+    filled = F.pad(states.to(torch.uint8), (0, -states.shape[-1] % 8))
+    shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=states.device)
+    return (filled.reshape(*filled.shape[:-1], -1, 8) << shifts).sum(dim=-1, dtype=torch.uint8)
+
+
+@lru_cache(maxsize=64)
+def indices(kept: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    """Return indices as a tensor on `device`: made anew for each use, they would be waited for each time."""
+    with torch.inference_mode(False):  # so that a graph may keep them
+        return torch.tensor(kept, dtype=torch.int64, device=device)
+
+
+class Away:
+    """Pre-activations (n, U) that stay on the model's device; a :class:`boundarycb.types.Block`.
+
+    Args:
+        z: the pre-activations.
+    """
+
+    def __init__(self, z: torch.Tensor) -> None:
+        self._z = z
+
+    @staticmethod
+    def of(parts: Sequence[torch.Tensor]) -> Away:
+        """Return `parts` (n, …) side by side."""
+        wide = [_wide(part) for part in parts]
+        return Away(wide[0] if len(wide) == 1 else torch.cat(wide, dim=1))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Points and units."""
+        return self._z.shape[0], self._z.shape[1]
+
+    @cached_property
+    def on(self) -> NDArray[np.bool_]:
+        """States, bool (n, U)."""
+        return self._known[:-1]
+
+    @property
+    def undefined(self) -> NDArray[np.int64]:
+        """Units that are not finite somewhere, (k,)."""
+        return np.flatnonzero(~self._known[-1])
+
+    @cached_property
+    def _known(self) -> NDArray[np.bool_]:
+        """States, and in the last row whether a unit is finite everywhere."""
+        told = torch.cat([self._z > 0, self._z.isfinite().all(dim=0, keepdim=True)])
+        return np.unpackbits(packed(told).cpu().numpy(), axis=1, count=self.shape[1]).view(np.bool_)
+
+    def at(self, places: NDArray[np.int64], steps: Sequence[int]) -> Floats:
+        """Return the numbers at flat places (M,), and `steps` behind each, float64 (len(steps), M)."""
+        lowest = torch.from_numpy(places).to(self._z.device)
+        flat = self._z.reshape(-1)
+        return numbers(torch.stack([flat[lowest + step] for step in steps])).astype(np.float64)
+
+    def rows(self, start: int, stop: int | None = None) -> Away:
+        """Return a copy of the points from `start` up to `stop`."""
+        return Away(self._z[start:stop].clone())
+
+    def followed_by(self, *others: Away) -> Away:
+        """Return its points and those of `others`."""
+        return Away(torch.cat([self._z, *(other._z for other in others)]))
+
+    def array(self) -> Floats:
+        """Return all of it."""
+        return numbers(self._z)
+
+
+def _wide(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.dtype == torch.float64 else tensor.float()

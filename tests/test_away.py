@@ -1,0 +1,182 @@
+"""What stays on the model's device: forced here with tensors on the processor, so that it is tested without a GPU."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from models import mlp
+from test_cuda import by_model
+from torch import nn
+
+from boundarycb import Recorder, capture, find_boundaries, slices
+from boundarycb.engines import bands
+from boundarycb.engines.here import Here
+from boundarycb.history import History
+from boundarycb.probe import away, probe
+from boundarycb.types import Reading, Snapshot
+
+SQUARE = slices.box((-1, 1), (-1, 1))
+
+
+@pytest.fixture
+def far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor is far away."""
+    monkeypatch.setattr(away, "DEVICES", {"cpu"})
+
+
+@pytest.fixture
+def fetches(monkeypatch: pytest.MonkeyPatch, far: None) -> list[int]:
+    """Bytes of what is copied from there, a copy each."""
+    sizes: list[int] = []
+    cpu = torch.Tensor.cpu
+
+    def counted(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
+        sizes.append(tensor.nbytes)
+        return cpu(tensor, *args, **kwargs)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", counted)
+    return sizes
+
+
+@settings(deadline=None)
+@given(arrays(np.bool_, array_shapes(min_dims=1, max_dims=3, max_side=70)))
+def test_bits_are_packed_there_as_numpy_packs_them(states: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(away, "DEVICES", {"cpu"})
+        there = away.packed(torch.from_numpy(states))
+    assert np.array_equal(there.numpy(), np.packbits(states, axis=-1))
+    assert np.array_equal(away.packed(torch.from_numpy(states)).numpy(), np.packbits(states, axis=-1))
+
+
+@pytest.mark.usefixtures("far")
+def test_tensors_come_back_as_they_are_a_copy_for_each_dtype(fetches: list[int]) -> None:
+    once = torch.arange(6.0).reshape(2, 3)
+    tensors = [once, torch.tensor([True]), torch.ones(0, 4), once, torch.tensor([1.5], dtype=torch.bfloat16), torch.eye(2).double()]
+    found = away.fetched(tensors)
+    assert [one.dtype for one in found] == [np.float32, np.bool_, np.float32, np.float32, np.float32, np.float64]
+    assert all(np.array_equal(one, tensor.double().numpy()) for one, tensor in zip(found, tensors, strict=True))
+    assert [one.shape for one in found] == [tuple(tensor.shape) for tensor in tensors]
+    assert sorted(fetches) == [1, 4 * 7, 8 * 4]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 9), st.integers(1, 20), st.integers(0, 10**6))
+def test_both_blocks_say_the_same(points: int, units: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    z = random.choice(
+        np.array([-1.5, 0.0, 2.0, np.nan, np.inf, -np.inf], np.float32), p=[0.4, 0.1, 0.35, 0.05, 0.05, 0.05], size=(points, units)
+    )
+    here, there = Here(z), away.Away.of([torch.from_numpy(part) for part in np.split(z, [units // 2], axis=1)])
+    assert here.shape == there.shape == (points, units)
+    assert np.array_equal(here.on, there.on)
+    assert np.array_equal(here.undefined, there.undefined)
+    places = random.integers(0, z.size, 7)
+    steps = (0, -min(places), z.size - 1 - max(places))
+    assert np.array_equal(here.at(places, steps), there.at(places, steps), equal_nan=True)
+    assert np.array_equal(here.array(), there.array(), equal_nan=True)
+    start = int(random.integers(-points, points))
+    joined = here.followed_by(here.rows(start), here.rows(0, 1)).array()
+    assert np.array_equal(joined, there.followed_by(there.rows(start), there.rows(0, 1)).array(), equal_nan=True)
+
+
+@pytest.mark.usefixtures("far")
+def test_half_precision_comes_back_as_single() -> None:
+    there = away.Away.of([torch.tensor([[1.0, -2.0]], dtype=torch.float16), torch.tensor([[0.5]])])
+    assert there.array().dtype == np.float32
+    assert there.array().tolist() == [[1.0, -2.0, 0.5]]
+
+
+@by_model
+@pytest.mark.parametrize("engine", ["auto", "grid"])
+def test_a_look_is_the_same_bit_for_bit(make: Any, plane: Any, engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make().eval()
+    monkeypatch.setattr(bands, "_BAND_VALUES", 2000)  # many bands, and seams between them
+    monkeypatch.setattr(bands, "_BATCH_BYTES", 16 * 700)  # in batches
+    near = find_boundaries(model, plane, engine=engine, resolution=40), capture(model, plane, resolution=40)
+    monkeypatch.setattr(away, "DEVICES", {"cpu"})
+    there = find_boundaries(model, plane, engine=engine, resolution=40), capture(model, plane, resolution=40)
+    assert len(near[0])
+    for name in ("points", "offsets", "owner", "notes"):
+        assert np.array_equal(getattr(near[0], name), getattr(there[0], name))
+    assert np.array_equal(near[1].on, there[1].on)
+    assert near[1].patterns == there[1].patterns
+    assert near[1].field is not None
+    assert there[1].field is not None
+    assert np.array_equal(near[1].field.value, there[1].field.value)
+
+
+@by_model
+def test_a_run_is_the_same_bit_for_bit(make: Any, plane: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs: list[list[Snapshot]] = []
+    made = make()
+    for devices in (set(), {"cpu"}):
+        monkeypatch.setattr(away, "DEVICES", devices)
+        model = copy.deepcopy(made)
+        generator = torch.Generator().manual_seed(5)
+        recorder = Recorder(tmp_path / str(len(runs)), plane, resolution=24)
+        for step in range(3):
+            recorder.record(model, step, {})
+            for parameter in model.parameters():
+                parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+        recorder.close()
+        runs.append(list(History(recorder.directory)))
+    for one, other in zip(*runs, strict=True):
+        assert one.metrics.keys() == other.metrics.keys()
+        assert {k: v for k, v in one.metrics.items() if v == v} == {k: v for k, v in other.metrics.items() if v == v}
+        assert all(np.array_equal(values, other.per_unit[name], equal_nan=True) for name, values in one.per_unit.items())
+
+
+def test_units_that_are_not_finite_are_told(far: None) -> None:
+    class Broken(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            z = torch.stack([x[:, 0], torch.where(x[:, 1] > 0.5, torch.nan, 1.0), -x[:, 1]], dim=1)
+            return torch.relu(z)
+
+    seen = capture(Broken(), SQUARE, resolution=9)
+    assert seen.undefined.tolist() == [1]
+    assert any("1 of 3 units not finite" in note for note in seen.notes)
+
+
+def test_layers_on_several_devices_are_read_one_by_one(far: None) -> None:
+    one, other = torch.ones(2, 3), torch.ones(2, 3, device="meta")
+    assert away.stays(one)
+    assert not away.stays(one, other)
+    assert not away.stays(other)
+
+
+def test_bits_and_crossings_alone_come_back(fetches: list[int]) -> None:
+    """Of 512 units at 66 x 66 points: a quarter of a megabyte of states, twice, and the corners of cells that lines cross."""
+    model, resolution = mlp(2, 256, 256, 2), 64
+    points = (resolution + 2) ** 2
+    lines = find_boundaries(model, SQUARE, engine="grid", resolution=resolution)
+    assert len(lines)
+    whole, states = 4 * points * 512, points * 512 / 8
+    corners = 4 * 4 * 3 * len(lines.points)  # a point of a line lies between two cells; some are left out of straight lines
+    assert sum(fetches) < states + corners + 4 * points * 2 + 4000
+    assert sum(fetches) < whole / 4
+
+
+def test_a_pass_comes_back_in_few_copies(fetches: list[int]) -> None:
+    model = mlp(2, *[8] * 12, 2)
+    with probe(model) as forward:
+        forward(SQUARE.lift(SQUARE.corners()[np.arange(20) % 4]))  # which settles what is watched
+        fetches.clear()
+        reading = forward(SQUARE.lift(SQUARE.corners()[np.arange(20) % 4]))
+    assert len(fetches) <= 2  # the output, the patterns of all units
+    assert isinstance(reading, Reading)
+    assert reading.z.shape == (20, 8 * 12)
+
+
+def test_more_points_run_at_once_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    with probe(mlp(2, 4, 2)) as forward:
+        assert [forward.at_once(rows) for rows in (1, 64, 4096)] == [1, 60, 60]
+        monkeypatch.setattr(forward, "_home", (torch.float32, torch.device("cuda")))
+        assert [forward.at_once(rows) for rows in (1, 64, 4096)] == [2, 128, 1024]
