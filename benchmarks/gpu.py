@@ -1,6 +1,6 @@
 """What a sample of a model on a GPU takes beside a training step there, how often it waits for the GPU, and what comes back.
 
-    python benchmarks/gpu.py                      # the bottle's network, 3 x 256 units, ResNet-18 on 32 x 32 pixels
+    python benchmarks/gpu.py           # the bottle's network, 3 x 256 units, ResNet-18 on 32 x 32 and 224 x 224 pixels
     python benchmarks/gpu.py resnet --device cpu
 
 Wall time, medians; the model trains between two samples, which is not counted. A sample is one at the automatic settings, with an
@@ -41,7 +41,7 @@ from boundarycb.sinks import TensorBoard
 from boundarycb.sinks.replay import Replay
 from boundarycb.types import Picture
 
-MODELS = ("bottle", "wide", "resnet")
+MODELS = ("bottle", "wide", "resnet", "resnet at 224")
 PARTS: list[tuple[str, Any, str]] = [
     ("passes", Prober, "_run"),
     ("what is read of them", Prober, "_read"),
@@ -86,10 +86,11 @@ class Training:
 def made(which: str, device: torch.device) -> Training:
     """Return a model on `device`, with a batch for it."""
     torch.manual_seed(0)
-    if which == "resnet":
+    if which.startswith("resnet"):
         from resnet import ResNet18
 
-        return Training(ResNet18().to(device), torch.rand(64, 3, 32, 32, device=device), torch.arange(64, device=device) % 10)
+        side = 224 if which.endswith("224") else 32
+        return Training(ResNet18().to(device), torch.rand(64, 3, side, side, device=device), torch.arange(64, device=device) % 10)
     width, batch = (16, 1024) if which == "bottle" else (256, 256)
     layers: list[nn.Module] = []
     for before in (2, width, width):
@@ -137,7 +138,7 @@ def measured(which: str, device: torch.device, samples: int, engine: str) -> tup
     seconds: list[float] = []
     ledger = Ledger(time.perf_counter)
     with tempfile.TemporaryDirectory() as folder:
-        plane = None if which == "resnet" else slices.box((-1, 1), (-1, 1))
+        plane = None if which.startswith("resnet") else slices.box((-1, 1), (-1, 1))
         sink = TensorBoard(folder, panels_every=10**6)
         recorder = Recorder(Path(folder, "boundaries"), plane, sinks=[sink], engine=engine)  # type: ignore[arg-type]
         recorder.meet(Example((training.inputs, training.labels)))
@@ -177,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{machine()}, {name}\n")
     rows, parts = [], {}
     for which in options.which or MODELS:
-        for engine in ("grid",) if which == "resnet" else ("auto", "grid"):
+        for engine in ("grid",) if which.startswith("resnet") else ("auto", "grid"):
             row, parts[f"{which}, {engine}"] = measured(which, options.device, options.samples, engine)
             rows.append(row)
     print(table(["", "step ms", "sample ms", "sample / step", "points a side", "waits", "kernels", "copies back", "kB back"], rows))

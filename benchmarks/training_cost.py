@@ -2,6 +2,7 @@
 
     python benchmarks/training_cost.py                # the bottle, a convolutional network on digits, ResNet-18 on 32 x 32 pixels
     python benchmarks/training_cost.py digits --steps 20000 --repeats 5
+    python benchmarks/training_cost.py resnet --steps 2500 --accelerator gpu
 
 Every training is a process of its own, and they take turns. "Steady" is the wall time of the training steps, with what the
 callback does in and between them, against the median training without any. "Late" is the part of it after step 5,000, from where
@@ -88,7 +89,7 @@ def made(which: str) -> tuple[Any, DataLoader[Any], Any, Any]:
     return ResNet18(), DataLoader(TensorDataset(images, labels), batch_size=64, shuffle=True), images, labels
 
 
-def run(which: str, how: str, steps: int, folder: Path) -> dict[str, float]:
+def run(which: str, how: str, steps: int, accelerator: str, folder: Path) -> dict[str, float]:
     """Train, and return what it took in seconds."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
@@ -112,7 +113,8 @@ def run(which: str, how: str, steps: int, folder: Path) -> dict[str, float]:
         max_epochs=-1,
         callbacks=[*callbacks, clock],
         logger=TensorBoardLogger(folder),
-        accelerator="cpu",
+        accelerator=accelerator,
+        devices=1,
         enable_progress_bar=False,
         enable_model_summary=False,
         enable_checkpointing=False,
@@ -137,10 +139,11 @@ def contestants() -> list[str]:
     ]
 
 
-def measured(which: str, how: str, steps: int) -> dict[str, float]:
+def measured(which: str, how: str, steps: int, accelerator: str) -> dict[str, float]:
     """Return what a training took, in a process of its own; empty where it failed."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, which, "--child", how, "--steps", str(steps), "--folder", folder]
+        command += ["--accelerator", accelerator]
         ran = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, "WANDB_SILENT": "true"})
     if ran.returncode:
         print(f"{how} failed on {which}: {ran.stderr.strip().splitlines()[-1][:200]}")
@@ -149,12 +152,12 @@ def measured(which: str, how: str, steps: int) -> dict[str, float]:
     return found
 
 
-def print_training(which: str, steps: int, repeats: int) -> None:
+def print_training(which: str, steps: int, repeats: int, accelerator: str) -> None:
     """Print what each way takes."""
     found: dict[str, list[dict[str, float]]] = {how: [] for how in contestants()}
     for _ in range(repeats):
         for how, known in found.items():
-            told = measured(which, how, steps)
+            told = measured(which, how, steps, accelerator)
             known += [told] if told else []
     bare = {key: statistics.median(one[key] for one in found["nothing"]) for key in ("steady", "late", "whole")}
     rows = []
@@ -175,18 +178,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("which", nargs="*", help=", ".join(STEPS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, help="by default 2,000, of ResNet-18 300")
+    parser.add_argument("--accelerator", default="cpu", choices=("cpu", "gpu"))
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if unknown := set(options.which) - STEPS.keys():
         parser.error(f"unknown training {min(unknown)}")
     if options.child:
-        print(json.dumps(run(options.which[0], options.child, options.steps, options.folder)))
+        print(json.dumps(run(options.which[0], options.child, options.steps, options.accelerator, options.folder)))
         return
     print(machine())
     for which in options.which or STEPS:
         print()
-        print_training(which, options.steps or STEPS[which], options.repeats)
+        print_training(which, options.steps or STEPS[which], options.repeats, options.accelerator)
 
 
 if __name__ == "__main__":

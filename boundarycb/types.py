@@ -356,6 +356,19 @@ class Bend:
         return f"{self.function} in {self.module or 'its forward'}"
 
 
+@dataclass(frozen=True)
+class Room:
+    """How much may go through a model at once.
+
+    Args:
+        points: so many in any case, where their inputs have room.
+        inputs: how many times the bytes that inputs may take on a processor.
+    """
+
+    points: int = 1
+    inputs: int = 1
+
+
 class Block(Protocol):
     """Pre-activations (n, U) of n points, wherever they lie."""
 

@@ -20,8 +20,8 @@ from boundarycb import Recorder, capture, find_boundaries, slices
 from boundarycb.engines import bands
 from boundarycb.engines.here import Here
 from boundarycb.history import History
-from boundarycb.probe import away, probe
-from boundarycb.types import Reading, Snapshot
+from boundarycb.probe import away, patterns, probe
+from boundarycb.types import Reading, Room, Snapshot
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -54,6 +54,13 @@ def test_bits_are_packed_there_as_numpy_packs_them(states: Any) -> None:
         there = away.packed(torch.from_numpy(states))
     assert np.array_equal(there.numpy(), np.packbits(states, axis=-1))
     assert np.array_equal(away.packed(torch.from_numpy(states)).numpy(), np.packbits(states, axis=-1))
+
+
+@settings(deadline=None)
+@given(arrays(np.uint8, st.tuples(st.integers(1, 40), st.integers(1, 40))), st.integers(0, 2**20))
+def test_patterns_have_the_same_numbers_there(bits: Any, layer: int) -> None:
+    there = patterns.coded_there(torch.from_numpy(bits), layer).numpy().view(np.uint64)
+    assert np.array_equal(there, patterns._coded(bits, layer))
 
 
 @pytest.mark.usefixtures("far")
@@ -177,6 +184,6 @@ def test_a_pass_comes_back_in_few_copies(fetches: list[int]) -> None:
 
 def test_more_points_run_at_once_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with probe(mlp(2, 4, 2)) as forward:
-        assert [forward.at_once(rows) for rows in (1, 64, 4096)] == [1, 60, 60]
+        assert [forward.room(rows) for rows in (1, 64, 4096)] == [Room(1), Room(60), Room(60)]
         monkeypatch.setattr(forward, "_home", (torch.float32, torch.device("cuda")))
-        assert [forward.at_once(rows) for rows in (1, 64, 4096)] == [2, 128, 1024]
+        assert [forward.room(rows) for rows in (1, 64, 4096)] == [Room(2, 4), Room(128, 4), Room(1024, 4)]

@@ -14,6 +14,7 @@ import torch
 from everything import differing
 from models import mlp
 from test_no_trace import SMALL, check, nothing, plain
+from test_resume import Fits, equal
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from zoo import ROWS, Row
@@ -51,8 +52,10 @@ def bare(row: Row) -> Any:
 
 
 @pytest.mark.usefixtures("_made_there")
+@pytest.mark.parametrize("few_bytes", [2**26, 0], ids=["copied", "guarded"])
 @pytest.mark.parametrize("row", ROWS, ids=str)
-def test_training_is_the_same_bit_for_bit(row: Row, tmp_path: Path) -> None:
+def test_training_is_the_same_bit_for_bit(row: Row, few_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES_THERE", few_bytes)
     want = bare(row)
     if isinstance(want, str):
         pytest.skip(f"does not train on a GPU by itself: {want[:200]}")
@@ -206,3 +209,15 @@ def test_a_compiled_model(how: Any, tmp_path: Path) -> None:
         else:
             train()
     assert losses[False] == losses[True]
+
+
+def test_a_resumed_run_has_the_history_of_one_that_never_stopped(tmp_path: Path) -> None:
+    """What drift is measured against was saved, and is on the GPU again."""
+    import lightning.pytorch as pl
+
+    fits = Fits(pl, tmp_path)
+    fits.accelerator = "gpu"
+    fits.fit("whole")
+    fits.fit("cut", until=18)
+    fits.fit("resumed", ckpt_path=fits.checkpoint("cut", 12))
+    equal(fits.history("resumed"), fits.history("whole"))

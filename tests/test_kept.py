@@ -191,13 +191,16 @@ def parts_of(model: Any) -> dict[str, int]:
     return {name: id(part) for name, part in [*model._modules.items(), *model.fc._parameters.items()]}
 
 
-@pytest.mark.parametrize("few_bytes", [2**24, 0], ids=["copied", "guarded"])
+@pytest.mark.parametrize(
+    ("few_bytes", "near"), [(2**24, {"cpu"}), (0, {"cpu"}), (2**24, set())], ids=["copied", "guarded", "as one"]
+)
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.filterwarnings(
     "ignore:Sparse CSR tensor support:UserWarning", "ignore:.*quantiz:UserWarning", "ignore::DeprecationWarning"
 )
-def test_it_is_put_back(name: str, few_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_put_back(name: str, few_bytes: int, near: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
+    monkeypatch.setattr("boundarycb.keep.tensors._NEAR", near)  # on other devices than these, all are copied as one
     act, make = CHANGES[name]
     kept = make()
     model = Does(act, kept=kept)
@@ -212,14 +215,37 @@ def test_it_is_put_back(name: str, few_bytes: int, monkeypatch: pytest.MonkeyPat
     assert (set(vars(model)), parts_of(model), look_at(vars(model).get("kept"))) != (names, parts, before)
 
 
-@pytest.mark.parametrize(("few_bytes", "lost"), [(2**24, ()), (0, ("kept",))], ids=["copied", "guarded"])
-def test_a_storage_that_was_emptied(few_bytes: int, lost: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("few_bytes", "near", "lost"),
+    [(2**24, {"cpu"}, ()), (0, {"cpu"}, ("kept",)), (2**24, set(), ())],
+    ids=["copied", "guarded", "as one"],
+)
+def test_a_storage_that_was_emptied(few_bytes: int, near: set[str], lost: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """As sharding does it. No operation tells that it happens, so the bytes are gone unless they were copied before."""
     monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
+    monkeypatch.setattr("boundarycb.keep.tensors._NEAR", near)
     model: Any = Does(lambda m: m.kept.untyped_storage().resize_(0), kept=torch.ones(3))
     assert run(model).lost == lost
     assert model.kept.untyped_storage().nbytes() == 12
     assert lost or model.kept.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("near", [{"cpu"}, set()], ids=["copied", "as one"])
+def test_what_cannot_be_compared_for_want_of_memory_is_put_back(near: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU may be nearly full."""
+    monkeypatch.setattr("boundarycb.keep.tensors._NEAR", near)
+    model: Any = Does(lambda m: m.kept.mul_(2), kept=torch.ones(3))
+
+    equal = torch.equal
+
+    def full(one: torch.Tensor, other: torch.Tensor) -> bool:
+        if one.numel() < 1000:  # the model's, and not the state of random numbers
+            raise torch.OutOfMemoryError
+        return equal(one, other)
+
+    monkeypatch.setattr(torch, "equal", full)
+    assert run(model).lost == ()
+    assert model.kept.tolist() == [1, 1, 1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ from boundarycb import capture, slices
 from boundarycb.engines.bands import most_together, read, sweep
 from boundarycb.engines.masks import MaskReader, _may_be, as_they_are, independent
 from boundarycb.probe import Conditions, probe
-from boundarycb.types import Capture, Field, Floats, Layer, Reading
+from boundarycb.types import Capture, Field, Floats, Layer, Reading, Room
 
 PLANE = slices.box((-1, 1), (0, 4))
 
@@ -380,7 +380,7 @@ def test_points_run_together_as_training_does(monkeypatch: pytest.MonkeyPatch) -
     for together, units in ((1, 0), (64, 0), (64, 9)):
         masks = MaskReader(20)
         with probe(model, Conditions(run_hooks=True)) as forward:
-            sweep(forward, PLANE, 20, masks, units=units, together=together)
+            sweep(forward, PLANE, 20, masks, units=units, room=Room(together))
         found.append((masks.result().on, sizes.copy()))
         sizes.clear()
     (alone, row), (joined, rows), (known, no_first) = found
@@ -390,8 +390,9 @@ def test_points_run_together_as_training_does(monkeypatch: pytest.MonkeyPatch) -
     assert np.array_equal(alone, joined)
     assert np.array_equal(alone, known)
     assert most_together(3, 10**9) == 16
-    assert most_together(3, 10**9, 64) == 64
-    assert most_together(10**6, 10**9, 64) == 2  # their inputs would take too much
+    assert most_together(3, 10**9, Room(64)) == 64
+    assert most_together(10**6, 10**9, Room(64)) == 2  # their inputs would take too much
+    assert most_together(10**6, 10**9, Room(64, inputs=4)) == 8
 
 
 def test_another_path_in_another_batch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

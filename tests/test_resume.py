@@ -68,6 +68,8 @@ class Resumable(DataLoader[Any]):
 class Fits:
     """Fits of the same module for 24 steps, four an epoch, with a checkpoint after each; Lightning does not keep random numbers."""
 
+    accelerator = "cpu"
+
     def __init__(self, pl: Any, root: Path, make: Callable[[], nn.Module] | None = None, **options: Any) -> None:
         self.pl, self.root, self.options = pl, root, options
         self.make = make or (lambda: mlp(2, 8, 8, 2))
@@ -84,7 +86,7 @@ class Fits:
         saves = self.pl.callbacks.ModelCheckpoint(
             dirpath=self.root / where / "saved", save_top_k=-1, every_n_train_steps=1, filename="{step}"
         )
-        settings = {"max_epochs": 6, "enable_checkpointing": True}
+        settings = {"max_epochs": 6, "enable_checkpointing": True, "accelerator": self.accelerator}
         trainer = trainer_of(self.pl, self.root / where, callback, saves, **settings)
         module = module_of(self.pl, self.make(), training_step=training_step)
         with pytest.raises(ZeroDivisionError) if until is not None else nullcontext():

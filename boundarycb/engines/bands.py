@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.here import block_of
-from boundarycb.types import Block, Floats, Forward, Layer, Reading, Slice
+from boundarycb.types import Block, Floats, Forward, Layer, Reading, Room, Slice
 
 _BAND_VALUES = 2**20  # pre-activations in a band: large enough that numpy's calls cost little, small enough for the cache
 _BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass: large inputs go in smaller batches
 _LEAST_BATCH = 16
+_USUAL = Room()
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def checked_resolution(resolution: int) -> int:
     return resolution
 
 
-def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, units: int = 0, together: int = 1) -> None:
+def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, units: int = 0, room: Room = _USUAL) -> None:
     """Run `forward` over the grid of `slice` and hand every band to every reader, from the lowest row up.
 
     Args:
@@ -79,14 +80,14 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, uni
         resolution: grid points a side.
         readers: what takes the bands.
         units: pre-activations of a point; 0 where that is not known, and the first row tells.
-        together: points that may run at once whatever they take.
+        room: how much may run at once.
     """
     us, vs = slice.nodes(checked_resolution(resolution))
     layers: tuple[Layer, ...] | None = None
-    start, rows = 0, _rows(units, len(us), together) if units else 1
+    start, rows = 0, _rows(units, len(us), room) if units else 1
     while start < len(vs):
         u, v = np.meshgrid(us, vs[start : start + rows])
-        reading = read(forward, slice, np.stack([u.ravel(), v.ravel()], axis=1))
+        reading = read(forward, slice, np.stack([u.ravel(), v.ravel()], axis=1), room)
         if layers is not None and reading.layers != layers:
             raise ValueError(ANOTHER_PATH)
         layers = reading.layers
@@ -94,24 +95,24 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, uni
         for reader in readers:
             reader(band)
         start += rows
-        rows = _rows(sum(layer.size for layer in layers), len(us), together)
+        rows = _rows(sum(layer.size for layer in layers), len(us), room)
 
 
-def _rows(units: int, width: int, together: int) -> int:
+def _rows(units: int, width: int, room: Room) -> int:
     """Return how many rows of so many points make a band.
 
     What the forward pass computes counts, and not the part of it that is watched: that is what takes the memory.
     """
-    return max(1, together // width, _BAND_VALUES // max(1, units * width))
+    return max(1, room.points // width, _BAND_VALUES // max(1, units * width))
 
 
-def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
+def read(forward: Forward, slice: Slice, points: Floats, room: Room = _USUAL) -> Reading:
     """Return what `forward` says at slice coordinates `points` (n, 2), in batches whose inputs take a bounded number of bytes.
 
     Raises:
         ValueError: the model calls other activations in another batch.
     """
-    parts = batches(slice, points)
+    parts = batches(slice, points, room=room)
     first = forward(slice.lift(parts[0]))
     if len(parts) == 1:
         return first
@@ -141,18 +142,19 @@ def read(forward: Forward, slice: Slice, points: Floats) -> Reading:
     return replace(first, parts=(z,), output=output, codes=codes_of_all)
 
 
-def batches(slice: Slice, points: Floats, units: int = 1, together: int = 1) -> list[Floats]:
+def batches(slice: Slice, points: Floats, units: int = 1, room: Room = _USUAL) -> list[Floats]:
     """Return `points` in parts whose inputs take a bounded number of bytes, as do the model's `units` pre-activations.
 
-    Sixteen points, or `together`, run at once in any case, where their inputs allow: one by one a large network takes its time.
+    Sixteen points, or those for which there is `room`, run at once in any case, where their inputs allow: one by one a large
+    network takes its time.
     """
-    return np.array_split(points, -(-len(points) // most_together(slice.origin.size, units, together)))
+    return np.array_split(points, -(-len(points) // most_together(slice.origin.size, units, room)))
 
 
-def most_together(numbers: int, units: int, together: int = 1) -> int:
-    """Return how many inputs of so many `numbers` may run at once through a model of so many `units`; `together` may anyhow."""
-    fitting = max(_LEAST_BATCH, together, _BAND_VALUES // max(1, units))
-    return max(1, min(_BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize), fitting))
+def most_together(numbers: int, units: int, room: Room = _USUAL) -> int:
+    """Return how many inputs of so many `numbers` may run at once through a model of so many `units`."""
+    fitting = max(_LEAST_BATCH, room.points, _BAND_VALUES // max(1, units))
+    return max(1, min(room.inputs * _BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize), fitting))
 
 
 def centres(slice: Slice, side: int) -> Floats:

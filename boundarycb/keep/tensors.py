@@ -8,7 +8,7 @@ what the forward pass changes, and not for the model.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper
 
 FEW_BYTES = 16 * 2**20
 """Bytes of the main memory that are copied beforehand: a write that no schema declares (into a numpy view, say) is undone too."""
+FEW_BYTES_THERE = 128 * 2**20
+"""The same of another device's memory: there many are copied and compared as one, which takes less time than a guard's."""
+
+_NEAR = {"cpu"}
+"""Kinds of devices on which many small copies cost no more than a large one."""
 
 _UNDECLARED = {"native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "batch_norm_gather_stats_with_counts"}
 """Operations that write to running statistics, which are their arguments 3 and 4, without a word in the schema."""
@@ -47,27 +52,69 @@ class _Bytes:
     def saved(self) -> bool:
         return self._copy is not None
 
-    def save(self) -> None:
+    @property
+    def view(self) -> torch.Tensor:
+        return self._view
+
+    def save(self, copy: torch.Tensor | None = None) -> None:
         if self._copy is None:
-            self._copy = self._view.clone()
+            self._copy = self._view.clone() if copy is None else copy
 
     @property
     def resized(self) -> bool:
         return self._storage.nbytes() != self._size
 
     def changed(self) -> bool:
-        return self.resized or (self._copy is not None and not torch.equal(self._view, self._copy))
-
-    def differs(self) -> torch.Tensor:
-        """Return whether what was saved is not what it was, as a tensor: asking it waits for the device."""
-        assert self._copy is not None
-        return (self._view != self._copy).any()
+        if self.resized or self._copy is None:
+            return self.resized
+        try:
+            return not torch.equal(self._view, self._copy)
+        except torch.OutOfMemoryError:  # a comparison needs memory, and what may be different can be put back without
+            return True
 
     def put_back(self) -> None:
         if self.resized:
             self._storage.resize_(self._size)
         if self._copy is not None:
             self._view.copy_(self._copy)
+
+
+class _Few:
+    """Bytes that are copied beforehand. On another device than the processor all copies are parts of one.
+
+    There each copy and each comparison takes ten microseconds however small it is, and the answer is waited for.
+    """
+
+    def __init__(self, ones: Sequence[_Bytes]) -> None:
+        self.ones = ones
+        self._whole: torch.Tensor | None = None
+        if ones and ones[0].device.type not in _NEAR:
+            self._whole = torch.cat([one.view for one in ones])
+            for one, copy in zip(ones, self._whole.split([one.size for one in ones]), strict=True):
+                one.save(copy)
+        for one in ones:
+            one.save()
+
+    def is_same(self) -> bool:
+        """Return whether all of them are known to be what they were; where that is not known, each is to be asked."""
+        if self._whole is None or any(one.resized for one in self.ones):
+            return False
+        try:
+            return torch.equal(torch.cat([one.view for one in self.ones]), self._whole)
+        except torch.OutOfMemoryError:
+            return False
+
+
+def _few_by_device(every: Iterable[_Bytes]) -> list[list[_Bytes]]:
+    """Return the bytes to copy beforehand, the smallest first, as far as there is room on their device."""
+    found: dict[torch.device, list[_Bytes]] = defaultdict(list)
+    left: dict[torch.device, int] = {}
+    for one in sorted(every, key=lambda one: one.size):
+        room = left.setdefault(one.device, FEW_BYTES if one.device.type == "cpu" else FEW_BYTES_THERE)
+        if one.size <= room:
+            found[one.device].append(one)
+            left[one.device] -= one.size
+    return list(found.values())
 
 
 def storages_of(tensor: torch.Tensor) -> list[torch.UntypedStorage]:
@@ -207,11 +254,7 @@ class KeptTensors:
     def __init__(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
         self._bytes: dict[int, _Bytes] = {}
         self._tensors = [self._keep(path, tensor) for path, tensor in tensors]
-        left = FEW_BYTES
-        for one in sorted(self._bytes.values(), key=lambda one: one.size):
-            if one.device.type == "cpu" and one.size <= left:
-                one.save()
-                left -= one.size
+        self._few = [_Few(ones) for ones in _few_by_device(self._bytes.values())]
 
     def _keep(self, path: str, tensor: torch.Tensor) -> _KeptTensor:
         storages = storages_of(tensor)
@@ -248,17 +291,9 @@ class KeptTensors:
         return tuple(one.path for one in self._tensors if written.intersection(one.bytes) or one.moved() or one.graded())
 
     def _written(self) -> set[int]:
-        """Return the keys of the bytes that are different now. A device is asked once, and not for every tensor."""
-        found, asked = set(), defaultdict(list)
-        for key, one in self._bytes.items():
-            if one.saved and not one.resized and one.device.type != "cpu":
-                asked[one.device].append(key)
-            elif one.changed():
-                found.add(key)
-        for keys in asked.values():
-            differing = torch.stack([self._bytes[key].differs() for key in keys]).tolist()
-            found |= {key for key, differs in zip(keys, differing, strict=True) if differs}
-        return found
+        """Return the keys of the bytes that are different now."""
+        same = {id(one) for few in self._few if few.is_same() for one in few.ones}
+        return {key for key, one in self._bytes.items() if id(one) not in same and one.changed()}
 
     def put_back(self) -> tuple[str, ...]:
         """Make the tensors what they were; return the paths of those that could not be.

@@ -57,9 +57,14 @@ def packed(states: torch.Tensor) -> torch.Tensor:
     """
     if not stays(states):
         return torch.from_numpy(packed_rows(states.cpu().numpy()))
-    filled = F.pad(states.to(torch.uint8), (0, -states.shape[-1] % 8))
-    shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=states.device)
-    return (filled.reshape(*filled.shape[:-1], -1, 8) << shifts).sum(dim=-1, dtype=torch.uint8)
+    filled = states.view(torch.uint8) if states.shape[-1] % 8 == 0 else F.pad(states.to(torch.uint8), (0, -states.shape[-1] % 8))
+    octets = filled.reshape(*filled.shape[:-1], filled.shape[-1] // 8, 8)
+    return (octets << _shifts(states.device)).sum(dim=-1, dtype=torch.uint8)
+
+
+@lru_cache(maxsize=16)
+def _shifts(device: torch.device) -> torch.Tensor:
+    return torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
 
 
 @lru_cache(maxsize=64)

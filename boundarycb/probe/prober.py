@@ -26,12 +26,13 @@ from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.together import Message, Pass, is_shard, reshard
 from boundarycb.probe.trace import Trace, TraceWatch
 from boundarycb.probe.watched import EVERY_UNIT, Watched, WrongChoice, checked_layers, checked_units
-from boundarycb.types import Floats, Layer, Reading
+from boundarycb.types import Floats, Layer, Reading, Room
 
 W = TypeVar("W", bound=CallWatch)
 
 _ENOUGH = 60  # points: more at once are no faster on a processor, and a number that is rarely an axis of a model's
 _MOST = 1024  # points that run at once on another device, however many training has
+_MORE = 4  # times the bytes of inputs there
 
 
 class NothingToDraw(ValueError):  # noqa: N818 - it is a finding
@@ -284,13 +285,13 @@ class Prober:
             dtype = np.float64 if self._home[0] == torch.float64 else np.float32  # the model rounds them in any case
             lead(Message("pass", what=what, args=tuple(a.astype(dtype) if isinstance(a, np.ndarray) else a for a in args)))
 
-    def at_once(self, rows: int) -> int:
-        """Return how many points may run at once in any case, where a training batch has so many `rows`.
+    def room(self, rows: int) -> Room:
+        """Return how much may run at once, where a training batch has so many `rows`.
 
         Without a graph twice as many take no more memory than training does, and a GPU runs them in the same time. On a processor
         more than some are no faster.
         """
-        return min(rows, _ENOUGH) if self._home[1].type == "cpu" else min(2 * rows, _MOST)
+        return Room(min(rows, _ENOUGH)) if self._home[1].type == "cpu" else Room(min(2 * rows, _MOST), inputs=_MORE)
 
     def batch_of(self, n: int) -> int:
         """Return with how many points to run `n` of them, so that a batch can be told; a trace does not see to it by itself."""

@@ -113,8 +113,7 @@ def joined(batches: Iterable[Sequence[Trace]]) -> tuple[Trace, ...]:
 def _joined(parts: Sequence[Trace]) -> Trace:
     if len(parts) == 1:
         return parts[0].with_its_weights()
-    weights = torch.tensor([len(part.z) for part in parts], dtype=torch.float64, device=parts[0].z.device)
-    strength = (torch.stack([part.strength for part in parts]) * weights[:, None]).sum(dim=0) / weights.sum()
+    strength = torch.stack([part.strength * len(part.z) for part in parts]).sum(dim=0) / sum(len(part.z) for part in parts)
     replays = [part.replay for part in parts if part.replay is not None]
     replay = None
     if len(replays) == len(parts):

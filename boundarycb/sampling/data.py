@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from boundarycb.automatic import Data
 from boundarycb.engines.bands import most_together
 from boundarycb.probe import Activity, Prober
-from boundarycb.types import Answers, Floats, Layer
+from boundarycb.types import Answers, Floats, Layer, Room
 
+_USUAL = Room()
 _LEAST = 64  # samples, however coarse the grid
 _PART = 16  # of the grid's points: what as many samples may cost
 _LEAST_RAYS = 16  # along which margins are looked for
@@ -25,7 +26,7 @@ def fitting(data: Data | None, resolution: int) -> Data | None:
     return None if data is None else data.some(max(_LEAST, resolution**2 // _PART))
 
 
-def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: bool = False, together: int = 1) -> Answers:
+def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: bool = False, room: Room = _USUAL) -> Answers:
     """Return what the network makes of `data`.
 
     Args:
@@ -33,12 +34,12 @@ def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: boo
         data: the samples.
         layers: those that have units that are watched.
         margins: whether to find where the winning class changes first on the way from samples to others.
-        together: samples that run at once in any case.
+        room: how much may run at once.
 
     Raises:
         ValueError: the samples go another way through the model than points of the slice do.
     """
-    activities, output = _run(forward, data.values, together)
+    activities, output = _run(forward, data.values, room)
     if tuple(one.layer for one in activities) != tuple(layers):
         raise ValueError("the model calls other activations for them than on the slice")
     on = np.concatenate([one.on for one in activities], axis=1)
@@ -53,9 +54,9 @@ def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: boo
     )
 
 
-def _run(forward: Prober, inputs: Floats, together: int) -> tuple[list[Activity], Floats | None]:
+def _run(forward: Prober, inputs: Floats, room: Room) -> tuple[list[Activity], Floats | None]:
     """Return what units and output give for `inputs`, which run in batches that take a bounded amount of memory."""
-    ran = [forward.answer(part.copy()) for part in _parts(forward, inputs, together)]  # the model may write into its input
+    ran = [forward.answer(part.copy()) for part in _parts(forward, inputs, room)]  # the model may write into its input
     if any([one.layer for one in activities] != [one.layer for one in ran[0][0]] for activities, _ in ran):
         raise ValueError("the model calls other activations for some of them than for others")
     activities = [
@@ -66,8 +67,8 @@ def _run(forward: Prober, inputs: Floats, together: int) -> tuple[list[Activity]
     return activities, np.concatenate(outputs) if len(outputs) == len(ran) else None
 
 
-def _parts(forward: Prober, inputs: Floats, together: int) -> Iterator[Floats]:
-    size = most_together(inputs[0].size, sum(call.layer.size for call in forward.calls), together)
+def _parts(forward: Prober, inputs: Floats, room: Room) -> Iterator[Floats]:
+    size = most_together(inputs[0].size, sum(call.layer.size for call in forward.calls), room)
     yield from np.array_split(inputs, -(-len(inputs) // size))
 
 

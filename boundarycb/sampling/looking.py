@@ -18,7 +18,7 @@ from boundarycb.keep import Verdict
 from boundarycb.probe import Budget, Conditions, Prober, Trace, compare, fetched, joined, probe
 from boundarycb.sampling.data import answer
 from boundarycb.sampling.engine import Drawn, Engine, words_of
-from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves, Slice
+from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves, Room, Slice
 
 RESOLUTION = 128
 _FLAT = 0.01
@@ -91,18 +91,18 @@ def look(
         surfaces: whether the output of each class is kept.
     """
     with probe(model, conditions) as forward:
-        together = forward.at_once(together)
+        room = forward.room(together)
         drawn = (engine or Engine()).draw(forward, slice, resolution, step)
-        seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions, together)
+        seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions, room)
         if trace:
             try:
-                seen = _traced_look(seen, forward, slice, before, traced_points, together)
+                seen = _traced_look(seen, forward, slice, before, traced_points, room)
             except Exception as error:  # noqa: BLE001 - whatever fails in it, the picture does not need it
                 what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({words_of(error)})"
                 seen = replace(seen, notes=(what,))
         if data is not None:
             try:
-                seen = replace(seen, answers=answer(forward, data, seen.capture.layers, margins=margins, together=together))
+                seen = replace(seen, answers=answer(forward, data, seen.capture.layers, margins=margins, room=room))
             except Exception as error:  # noqa: BLE001 - as above
                 words = f"samples of the data are left out, since their pass failed ({words_of(error)})"
                 seen = replace(seen, notes=(*seen.notes, words))
@@ -110,7 +110,7 @@ def look(
     return replace(seen, notes=notes, lost=forward.lost, verdict=forward.verdict)
 
 
-def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, conditions: Conditions, together: int) -> Look:
+def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, conditions: Conditions, room: Room) -> Look:
     """Return what is on the grid, and the lines: as they were drawn, else traced on the grid."""
     lines, classes = LineReader(), ClassReader()
     readers: list[Reader] = [masks]
@@ -119,7 +119,7 @@ def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, condi
     if drawn.decision is None:
         readers.append(classes)
     units = sum(call.layer.size for call in forward.calls)  # of the last pass, where there was one
-    sweep(forward, slice, masks.resolution, *readers, units=units, together=together)
+    sweep(forward, slice, masks.resolution, *readers, units=units, room=room)
     found = lines.result() if drawn.boundaries is None else drawn.boundaries
     found = replace(found, notes=(*drawn.notes, *found.notes))
     decision = classes.result() if drawn.decision is None else drawn.decision
@@ -137,10 +137,10 @@ def unkept(forward: Prober) -> Iterator[str]:
         )
 
 
-def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace], most: int | None, together: int) -> Look:
+def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace], most: int | None, room: Room) -> Look:
     """Return `plain` with what a traced pass adds to it."""
     allowed = Budget.of(forward.calls, plain.capture.resolution, most)
-    parts = _batches(forward, slice, allowed.side, plain.capture.layers, together)
+    parts = _batches(forward, slice, allowed.side, plain.capture.layers, room)
     points = np.concatenate(parts)
     traces = joined(forward.trace(slice.lift(part), allowed.names) for part in parts)
     moves, failures = compare(before, traces)
@@ -153,12 +153,12 @@ def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Tr
     return replace(plain, capture=capture, traces=traces, moves=moves, notes=(*_left_out(allowed), *notes))
 
 
-def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer], together: int) -> list[Floats]:
+def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer], room: Room) -> list[Floats]:
     """Return the points of a grid of `side` in batches that take a bounded number of bytes.
 
     A batch whose size cannot be told from another axis has a few of its points twice.
     """
-    parts = batches(slice, centres(slice, side), sum(layer.size for layer in layers), together)
+    parts = batches(slice, centres(slice, side), sum(layer.size for layer in layers), room)
     return [np.resize(part, (forward.batch_of(len(part)), 2)) for part in parts]
 
 
