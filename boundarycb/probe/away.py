@@ -67,6 +67,20 @@ def _shifts(device: torch.device) -> torch.Tensor:
     return torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
 
 
+def turned(values: torch.Tensor) -> torch.Tensor:
+    """Return values (n, U) as (U, n), side by side; half precision as single."""
+    if stays(values):
+        return _wide(values).t().contiguous()
+    return torch.from_numpy(np.ascontiguousarray(numbers(values).T))  # which takes less time than torch, as does what follows
+
+
+def above(values: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+    """Return whether values (U, n) are above the thresholds (U,), as packed bits, uint8 (U, ceil(n / 8)), where they are."""
+    if stays(values):
+        return packed(values > threshold[:, None])
+    return torch.from_numpy(np.packbits(numbers(values) > numbers(threshold)[:, None], axis=1))
+
+
 @lru_cache(maxsize=64)
 def indices(kept: tuple[int, ...], device: torch.device) -> torch.Tensor:
     """Return indices as a tensor on `device`: made anew for each use, they would be waited for each time."""

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from boundarycb.packed import count_ones
-from boundarycb.probe.away import fetched, packed
+from boundarycb.probe.away import above, fetched, turned
 from boundarycb.probe.trace import Replay, Trace
 from boundarycb.types import Bits, Moves
 
@@ -134,14 +134,15 @@ def _states(four: Values, offsets: Pair, scales: Pair, by_unit: Callable[[torch.
         (0, 1): (move * scales[1]).to(four[1, 0].dtype),
         (1, 0): (-move * scales[0]).to(four[0, 0].dtype),
     }
+    zero = torch.zeros_like(move, dtype=four[0, 0].dtype)
     known: dict[tuple[int, int, int], torch.Tensor] = {}  # where the input is the same, half of them are
     same_input = four[0, 1] is four[0, 0]
     states = []
     for coalition in range(8):
         offset, weights, source = coalition & 1, coalition >> 1 & 1, 0 if same_input else coalition >> 2
         if (offset, weights, source) not in known:
-            threshold = 0.0 if offset == weights else thresholds[offset, weights][:, None]
-            known[offset, weights, source] = packed(by_unit(four[weights, source]) > threshold)
+            threshold = zero if offset == weights else thresholds[offset, weights]
+            known[offset, weights, source] = above(by_unit(four[weights, source]), threshold)
         states.append(known[offset, weights, source])
     return states
 
@@ -163,5 +164,5 @@ class _ByUnit:
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         if id(values) not in self._known:  # which stays its own as long as the tensor is held
-            self._known[id(values)] = values, values.t().contiguous()
+            self._known[id(values)] = values, turned(values)
         return self._known[id(values)][1]
