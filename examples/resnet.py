@@ -4,7 +4,8 @@ The images are random, so there is nothing to learn; the network is written out 
 training between two samples at most: on a processor that is one sample in some thousand steps, and the run says so at its start.
 
     python examples/resnet.py                        # 32 x 32 pixels, a few steps
-    python examples/resnet.py --size 224 --every 50  # the usual size; every sample takes half a minute
+    python examples/resnet.py --size 224 --every 50  # the usual size; every sample takes half a minute on a processor
+    python examples/resnet.py --size 224 --every 50 --steps 200 --accelerator gpu
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def main() -> None:
         max_steps=options.steps,
         logger=TensorBoardLogger(options.out, name="resnet"),
         callbacks=[callback],
-        accelerator="cpu",
+        accelerator=options.accelerator,
+        devices=1,
         enable_checkpointing=False,
         enable_model_summary=False,
         log_every_n_steps=1,
@@ -106,6 +108,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=32, help="images a step (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=8, help="optimiser steps (default: %(default)s)")
     parser.add_argument("--every", type=int, help="sample every so many steps (default: as seldom as costs 2%%)")
+    parser.add_argument("--accelerator", default="cpu", choices=("cpu", "gpu"), help="where it trains (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="random seed (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=Path("runs"), help="where runs go (default: %(default)s)")
     return parser.parse_args()
