@@ -575,6 +575,9 @@ def test_late_samples_are_so_far_apart_that_all_of_one_costs_little() -> None:
         assert work.whole(points, found.late) <= 1.25 * 0.02
         assert found.late == found.every or work.whole(points, found.late) > 0.9 * 0.02  # no farther than that takes
         assert plan(work, 100, may_wait=False).late == 100
+        there = plan(replace(work, far=True), 100, may_wait=True)
+        assert there.late >= found.late * 0.9  # where passes take no time, pictures and files count beside shorter steps
+        assert replace(there, late=found.late) == found  # and early samples are those of a processor
     small, large = plan(works[0], 100, may_wait=True), plan(works[-1], 100, may_wait=True)
     assert (small.every, small.late > 1000) == (100, True)
     assert large.late == large.every

@@ -2,13 +2,14 @@
 
 Costs are counted in floating-point operations, not in seconds: two runs of the same training sample alike. What is no forward pass,
 such as metrics, pictures and files, is the same for large models and small ones, and counted by what it takes where a training step
-of a small one takes three milliseconds.
+of a small one takes three milliseconds. On a GPU it is nearly all that a sample costs, and a step of a large model's takes little
+longer than one of a small model's.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from boundarycb.probe import LEAST_POINTS, Budget
 from boundarycb.schedule import Pace
@@ -22,6 +23,7 @@ _NEARLY = 1.25  # what is so close to the share is left as it is
 _TRAINING = 3  # forward passes: one forward, and a backward of twice its cost
 _STEP = 1e8  # operations: what a training step costs besides, in Python, the optimiser and the loop; some three milliseconds
 _SAMPLE, _WATCHED = 3e9, 6e6  # operations: what a sample costs besides its passes, and more for each watched unit; some 0.1 s
+_FASTER = 300  # times as many operations a GPU does in a second
 _TRACED = 5  # passes' worth: the traced pass, and the maps that are made again with other weights or inputs
 _DOUBLE = 2  # passes' worth: one in double precision
 
@@ -38,6 +40,7 @@ class Work:
         exact: whether the exact engine may be tried.
         watched: units whose lines are drawn.
         together: rows of a training batch.
+        far: whether the model is on another device than the processor, such as a GPU.
     """
 
     flops: float
@@ -47,6 +50,7 @@ class Work:
     exact: bool
     watched: int = 0
     together: int = 1
+    far: bool = False
 
     def share(self, points: float, every: int, besides: float = 0.0) -> float:
         """Return what passes of `points`, and operations `besides`, cost, as a share of the training of `every` steps."""
@@ -54,8 +58,9 @@ class Work:
         return (points * flops + besides) / (every * (_TRAINING * self.rows * flops + _STEP))
 
     def whole(self, points: float, every: int) -> float:
-        """Return the same of all that a sample costs."""
-        return self.share(points, every, _SAMPLE + _WATCHED * self.watched)
+        """Return the same of all that a sample costs. On a GPU passes take next to no time, and all else what it takes anywhere."""
+        timed = replace(self, flops=self.flops / _FASTER) if self.far else self
+        return timed.share(points, every, _SAMPLE + _WATCHED * self.watched)
 
     def points(self, resolution: int) -> float:
         """Return how many points' passes a sample at `resolution` costs, without the exact engine's beyond the least it gets."""
@@ -114,9 +119,12 @@ def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
     >>> small = plan(Work(flops=1e3, units=48, rows=32, traced=True, exact=True, watched=48), 100, may_wait=True)
     >>> small.resolution, small.every, small.late
     (128, 100, 1800)
-    >>> large = plan(Work(flops=3.6e9, units=2_000_000, rows=32, traced=True, exact=False), 100, may_wait=True)
+    >>> resnet = Work(flops=7.4e7, units=47_000, rows=64, traced=True, exact=False, watched=1024)
+    >>> large = plan(resnet, 100, may_wait=True)
     >>> large.resolution, large.every, round(large.share, 3), large.late
-    (24, 1100, 0.019, 1100)
+    (24, 510, 0.02, 510)
+    >>> plan(replace(resnet, far=True), 100, may_wait=True).late  # on a GPU
+    3300
     """
     fitting = [side for side in range(COARSEST, FINEST + 1) if work.share(work.points(side), every) <= SHARE]
     resolution = max(fitting, default=COARSEST)

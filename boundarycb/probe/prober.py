@@ -164,6 +164,11 @@ class Prober:
         return self._session.conditions.lead is not None
 
     @property
+    def is_far(self) -> bool:
+        """Whether the model is on another device than the processor."""
+        return self._home[1].type != "cpu"
+
+    @property
     def has_lost(self) -> bool:
         """Whether a pass so far changed something that could not be put back: each further one would change more."""
         return self._session.kept is not None and bool(self._session.kept.lost)
@@ -291,7 +296,7 @@ class Prober:
         Without a graph twice as many take no more memory than training does, and a GPU runs them in the same time. On a processor
         more than some are no faster.
         """
-        return Room(min(rows, _ENOUGH)) if self._home[1].type == "cpu" else Room(min(2 * rows, _MOST), inputs=_MORE)
+        return Room(min(2 * rows, _MOST), inputs=_MORE) if self.is_far else Room(min(rows, _ENOUGH))
 
     def batch_of(self, n: int) -> int:
         """Return with how many points to run `n` of them, so that a batch can be told; a trace does not see to it by itself."""
