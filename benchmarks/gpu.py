@@ -104,9 +104,9 @@ class Waits:
 
     Attributes:
         count: calls that wait for the GPU.
+        kernels: what it was told to run.
         copies: copies back from it.
         kilobytes: what they brought.
-        back: a copy's bytes, the largest first.
     """
 
     def __init__(self, sample: Callable[[], object], device: torch.device) -> None:
@@ -120,8 +120,7 @@ class Waits:
         self.count = sum(event.get("name") in WAITS for event in events)
         self.kernels = sum(event.get("cat") == "kernel" for event in events)
         back = [event for event in events if event.get("cat") == "gpu_memcpy" and "DtoH" in event["name"]]
-        self.back = sorted((int(event["args"]["bytes"]) for event in back), reverse=True)
-        self.copies, self.kilobytes = len(back), sum(self.back) / 1000
+        self.copies, self.kilobytes = len(back), sum(int(event["args"]["bytes"]) for event in back) / 1000
 
 
 def _synchronised(device: torch.device) -> float:
@@ -183,8 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append(row)
     print(table(["", "step ms", "sample ms", "sample / step", "points a side", "waits", "kernels", "copies back", "kB back"], rows))
     print()
-    names = dict.fromkeys(name for name, *_ in [(part,) for part, *_ in PARTS])
-    rows = [[part, *(f"{known.get(part, 0.0):.1f}" for known in parts.values())] for part in names]
+    rows = [[part, *(f"{known.get(part, 0.0):.1f}" for known in parts.values())] for part, *_ in PARTS]
     print(table(["part of a sample, ms", *parts], rows))
 
 

@@ -362,7 +362,7 @@ class Room:
 
     Args:
         points: so many in any case, where their inputs have room.
-        inputs: how many times the bytes that inputs may take on a processor.
+        inputs: how many times the usual bytes the inputs of so many points may take.
     """
 
     points: int = 1

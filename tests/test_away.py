@@ -15,11 +15,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from models import mlp
 from test_cuda import by_model
 from torch import nn
+from zoo import Hamiltonian
 
 from boundarycb import Recorder, capture, find_boundaries, slices
 from boundarycb.engines import bands
 from boundarycb.engines.here import Here
 from boundarycb.history import History
+from boundarycb.keep import devices
 from boundarycb.probe import away, patterns, probe
 from boundarycb.types import Reading, Room, Snapshot
 
@@ -29,7 +31,7 @@ SQUARE = slices.box((-1, 1), (-1, 1))
 @pytest.fixture
 def far(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor is far away."""
-    monkeypatch.setattr(away, "DEVICES", {"cpu"})
+    monkeypatch.setattr(devices, "FAR", {"cpu"})
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def fetches(monkeypatch: pytest.MonkeyPatch, far: None) -> list[int]:
 @given(arrays(np.bool_, array_shapes(min_dims=1, max_dims=3, max_side=70)))
 def test_bits_are_packed_there_as_numpy_packs_them(states: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(away, "DEVICES", {"cpu"})
+        patch.setattr(devices, "FAR", {"cpu"})
         there = away.packed(torch.from_numpy(states))
     assert np.array_equal(there.numpy(), np.packbits(states, axis=-1))
     assert np.array_equal(away.packed(torch.from_numpy(states)).numpy(), np.packbits(states, axis=-1))
@@ -61,6 +63,17 @@ def test_bits_are_packed_there_as_numpy_packs_them(states: Any) -> None:
 def test_patterns_have_the_same_numbers_there(bits: Any, layer: int) -> None:
     there = patterns.coded_there(torch.from_numpy(bits), layer).numpy().view(np.uint64)
     assert np.array_equal(there, patterns._coded(bits, layer))
+
+
+def test_a_layers_place_tells_its_patterns_there_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    z = torch.randn(30, 70)
+    found = []
+    for far in (set(), {"cpu"}):
+        monkeypatch.setattr(devices, "FAR", far)
+        codes = patterns.Patterns(30)
+        codes.add(z, 3)
+        found.append(codes.codes())
+    assert np.array_equal(found[0], found[1])
 
 
 @pytest.mark.usefixtures("far")
@@ -108,7 +121,7 @@ def test_a_look_is_the_same_bit_for_bit(make: Any, plane: Any, engine: Any, monk
     monkeypatch.setattr(bands, "_BAND_VALUES", 2000)  # many bands, and seams between them
     monkeypatch.setattr(bands, "_BATCH_BYTES", 16 * 700)  # in batches
     near = find_boundaries(model, plane, engine=engine, resolution=40), capture(model, plane, resolution=40)
-    monkeypatch.setattr(away, "DEVICES", {"cpu"})
+    monkeypatch.setattr(devices, "FAR", {"cpu"})
     there = find_boundaries(model, plane, engine=engine, resolution=40), capture(model, plane, resolution=40)
     assert len(near[0])
     for name in ("points", "offsets", "owner", "notes"):
@@ -124,8 +137,8 @@ def test_a_look_is_the_same_bit_for_bit(make: Any, plane: Any, engine: Any, monk
 def test_a_run_is_the_same_bit_for_bit(make: Any, plane: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[list[Snapshot]] = []
     made = make()
-    for devices in (set(), {"cpu"}):
-        monkeypatch.setattr(away, "DEVICES", devices)
+    for far in (set(), {"cpu"}):
+        monkeypatch.setattr(devices, "FAR", far)
         model = copy.deepcopy(made)
         generator = torch.Generator().manual_seed(5)
         recorder = Recorder(tmp_path / str(len(runs)), plane, resolution=24)
@@ -185,5 +198,72 @@ def test_a_pass_comes_back_in_few_copies(fetches: list[int]) -> None:
 def test_more_points_run_at_once_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with probe(mlp(2, 4, 2)) as forward:
         assert [forward.room(rows) for rows in (1, 64, 4096)] == [Room(1), Room(60), Room(60)]
-        monkeypatch.setattr(forward, "_home", (torch.float32, torch.device("cuda")))
+    monkeypatch.setattr(devices, "FAR", {"cpu"})
+    with probe(mlp(2, 4, 2)) as forward:
+        assert forward.room(64) == Room(64, 4)  # until a pass was seen
+        forward(SQUARE.lift(SQUARE.corners()[np.arange(20) % 4]))
         assert [forward.room(rows) for rows in (1, 64, 4096)] == [Room(2, 4), Room(128, 4), Room(1024, 4)]
+    with probe(Hamiltonian()) as forward:
+        forward(SQUARE.lift(SQUARE.corners()[np.arange(20) % 4]))
+        assert forward.room(64) == Room(64, 4)  # its graph takes memory
+
+
+@pytest.mark.usefixtures("far")
+def test_a_batch_that_is_filled_up_is_read_without_what_fills_it() -> None:
+    """A row of the grid has as many points as the layer has units."""
+    model = mlp(2, 24, 3)
+    masks = [capture(model, SQUARE, resolution=22).on]
+    masks.append(capture(model, SQUARE, resolution=22, max_units=24).on)
+    with torch.no_grad():
+        z = model[0](torch.tensor(SQUARE.lift(bands.centres(SQUARE, 22)), dtype=torch.float32))
+    assert all(np.array_equal(on, np.packbits((z > 0).numpy().T, axis=1)) for on in masks)
+
+
+@pytest.mark.parametrize("kinds", [set(), {"cpu"}], ids=["near", "far"])
+def test_a_transform_of_the_models_leaves_nothing_for_the_next(kinds: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is made once and used again must not be of a transform that is over."""
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last, self.weight = nn.Linear(2, 20), nn.Linear(20, 2), nn.Parameter(torch.ones(20))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.first(x)
+            scores: torch.Tensor = self.last(torch.func.functionalize(lambda w: torch.relu(h) * w)(self.weight))
+            return scores
+
+    monkeypatch.setattr(devices, "FAR", kinds)
+    away._indices.cache_clear()
+    away._shifts.cache_clear()
+    for model in (Functional(), mlp(2, 20, 2)):
+        seen = capture(model, SQUARE, resolution=12, max_units=5)
+        assert not len(seen.undefined)
+        layer = model.first if isinstance(model, Functional) else model[0]
+        with torch.no_grad():
+            z = layer(torch.tensor(SQUARE.lift(bands.centres(SQUARE, 12)), dtype=torch.float32))
+        assert np.array_equal(seen.on, np.packbits((z > 0).numpy().T[list(seen.layers[0].kept)], axis=1))
+
+
+@pytest.mark.usefixtures("far")
+def test_indices_may_be_kept_by_a_graph_and_by_inference() -> None:
+    away._indices.cache_clear()
+    with torch.inference_mode():
+        away.chosen_columns(torch.ones(2, 4), (1, 3))
+    values = torch.ones(2, 4, requires_grad=True)
+    away.chosen_columns(values, (1, 3)).sum().backward()
+    assert values.grad is not None
+    assert values.grad.tolist() == [[0, 1, 0, 1]] * 2
+
+
+def test_want_of_memory_is_not_taken_for_the_slices_fault() -> None:
+    class Full(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        capture(Full(), SQUARE, resolution=8)

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from boundarycb import Recorder, capture, load, overlay, slices, watch
 from boundarycb.keep.reach import Reach
+from boundarycb.keep.tensors import KeptTensors
 from boundarycb.probe import Conditions, Prober, probe
 from boundarycb.types import BoundaryWarning
 
@@ -191,16 +192,14 @@ def parts_of(model: Any) -> dict[str, int]:
     return {name: id(part) for name, part in [*model._modules.items(), *model.fc._parameters.items()]}
 
 
-@pytest.mark.parametrize(
-    ("few_bytes", "near"), [(2**24, {"cpu"}), (0, {"cpu"}), (2**24, set())], ids=["copied", "guarded", "as one"]
-)
+@pytest.mark.parametrize(("few_bytes", "far"), [(2**24, set()), (0, set()), (2**24, {"cpu"})], ids=["copied", "guarded", "as one"])
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.filterwarnings(
     "ignore:Sparse CSR tensor support:UserWarning", "ignore:.*quantiz:UserWarning", "ignore::DeprecationWarning"
 )
-def test_it_is_put_back(name: str, few_bytes: int, near: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_put_back(name: str, few_bytes: int, far: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
-    monkeypatch.setattr("boundarycb.keep.tensors._NEAR", near)  # on other devices than these, all are copied as one
+    monkeypatch.setattr("boundarycb.keep.devices.FAR", far)  # where all are copied as one
     act, make = CHANGES[name]
     kept = make()
     model = Does(act, kept=kept)
@@ -216,24 +215,24 @@ def test_it_is_put_back(name: str, few_bytes: int, near: set[str], monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("few_bytes", "near", "lost"),
-    [(2**24, {"cpu"}, ()), (0, {"cpu"}, ("kept",)), (2**24, set(), ())],
+    ("few_bytes", "far", "lost"),
+    [(2**24, set(), ()), (0, set(), ("kept",)), (2**24, {"cpu"}, ())],
     ids=["copied", "guarded", "as one"],
 )
-def test_a_storage_that_was_emptied(few_bytes: int, near: set[str], lost: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_storage_that_was_emptied(few_bytes: int, far: set[str], lost: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """As sharding does it. No operation tells that it happens, so the bytes are gone unless they were copied before."""
     monkeypatch.setattr("boundarycb.keep.tensors.FEW_BYTES", few_bytes)
-    monkeypatch.setattr("boundarycb.keep.tensors._NEAR", near)
+    monkeypatch.setattr("boundarycb.keep.devices.FAR", far)
     model: Any = Does(lambda m: m.kept.untyped_storage().resize_(0), kept=torch.ones(3))
     assert run(model).lost == lost
     assert model.kept.untyped_storage().nbytes() == 12
     assert lost or model.kept.tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("near", [{"cpu"}, set()], ids=["copied", "as one"])
-def test_what_cannot_be_compared_for_want_of_memory_is_put_back(near: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("far", [set(), {"cpu"}], ids=["copied", "as one"])
+def test_what_cannot_be_compared_for_want_of_memory_is_put_back(far: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU may be nearly full."""
-    monkeypatch.setattr("boundarycb.keep.tensors._NEAR", near)
+    monkeypatch.setattr("boundarycb.keep.devices.FAR", far)
     model: Any = Does(lambda m: m.kept.mul_(2), kept=torch.ones(3))
 
     equal = torch.equal
@@ -246,6 +245,48 @@ def test_what_cannot_be_compared_for_want_of_memory_is_put_back(near: set[str], 
     monkeypatch.setattr(torch, "equal", full)
     assert run(model).lost == ()
     assert model.kept.tolist() == [1, 1, 1]
+
+
+def test_where_there_is_no_memory_for_copies_the_guard_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boundarycb.keep.devices.FAR", {"cpu"})
+    model: Any = Does(lambda m: m.kept.mul_(2), kept=torch.ones(3))
+
+    def full(*_: Any, **__: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "cat", full)
+        kept = KeptTensors([("kept", model.kept), ("weight", model.fc.weight)])
+    with kept.guard():
+        model.kept.mul_(2)
+    assert kept.changed() == ("kept",)
+    assert kept.put_back() == ()
+    assert model.kept.tolist() == [1, 1, 1]
+
+
+def test_of_many_that_are_kept_as_one_the_device_is_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once whether anything changed, and then which of them did."""
+    monkeypatch.setattr("boundarycb.keep.devices.FAR", {"cpu"})
+    tensors = [torch.ones(4) for _ in range(50)]
+    kept = KeptTensors([(str(number), tensor) for number, tensor in enumerate(tensors)])
+    asked: list[str] = []
+    for owner, name in ((torch, "equal"), (torch.Tensor, "tolist")):
+        function = getattr(owner, name)
+
+        def counted(*args: Any, name: str = name, function: Any = function) -> Any:
+            asked.append(name)
+            return function(*args)
+
+        monkeypatch.setattr(owner, name, counted)
+    assert kept.changed() == ()
+    assert asked == ["equal"]
+    for number in (3, 30):
+        tensors[number].data.mul_(2)
+    asked.clear()
+    assert kept.changed() == ("3", "30")
+    assert asked == ["equal", "tolist"]
+    assert kept.put_back() == ()
+    assert all(tensor.tolist() == [1, 1, 1, 1] for tensor in tensors)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -208,14 +208,13 @@ def test_the_caption_says_what_the_background_is() -> None:
 # -------------------------------------------------------------------------------------------------------------- patterns
 
 
-@settings(deadline=None, max_examples=60)
 def codes_of(z: torch.Tensor, layer: int) -> Codes:
     patterns = Patterns(len(z))
     patterns.add(z, layer)
     return patterns.codes()
 
 
-@settings(deadline=None)  # some are large
+@settings(deadline=None, max_examples=60)  # some are large
 @given(arrays(np.float32, array_shapes(min_dims=2, max_dims=3, max_side=200), elements=st.sampled_from([-1.0, 0.0, 1.0])))
 def test_equal_patterns_have_equal_codes_and_others_do_not(z: Any) -> None:
     """By numpy's own comparison of rows."""

@@ -23,7 +23,8 @@ _NEARLY = 1.25  # what is so close to the share is left as it is
 _TRAINING = 3  # forward passes: one forward, and a backward of twice its cost
 _STEP = 1e8  # operations: what a training step costs besides, in Python, the optimiser and the loop; some three milliseconds
 _SAMPLE, _WATCHED = 3e9, 6e6  # operations: what a sample costs besides its passes, and more for each watched unit; some 0.1 s
-_FASTER = 300  # times as many operations a GPU does in a second
+_FASTER = 1000  # times as many operations a GPU does in a second
+_MADE = 200  # operations: what it takes to make a number of an input, and to bring it to a GPU
 _TRACED = 5  # passes' worth: the traced pass, and the maps that are made again with other weights or inputs
 _DOUBLE = 2  # passes' worth: one in double precision
 
@@ -40,7 +41,8 @@ class Work:
         exact: whether the exact engine may be tried.
         watched: units whose lines are drawn.
         together: rows of a training batch.
-        far: whether the model is on another device than the processor, such as a GPU.
+        numbers: of an input.
+        far: whether the model is on a GPU.
     """
 
     flops: float
@@ -50,6 +52,7 @@ class Work:
     exact: bool
     watched: int = 0
     together: int = 1
+    numbers: int = 0
     far: bool = False
 
     def share(self, points: float, every: int, besides: float = 0.0) -> float:
@@ -58,9 +61,11 @@ class Work:
         return (points * flops + besides) / (every * (_TRAINING * self.rows * flops + _STEP))
 
     def whole(self, points: float, every: int) -> float:
-        """Return the same of all that a sample costs. On a GPU passes take next to no time, and all else what it takes anywhere."""
-        timed = replace(self, flops=self.flops / _FASTER) if self.far else self
-        return timed.share(points, every, _SAMPLE + _WATCHED * self.watched)
+        """Return the same of all that a sample costs, in time: on a GPU operations are cheap, and inputs have to get there."""
+        besides = _SAMPLE + _WATCHED * self.watched
+        if not self.far:
+            return self.share(points, every, besides)
+        return replace(self, flops=self.flops / _FASTER).share(points, every, besides + _MADE * self.numbers * points)
 
     def points(self, resolution: int) -> float:
         """Return how many points' passes a sample at `resolution` costs, without the exact engine's beyond the least it gets."""
@@ -88,7 +93,7 @@ class Plan:
         every: steps between two samples.
         share: what a sample's passes cost at most, of the training between two.
         late: steps between two samples once there are many.
-        together: rows of a training batch: as many points may run at once in any case, since training's graph takes more memory.
+        together: rows of a training batch, which tell how many points may run at once.
     """
 
     resolution: int
@@ -123,8 +128,8 @@ def plan(work: Work, every: int, *, may_wait: bool) -> Plan:
     >>> large = plan(resnet, 100, may_wait=True)
     >>> large.resolution, large.every, round(large.share, 3), large.late
     (24, 510, 0.02, 510)
-    >>> plan(replace(resnet, far=True), 100, may_wait=True).late  # on a GPU
-    3300
+    >>> plan(replace(resnet, numbers=3072, far=True), 100, may_wait=True).late  # on a GPU
+    4600
     """
     fitting = [side for side in range(COARSEST, FINEST + 1) if work.share(work.points(side), every) <= SHARE]
     resolution = max(fitting, default=COARSEST)

@@ -154,7 +154,8 @@ def batches(slice: Slice, points: Floats, units: int = 1, room: Room = _USUAL) -
 def most_together(numbers: int, units: int, room: Room = _USUAL) -> int:
     """Return how many inputs of so many `numbers` may run at once through a model of so many `units`."""
     fitting = max(_LEAST_BATCH, room.points, _BAND_VALUES // max(1, units))
-    return max(1, min(room.inputs * _BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize), fitting))
+    usual = _BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize)
+    return max(1, min(fitting, max(usual, min(room.inputs * usual, room.points))))
 
 
 def centres(slice: Slice, side: int) -> Floats:

@@ -150,7 +150,7 @@ class ClassReader:
         self._has_classes = self._has_classes is not False and output is not None and 2 <= output.shape[1] <= MAX_CLASSES
         if self._has_classes and output is not None:
             ahead = leads(output)
-            reading = replace(band.reading, layers=(class_layer(ahead.shape[1]),), parts=(ahead,))
+            reading = replace(band.reading, layers=(class_layer(ahead.shape[1]),), parts=(ahead,), away=None)
             self._lines(replace(band, block=Here(ahead), reading=reading))
 
     def result(self) -> Boundaries | None:

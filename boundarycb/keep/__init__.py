@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from boundarycb.keep.devices import is_far
 from boundarycb.keep.kept import Kept
 from boundarycb.keep.reach import Reach
 from boundarycb.keep.restore import random_state_kept
 from boundarycb.keep.verify import Portrait, Verdict
 
-__all__ = ["Kept", "Portrait", "Reach", "Verdict", "random_state_kept"]
+__all__ = ["Kept", "Portrait", "Reach", "Verdict", "is_far", "random_state_kept"]

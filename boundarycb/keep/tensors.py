@@ -7,7 +7,6 @@ what the forward pass changes, and not for the model.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -16,13 +15,12 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 
+from boundarycb.keep.devices import is_far
+
 FEW_BYTES = 16 * 2**20
 """Bytes of the main memory that are copied beforehand: a write that no schema declares (into a numpy view, say) is undone too."""
 FEW_BYTES_THERE = 128 * 2**20
-"""The same of another device's memory: there many are copied and compared as one, which takes less time than a guard's."""
-
-_NEAR = {"cpu"}
-"""Kinds of devices on which many small copies cost no more than a large one."""
+"""The same of the memory of a device that is far: there all are copied and compared as one, which takes less time than a guard."""
 
 _UNDECLARED = {"native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "batch_norm_gather_stats_with_counts"}
 """Operations that write to running statistics, which are their arguments 3 and 4, without a word in the schema."""
@@ -69,8 +67,13 @@ class _Bytes:
             return self.resized
         try:
             return not torch.equal(self._view, self._copy)
-        except torch.OutOfMemoryError:  # a comparison needs memory, and what may be different can be put back without
+        except RuntimeError:  # a comparison needs memory, and what may be different can be put back without
             return True
+
+    def differs(self) -> torch.Tensor:
+        """Return whether what was saved is different now, as a tensor that nobody has waited for."""
+        assert self._copy is not None
+        return (self._view != self._copy).any()
 
     def put_back(self) -> None:
         if self.resized:
@@ -79,42 +82,39 @@ class _Bytes:
             self._view.copy_(self._copy)
 
 
-class _Few:
-    """Bytes that are copied beforehand. On another device than the processor all copies are parts of one.
-
-    There each copy and each comparison takes ten microseconds however small it is, and the answer is waited for.
-    """
+class _AsOne:
+    """Bytes on a device that is far, copied beforehand: the copies are parts of one."""
 
     def __init__(self, ones: Sequence[_Bytes]) -> None:
         self.ones = ones
-        self._whole: torch.Tensor | None = None
-        if ones and ones[0].device.type not in _NEAR:
-            self._whole = torch.cat([one.view for one in ones])
-            for one, copy in zip(ones, self._whole.split([one.size for one in ones]), strict=True):
-                one.save(copy)
-        for one in ones:
-            one.save()
+        self._whole = torch.cat([one.view for one in ones])
+        for one, copy in zip(ones, self._whole.split([one.size for one in ones]), strict=True):
+            one.save(copy)
 
-    def is_same(self) -> bool:
-        """Return whether all of them are known to be what they were; where that is not known, each is to be asked."""
-        if self._whole is None or any(one.resized for one in self.ones):
-            return False
+    def changed(self) -> list[_Bytes]:
+        """Return those that are different now, or may be. The device is asked once, and again where some are."""
+        resized = [one for one in self.ones if one.resized]
         try:
-            return torch.equal(torch.cat([one.view for one in self.ones]), self._whole)
-        except torch.OutOfMemoryError:
-            return False
+            if not resized and torch.equal(torch.cat([one.view for one in self.ones]), self._whole):
+                return []
+            rest = [one for one in self.ones if not one.resized]
+            differing = torch.stack([one.differs() for one in rest]).tolist() if rest else []
+            return resized + [one for one, differs in zip(rest, differing, strict=True) if differs]
+        except RuntimeError:  # for want of memory, say
+            return list(self.ones)
 
 
-def _few_by_device(every: Iterable[_Bytes]) -> list[list[_Bytes]]:
+def _few_by_device(every: Iterable[_Bytes]) -> dict[torch.device, list[_Bytes]]:
     """Return the bytes to copy beforehand, the smallest first, as far as there is room on their device."""
-    found: dict[torch.device, list[_Bytes]] = defaultdict(list)
+    found: dict[torch.device, list[_Bytes]] = {}
     left: dict[torch.device, int] = {}
     for one in sorted(every, key=lambda one: one.size):
-        room = left.setdefault(one.device, FEW_BYTES if one.device.type == "cpu" else FEW_BYTES_THERE)
+        few = FEW_BYTES_THERE if is_far(one.device) else FEW_BYTES if one.device.type == "cpu" else 0
+        room = left.setdefault(one.device, few)
         if one.size <= room:
-            found[one.device].append(one)
+            found.setdefault(one.device, []).append(one)
             left[one.device] -= one.size
-    return list(found.values())
+    return found
 
 
 def storages_of(tensor: torch.Tensor) -> list[torch.UntypedStorage]:
@@ -254,7 +254,14 @@ class KeptTensors:
     def __init__(self, tensors: Iterable[tuple[str, torch.Tensor]]) -> None:
         self._bytes: dict[int, _Bytes] = {}
         self._tensors = [self._keep(path, tensor) for path, tensor in tensors]
-        self._few = [_Few(ones) for ones in _few_by_device(self._bytes.values())]
+        self._as_one: list[_AsOne] = []
+        for device, few in _few_by_device(self._bytes.values()).items():
+            if is_far(device):
+                with suppress(RuntimeError):  # where there is no memory for it, the guard copies what is written to
+                    self._as_one.append(_AsOne(few))
+            else:
+                for one in few:
+                    one.save()
 
     def _keep(self, path: str, tensor: torch.Tensor) -> _KeptTensor:
         storages = storages_of(tensor)
@@ -292,8 +299,9 @@ class KeptTensors:
 
     def _written(self) -> set[int]:
         """Return the keys of the bytes that are different now."""
-        same = {id(one) for few in self._few if few.is_same() for one in few.ones}
-        return {key for key, one in self._bytes.items() if id(one) not in same and one.changed()}
+        asked = {id(one) for some in self._as_one for one in some.ones}
+        changed = {id(one) for some in self._as_one for one in some.changed()}
+        return {key for key, one in self._bytes.items() if id(one) in changed or (id(one) not in asked and one.changed())}
 
     def put_back(self) -> tuple[str, ...]:
         """Make the tensors what they were; return the paths of those that could not be.

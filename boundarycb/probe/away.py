@@ -14,17 +14,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from torch.utils._python_dispatch import _disable_current_modes
 
+from boundarycb.keep import is_far
 from boundarycb.packed import packed_rows
 from boundarycb.types import Floats
-
-DEVICES = {"cuda"}
-"""Kinds of devices that are far from the processor; on others a copy costs little, or an operation may be missing."""
 
 
 def stays(*tensors: torch.Tensor) -> bool:
     """Return whether `tensors` lie on one device that is far from the processor."""
-    return bool(tensors) and tensors[0].device.type in DEVICES and len({tensor.device for tensor in tensors}) == 1
+    return bool(tensors) and is_far(tensors[0].device) and len({tensor.device for tensor in tensors}) == 1
 
 
 def numbers(tensor: torch.Tensor) -> Floats:
@@ -64,7 +63,13 @@ def packed(states: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=16)
 def _shifts(device: torch.device) -> torch.Tensor:
-    return torch.arange(7, -1, -1, dtype=torch.uint8, device=device)
+    return _lasting(range(7, -1, -1), torch.uint8, device)
+
+
+def _lasting(values: Sequence[int], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """Return a tensor that outlives the pass in which it is made: no transform and no mode of the model's has a part in it."""
+    with torch.inference_mode(False), torch._C._DisableFuncTorch(), _disable_current_modes():
+        return torch.tensor(values, dtype=dtype).to(device)  # copied, which is waited for: other streams may read it at once
 
 
 def turned(values: torch.Tensor) -> torch.Tensor:
@@ -81,11 +86,15 @@ def above(values: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.packbits(numbers(values) > numbers(threshold)[:, None], axis=1))
 
 
+def chosen_columns(values: torch.Tensor, kept: tuple[int, ...]) -> torch.Tensor:
+    """Return the columns `kept` of values (…, units)."""
+    # On a device that is far, indices that are made anew for each use are waited for each time.
+    return values[..., _indices(kept, values.device) if stays(values) else list(kept)]
+
+
 @lru_cache(maxsize=64)
-def indices(kept: tuple[int, ...], device: torch.device) -> torch.Tensor:
-    """Return indices as a tensor on `device`: made anew for each use, they would be waited for each time."""
-    with torch.inference_mode(False):  # so that a graph may keep them
-        return torch.tensor(kept, dtype=torch.int64, device=device)
+def _indices(kept: tuple[int, ...], device: torch.device) -> torch.Tensor:
+    return _lasting(kept, torch.int64, device)
 
 
 class Away:

@@ -30,7 +30,7 @@ from boundarycb.probe.affine import (
     option,
     uses_batch_statistics,
 )
-from boundarycb.probe.away import indices
+from boundarycb.probe.away import chosen_columns
 from boundarycb.probe.kinks import (
     BENDING,
     MAX_POOLS,
@@ -147,7 +147,7 @@ class Call:
         if kept == self.layer.kept:
             return self
         chosen = np.searchsorted(np.array(self.layer.kept), np.array(kept)).tolist()
-        return replace(self, layer=replace(self.layer, kept=kept), z=self.z[:, indices(tuple(chosen), self.z.device)])
+        return replace(self, layer=replace(self.layer, kept=kept), z=chosen_columns(self.z, tuple(chosen)))
 
 
 class CallWatch(TorchFunctionMode):
@@ -190,7 +190,8 @@ class CallWatch(TorchFunctionMode):
         kwargs = kwargs or {}
         self.differentiates |= func in _DIFFERENTIATING
         op = ACTIVATION_TABLE.get(func) or self._optional_activation(func, args, kwargs)
-        seen = None if op is None else self._activation(op, func, args, kwargs)
+        with torch._C._DisableFuncTorch():  # what is read of a tensor that no transform has wrapped shall not be wrapped either
+            seen = None if op is None else self._activation(op, func, args, kwargs)
         mark = self._mark_of_result(func, args, kwargs)
         result = func(*args, **kwargs)
         if seen is not None:
@@ -315,4 +316,4 @@ def per_point(z: torch.Tensor, n: int) -> torch.Tensor | None:
 def units_of_rows(rows: torch.Tensor, kept: tuple[int, ...]) -> torch.Tensor:
     """Return the kept units (n, kept) of `rows` (n, *shape)."""
     flat = rows.reshape(len(rows), -1)
-    return flat if len(kept) == flat.shape[1] else flat[:, indices(kept, flat.device)]
+    return flat if len(kept) == flat.shape[1] else chosen_columns(flat, kept)

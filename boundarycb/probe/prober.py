@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from boundarycb.keep import is_far
 from boundarycb.keep.kept import Kept
 from boundarycb.keep.reach import Reach
 from boundarycb.keep.userhooks import backward_parked
@@ -165,8 +166,8 @@ class Prober:
 
     @property
     def is_far(self) -> bool:
-        """Whether the model is on another device than the processor."""
-        return self._home[1].type != "cpu"
+        """Whether the model is on a device that is far from the processor, such as a GPU."""
+        return is_far(self._home[1])
 
     @property
     def has_lost(self) -> bool:
@@ -293,10 +294,13 @@ class Prober:
     def room(self, rows: int) -> Room:
         """Return how much may run at once, where a training batch has so many `rows`.
 
-        Without a graph twice as many take no more memory than training does, and a GPU runs them in the same time. On a processor
-        more than some are no faster.
+        On a processor more than some are no faster. A GPU takes twice as many as training has, where a pass was seen to need no
+        graph, which takes more memory than another batch.
         """
-        return Room(min(2 * rows, _MOST), inputs=_MORE) if self.is_far else Room(min(rows, _ENOUGH))
+        if not self.is_far:
+            return Room(min(rows, _ENOUGH))
+        many = 2 * rows if self.calls and not self._session.needs_graph else rows
+        return Room(min(many, _MOST), inputs=_MORE)
 
     def batch_of(self, n: int) -> int:
         """Return with how many points to run `n` of them, so that a batch can be told; a trace does not see to it by itself."""
@@ -447,7 +451,10 @@ def _explain(error: Exception, session: Session, inputs: Floats, watch: CallWatc
             f"{model} has no forward pass that can be called with inputs alone ({_words(error)}); define `forward`.{hooks}"
         ) from error
     # What fails before anything was activated, in an operation on the input, failed for the input's sake.
-    if not watch.calls and isinstance(error, (RuntimeError, ValueError, TypeError, IndexError)):
+    is_of_input = isinstance(error, (RuntimeError, ValueError, TypeError, IndexError)) and not isinstance(
+        error, torch.OutOfMemoryError
+    )
+    if not watch.calls and is_of_input:
         raise ValueError(
             f"{model} failed before its first activation on inputs of shape {inputs.shape} taken from the slice "
             f"({type(error).__name__}: {_words(error)}); give a `slice` whose points are inputs of the model.{hooks}"

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from boundarycb.probe.affine import Affine, Step, moves_numbers, pools_numbers
-from boundarycb.probe.away import indices
+from boundarycb.probe.away import chosen_columns
 from boundarycb.probe.budget import ALL_BYTES, LAYER_BYTES
 from boundarycb.probe.calls import Call, CallWatch, Known, Mark, per_point, units_of_rows
 from boundarycb.probe.watched import Watched
@@ -297,4 +297,4 @@ def _strength(result: torch.Tensor, n: int, call: Call) -> torch.Tensor:
     means = rows.abs().mean(dim=0, dtype=torch.float64)
     if call.affine is not None and call.affine.convolution and means.ndim > 1:  # else it was flattened: no channels are left
         means = means.flatten(1).mean(dim=1).reshape(-1, *[1] * (means.ndim - 1)).expand(means.shape)
-    return means.reshape(-1)[indices(call.layer.kept, means.device)]
+    return chosen_columns(means.reshape(-1), call.layer.kept)

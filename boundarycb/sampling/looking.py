@@ -91,8 +91,8 @@ def look(
         surfaces: whether the output of each class is kept.
     """
     with probe(model, conditions) as forward:
-        room = forward.room(together)
         drawn = (engine or Engine()).draw(forward, slice, resolution, step)
+        room = forward.room(together)  # which a pass has to be seen for
         seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions, room)
         if trace:
             try:

@@ -191,7 +191,8 @@ class View:
         may_be_exact = self._options[0] != "grid" and exact.unsupported(reading) is None
         units = sum(layer.size for layer in reading.layers)
         watched = sum(len(layer.kept) for layer in reading.layers)
-        work = Work(flops, units, settled.rows, self._traced, may_be_exact, watched, settled.together, forward.is_far)
+        rows, numbers = settled.together, settled.slice.origin.size
+        work = Work(flops, units, settled.rows, self._traced, may_be_exact, watched, rows, numbers, forward.is_far)
         every, may_wait = self._spacing
         self._follow(plan(work, every, may_wait=may_wait))
 
