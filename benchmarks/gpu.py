@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{machine()}, {name}\n")
     rows, parts = [], {}
     for which in options.which or MODELS:
-        for engine in ("grid",) if which.startswith("resnet") else ("auto", "grid"):
+        for engine in ("auto",) if which.startswith("resnet") else ("auto", "grid"):
             row, parts[f"{which}, {engine}"] = measured(which, options.device, options.samples, engine)
             rows.append(row)
     print(table(["", "step ms", "sample ms", "sample / step", "points a side", "waits", "kernels", "copies back", "kB back"], rows))
