@@ -275,7 +275,7 @@ class Net(nn.Module):
 
 def folded(weight: tuple[float, float], gain: float, shift: float, mean: float, deviation: float) -> nn.Sequential:
     """Return a linear unit and a batch-norm: g (w x - m) / s + b."""
-    norm = nn.BatchNorm1d(1, eps=0.0)
+    norm = nn.BatchNorm1d(1, eps=1e-12)  # some versions of torch refuse 0
     linear = nn.Linear(2, 1, bias=False)
     with torch.no_grad():
         linear.weight.copy_(torch.tensor([weight]))
