@@ -165,11 +165,49 @@ def test_units_that_are_not_finite_are_told(far: None) -> None:
     assert any("1 of 3 units not finite" in note for note in seen.notes)
 
 
-def test_layers_on_several_devices_are_read_one_by_one(far: None) -> None:
+def test_tensors_on_several_devices_do_not_stay(far: None) -> None:
     one, other = torch.ones(2, 3), torch.ones(2, 3, device="meta")
     assert away.stays(one)
     assert not away.stays(one, other)
     assert not away.stays(other)
+
+
+def test_patterns_of_layers_on_several_devices_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second of three layers comes back at once, as one on another device does."""
+    layers = [torch.randn(40, units).sign() for units in (3, 2, 4)]
+    monkeypatch.setattr(devices, "FAR", {"cpu"})
+    stays, seen = away.stays, list[int]()
+    monkeypatch.setattr(patterns, "stays", lambda bits, *rest: len(seen) != 2 and stays(bits, *rest))
+    codes = patterns.Patterns(40)
+    for number, z in enumerate(layers):
+        seen.append(number)
+        codes.add(z, number)
+    states = torch.cat(layers, dim=1) > 0
+    assert len(codes._there) == 2
+    found, want = (np.unique(rows, axis=0, return_inverse=True)[1] for rows in (codes.codes(), states.numpy()))
+    assert np.array_equal(np.equal.outer(found, found), np.equal.outer(want, want))
+
+
+@pytest.mark.parametrize("points", [13, 40])
+@pytest.mark.parametrize("units", [13, 20])
+def test_a_glance_has_its_own_numbers_and_not_those_of_the_reading_it_is_like(points: int, units: int, far: None) -> None:
+    """A batch of 13 points is filled up where a layer has 13 units."""
+    model = mlp(2, units, 2)
+    inputs = SQUARE.lift(np.random.default_rng(0).uniform(-1, 1, (points, 2)))
+    with probe(model) as forward:
+        like = forward(SQUARE.lift(SQUARE.corners()[np.arange(13) % 4]))
+        reading = forward.double().quick(like)(inputs)
+    with torch.no_grad():
+        want = copy.deepcopy(model).double()[0](torch.from_numpy(inputs)).numpy()
+    assert reading.count == points
+    assert [part.shape for part in reading.parts] == [(points, units)]
+    assert np.allclose(reading.z, want, rtol=1e-12)
+
+
+@pytest.mark.usefixtures("far")
+def test_what_comes_back_as_one_is_let_go_of_by_itself() -> None:
+    """The exact engine counts what it holds layer by layer."""
+    assert all(one.base is None for one in away.fetched([torch.ones(3, 2), torch.ones(4)]))
 
 
 def test_bits_and_crossings_alone_come_back(fetches: list[int]) -> None:

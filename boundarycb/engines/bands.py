@@ -18,7 +18,8 @@ from boundarycb.types import Block, Floats, Forward, Layer, Reading, Room, Slice
 _BAND_VALUES = 2**20  # pre-activations in a band: large enough that numpy's calls cost little, small enough for the cache
 _BATCH_BYTES = 16 * 2**20  # of inputs in one forward pass: large inputs go in smaller batches
 _LEAST_BATCH = 16
-_USUAL = Room()
+USUAL = Room()
+"""What is on a processor, where no training is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def checked_resolution(resolution: int) -> int:
     return resolution
 
 
-def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, units: int = 0, room: Room = _USUAL) -> None:
+def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, units: int = 0, room: Room = USUAL) -> None:
     """Run `forward` over the grid of `slice` and hand every band to every reader, from the lowest row up.
 
     Args:
@@ -106,7 +107,7 @@ def _rows(units: int, width: int, room: Room) -> int:
     return max(1, room.points // width, _BAND_VALUES // max(1, units * width))
 
 
-def read(forward: Forward, slice: Slice, points: Floats, room: Room = _USUAL) -> Reading:
+def read(forward: Forward, slice: Slice, points: Floats, room: Room = USUAL) -> Reading:
     """Return what `forward` says at slice coordinates `points` (n, 2), in batches whose inputs take a bounded number of bytes.
 
     Raises:
@@ -142,7 +143,7 @@ def read(forward: Forward, slice: Slice, points: Floats, room: Room = _USUAL) ->
     return replace(first, parts=(z,), output=output, codes=codes_of_all)
 
 
-def batches(slice: Slice, points: Floats, units: int = 1, room: Room = _USUAL) -> list[Floats]:
+def batches(slice: Slice, points: Floats, units: int = 1, room: Room = USUAL) -> list[Floats]:
     """Return `points` in parts whose inputs take a bounded number of bytes, as do the model's `units` pre-activations.
 
     Sixteen points, or those for which there is `room`, run at once in any case, where their inputs allow: one by one a large
@@ -151,7 +152,7 @@ def batches(slice: Slice, points: Floats, units: int = 1, room: Room = _USUAL) -
     return np.array_split(points, -(-len(points) // most_together(slice.origin.size, units, room)))
 
 
-def most_together(numbers: int, units: int, room: Room = _USUAL) -> int:
+def most_together(numbers: int, units: int, room: Room = USUAL) -> int:
     """Return how many inputs of so many `numbers` may run at once through a model of so many `units`."""
     fitting = max(_LEAST_BATCH, room.points, _BAND_VALUES // max(1, units))
     usual = _BATCH_BYTES // (numbers * np.dtype(np.float64).itemsize)

@@ -44,7 +44,7 @@ def fetched(tensors: Sequence[torch.Tensor]) -> list[NDArray[Any]]:
             joined = torch.cat([tensor.reshape(-1) for tensor in some.values()]).cpu().numpy()
             ends = np.cumsum([tensor.numel() for tensor in some.values()])
             for (key, tensor), part in zip(some.items(), np.split(joined, ends[:-1]), strict=True):
-                arrays[key] = part.reshape(tensor.shape)
+                arrays[key] = part.reshape(tensor.shape).copy()  # so that each is let go of by itself
     return [arrays[id(tensor)] for tensor in tensors]
 
 

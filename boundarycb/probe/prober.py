@@ -271,12 +271,11 @@ class Prober:
                 output = self._call(self._batch(padded))
             if watch.shapes != [layer.shape for layer in like.layers] or watch.is_spoiled():
                 return None
-            like = replace(like, codes=None)
             tensor = self._shown_tensor(output, len(padded))[0]
-            *parts, last = fetched(watch.z if tensor is None else [*watch.z, tensor])
-            if tensor is None:
-                return replace(like, parts=(*parts, last), output=None).first(len(inputs))
-            return replace(like, parts=tuple(parts), output=last.copy()).first(len(inputs))
+            found = fetched(watch.z if tensor is None else [*watch.z, tensor])
+            shown = None if tensor is None else found.pop().copy()
+            # What `like` read itself is of other points.
+            return replace(like, codes=None, away=None, parts=tuple(found), output=shown).first(len(inputs))
 
     def again(self, what: Pass, args: tuple[Any, ...]) -> None:
         """Run a pass that another rank runs."""

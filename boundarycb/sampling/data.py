@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.automatic import Data
-from boundarycb.engines.bands import most_together
+from boundarycb.engines.bands import USUAL, most_together
 from boundarycb.probe import Activity, Prober
 from boundarycb.types import Answers, Floats, Layer, Room
 
-_USUAL = Room()
 _LEAST = 64  # samples, however coarse the grid
 _PART = 16  # of the grid's points: what as many samples may cost
 _LEAST_RAYS = 16  # along which margins are looked for
@@ -26,7 +25,7 @@ def fitting(data: Data | None, resolution: int) -> Data | None:
     return None if data is None else data.some(max(_LEAST, resolution**2 // _PART))
 
 
-def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: bool = False, room: Room = _USUAL) -> Answers:
+def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: bool = False, room: Room = USUAL) -> Answers:
     """Return what the network makes of `data`.
 
     Args:
