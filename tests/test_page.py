@@ -103,13 +103,34 @@ def test_less_shift_that_samples_scatter_by_is_not_clearly_less(tmp_path: Path) 
     assert said.sentences[0].endswith("three standard errors: none.")
 
 
-def test_a_layer_whose_drift_has_no_parts_is_no_obstacle(tmp_path: Path) -> None:
-    """Such as one behind a normalisation: windows are those of the first layer that has parts."""
+def test_a_layer_whose_drift_has_no_parts_is_no_obstacle_and_is_named(tmp_path: Path) -> None:
+    """Such as one behind a normalisation: windows, shares and charts are those of the layers that have parts."""
     numbers = {
         name.replace("layer1", "layer2"): value for name, value in drift(lambda step: 0.9 if step <= 20 else 0.4, 0.25).items()
     }
-    said = found("moved", history(tmp_path, {**numbers, "drift/flipped/layer1": 0.1}))
-    assert said.result == "of shift + turn, shift makes ? / 90 % in steps 0 to 20, ? / 40 % in steps 100 to 800"
+    nothing = {"drift/shift/layer1": math.nan, "drift/rotate/layer1": math.nan, "drift/upstream/layer1": math.nan}
+    said = found("moved", history(tmp_path, {**numbers, "drift/flipped/layer1": 0.1, **nothing}))
+    assert said.result == "of shift + turn, shift makes 90 % in steps 0 to 20, 40 % in steps 100 to 800"
+    assert "(layer2)" in said.sentences[0]
+    assert said.sentences[2].startswith("Of layer1 only how much switched is known")
+    assert [row["layer"] for row in said.rows] == ["layer1", "layer2"]
+    assert said.draw is not None
+    alone = found("moved", history(tmp_path / "alone", numbers))
+    assert alone.draw is not None
+    np.testing.assert_array_equal(said.draw().pixels, alone.draw().pixels)
+
+
+def test_where_no_layer_has_parts_it_is_drawn_how_much_switched(tmp_path: Path) -> None:
+    flipped = {"drift/flipped/layer1": 0.1, "drift/flipped/layer2": lambda step: 0.01 * (step > 20)}
+    said = found("moved", history(tmp_path, flipped))
+    assert said.result == "layer1: 0.90 switches a point and unit"
+    assert said.sentences == [said.sentences[0]]
+    assert said.sentences[0].startswith("Of layer1 and layer2 only how much switched is known")
+    assert "geometry" not in said.caption
+    assert said.draw is not None
+    still = found("moved", history(tmp_path / "still", {**flipped, "drift/flipped/layer2": 0.0}))
+    assert still.draw is not None
+    assert (said.draw().pixels != still.draw().pixels).any()  # the second layer's curve is there
 
 
 def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:

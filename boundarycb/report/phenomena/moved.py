@@ -10,11 +10,12 @@ from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, listed, number, percent
 from boundarycb.report.layout import ONE, OTHER, THIRD
 from boundarycb.report.run import Run, spoken
-from boundarycb.types import Floats, Picture
+from boundarycb.types import Floats
 
 _SHIFT = ["drift/shift", "drift/rotate"]
 _BIAS = ["cause/bias", "cause/weights"]
 _SHOWN = 4  # layers in the picture
+_UNIT = "switches a point and unit"
 
 _QUESTION = (
     "A unit's boundary can *shift* in parallel, it can *turn*, or the layers below can carry it along (*upstream*). Between two "
@@ -25,30 +26,33 @@ _QUESTION = (
     "boundaries shift before they turn, and called it “bias shifts before weights shift” (section 5)."
 )
 
+_CAPTION = "How much switched so far, mean over the layer's units. 1 means: as many switches as the slice has points."
+_CAPTION_PARTS = (
+    "How much switched so far, mean over the layer's units, and what did it: left by geometry, right by parameters. A part falls "
+    "where it undid what another part did. 1 means: as many switches as the slice has points."
+)
+
 
 def moved(run: Run) -> Finding | None:
     """Return what a run says of how boundaries moved; None where drift was not measured."""
     layers = [layer for layer in run.layers if math.isfinite(run.sum(f"drift/flipped/{layer}", *_whole(run)))]
     if not layers:
         return None
-    parted = [layer for layer in layers if math.isfinite(run.share(_SHIFT, layer, *_whole(run)))]
-    early, late = _compared(run, (parted or layers)[0])
+    told = [layer for layer in layers if run.has(f"drift/shift/{layer}")]  # shift and turn apart
+    early, late = _compared(run, ([layer for layer in told if _moves(run, layer)] or layers)[0])
     return Finding(
         name="moved",
         title="What moved: shift, turn, or the layers below",
         question=_QUESTION,
-        result=_result(run, layers, early, late),
+        result=_result(run, told or layers, early, late),
         level="no chance level: compare early with late",
         columns={
             key: head for key, head in _columns(early, late).items() if early != late or key not in ("part", "late", "bias_late")
         },
         rows=[_row(run, layer, early, late) for layer in layers],
-        sentences=_sentences(run, layers, early, late),
-        caption=(
-            "How much switched so far, mean over the layer's units, and what did it: left by geometry, right by parameters. A "
-            "part falls where it undid what another part did. 1 means: as many switches as the slice has points."
-        ),
-        draw=lambda: _draw(run, layers[:_SHOWN]),
+        sentences=[*_sentences(run, told, early, late), *_untold([layer for layer in layers if layer not in told])],
+        caption=_CAPTION_PARTS if told else _CAPTION,
+        draw=lambda: draw_charts(run.steps.tolist(), _parts(run, told[:_SHOWN]) if told else _wholes(run, layers[:_SHOWN])),
     )
 
 
@@ -65,6 +69,11 @@ def _columns(early: tuple[int, int], late: tuple[int, int]) -> dict[str, str]:
         "bias_early": f"own bias / (bias + weights), {between(early)}",
         "bias_late": f"the same, {between(late)}",
     }
+
+
+def _moves(run: Run, layer: str) -> bool:
+    """Return whether so much of a layer switched that shares of it say something."""
+    return math.isfinite(run.share(_SHIFT, layer, *_whole(run)))
 
 
 def _whole(run: Run) -> tuple[int, int]:
@@ -132,7 +141,18 @@ def _sentences(run: Run, layers: list[str], early: tuple[int, int], late: tuple[
     ]
 
 
-def _draw(run: Run, layers: list[str]) -> Picture:
+def _untold(layers: list[str]) -> list[str]:
+    """Return what to say of layers of which nothing but how much switched is known."""
+    if not layers:
+        return []
+    who = listed([spoken(layer) for layer in layers])
+    return [
+        f"Of {who} only how much switched is known, and not by what: either no single linear map makes the numbers that the units "
+        "switch on (a normalisation or a sum comes between), or weights and inputs are too large to keep."
+    ]
+
+
+def _parts(run: Run, layers: list[str]) -> list[Chart]:
     charts = []
     for layer in layers:
         for title, names in (
@@ -146,8 +166,14 @@ def _draw(run: Run, layers: list[str]) -> Picture:
             ),
         ):
             curves = [Curve(label, _so_far(run, f"{name}/{layer}"), colour) for label, name, colour in names]
-            charts.append(Chart(f"{spoken(layer)}: {title}", curves, "switches a point and unit", low=0))
-    return draw_charts(run.steps.tolist(), charts)
+            charts.append(Chart(f"{spoken(layer)}: {title}", curves, _UNIT, low=0))
+    return charts
+
+
+def _wholes(run: Run, layers: list[str]) -> list[Chart]:
+    return [
+        Chart(spoken(layer), [Curve("switched", _so_far(run, f"drift/flipped/{layer}"), ONE)], _UNIT, low=0) for layer in layers
+    ]
 
 
 def _so_far(run: Run, name: str) -> Floats:
