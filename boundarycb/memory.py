@@ -9,7 +9,7 @@ from math import isqrt
 import numpy as np
 
 from boundarycb.metrics.coarser import coarser
-from boundarycb.probe import Trace
+from boundarycb.probe import Trace, put_by
 from boundarycb.types import Boundaries, Capture, Layer, Moves, Sample, Snapshot, Value
 
 WINDOW = 7
@@ -92,8 +92,9 @@ class Memory:
             self.remember(snapshot)
 
     def forget(self) -> None:
-        """Let everything go but the traces, which a checkpoint that is written after the run still needs."""
+        """Let everything go but the traces, which a checkpoint that is written after the run still needs; no device keeps them."""
         self._known, self._window, self.before = {}, (), None
+        self.traces = put_by(self.traces)
 
 
 def window_side(units: int, resolution: int) -> int:

@@ -515,7 +515,7 @@ class Recorder:
             warn("No sample was taken, since the model has lazy modules that have not seen an input.")
         with self._spending():
             self._outputs.close(written=bool(self.steps))
-            self._memory.forget()
+            attempt(self._memory.forget, "the last sample's weights could not be brought from the model's device.")
         if self.steps:
             attempt(lambda: tell(self.summary), "the summary could not be told.")
 
@@ -621,10 +621,9 @@ class Recorder:
         for name, value in scalars.items():
             try:
                 numbers[name] = float(value)
-            except Exception:  # noqa: BLE001 - whatever a user's object raises, it is no number
-                self._say(
-                    f"`{name}` was logged as {type(value).__name__}, which is no number or one-element tensor; it is left out."
-                )
+            except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it is no number
+                what = f"`{name}` was logged as {type(value).__name__}, which is no number or one-element tensor; it is left out"
+                self._say(f"{what} {in_words(error)}.")
         return numbers
 
     def _measured(self, sample: Sample) -> Kinds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from models import mlp
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
+from zoo import Hamiltonian
 
 from boundarycb import BoundaryCallback, Recorder, load, slices
 from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
@@ -452,6 +454,64 @@ def test_a_model_whose_points_depend_on_each_other_is_refused() -> None:
     assert found.slice.input_shape == (5, 8)
 
 
+def test_a_model_that_writes_to_its_inputs_is_run_on_the_same_ones_again() -> None:
+    """In double precision too, of which no copy is made on the way."""
+    model = Net(lambda m, x: m.net(x.mul_(2).sub_(0.5)), net=mlp(5, 8, 2).double())
+    batch = rows(16, 5).double()
+    found = settled(model, batch)
+    assert found.data is not None
+    assert np.array_equal(found.data.values, batch.numpy())
+    assert torch.equal(batch, rows(16, 5).double())
+
+
+def test_large_whole_numbers_are_read_to_the_last_digit() -> None:
+    """Such as seconds since 1970, which single precision rounds to two minutes."""
+    seconds = 1_700_000_000 + torch.arange(12).reshape(6, 2) ** 2
+    model = Net(lambda m, x: m.net(x), net=mlp(2, 4, 2))
+    found = settled(model, seconds, forward=lambda m, x: m.net((x - 1.7e9) / 100))
+    assert found.data is not None
+    assert found.data.values.tolist() == seconds.tolist()
+
+
+class Noised(nn.Module):
+    """A model of inputs and noise levels, 9 of them, whose runs are told to `hear`."""
+
+    def __init__(self, hear: Callable[[int], None]) -> None:
+        super().__init__()
+        self.net, self.emb, self.hear = mlp(5, 8, 5), nn.Embedding(9, 5), hear
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> Any:
+        self.hear(int(t.max()))
+        return self.net(x + self.emb(t))
+
+
+def test_labels_are_no_indices_of_a_guess_on_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one that is out of range would end all work with it: the call is heard instead. The processor passes for a GPU."""
+    monkeypatch.setattr("boundarycb.keep.devices.FAR", {"cpu"})
+    levels: set[int] = set()
+    x, labels = rows(16, 5), 100 + torch.arange(16)
+    with pytest.raises(ValueError, match=r"`forward`, .*Noised\(float32 \[16, 5\], int64 \[16\]\): _NotRun, not run on a GPU"):
+        settled(Noised(levels.add), [x, labels])
+    assert not levels
+
+    def step(m: Any, batch: Any) -> torch.Tensor:
+        return F.mse_loss(m.net(batch[0], batch[1] % 9), batch[0])
+
+    assert fitted(tmp_path, Fits(Noised(levels.add), step), loader_of(x, labels)).steps == (0, 2)
+    assert max(levels) < 9
+    assert settled(Noised(levels.add), inputs=(x, labels % 9)).slice.input_shape == (5,)  # which the user said
+
+
+def test_want_of_memory_is_no_wrong_guess() -> None:
+    def full(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    model = Net(lambda m, x: full(m.net(x)), net=mlp(5, 4, 2))
+    for given in ({}, {"slice": slices.through(*rows(3, 5).numpy())}):
+        with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+            settled(model, rows(6, 5), **given)
+
+
 def test_whole_numbers_vary_where_the_user_runs_the_model() -> None:
     images = (255 * rows(6, 1, 4, 4)).to(torch.uint8)
     model = Net(lambda m, x: m.net(x.flatten(1).float() / 255), net=mlp(16, 4, 2))
@@ -540,6 +600,42 @@ def test_a_model_without_products_has_a_plan(tmp_path: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------------- cost
+
+
+class Padded(nn.Module):
+    """An encoder whose batches are padded: without a probe beside it, torch runs it on nested tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 2), nn.Linear(16, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        padding = torch.zeros(x.shape[:2], dtype=torch.bool)
+        padding[:, -2:] = True
+        out: torch.Tensor = self.head(self.encoder(x, src_key_padding_mask=padding).mean(dim=1))
+        return out
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning", "ignore:.*watched:boundarycb.BoundaryWarning")
+@pytest.mark.parametrize(("model", "shape"), [(Padded(), (6, 16)), (Hamiltonian(), (2,))], ids=["padded", "differentiates"])
+def test_operations_are_counted_of_models_that_run_by_themselves_otherwise(
+    model: nn.Module, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    recorder = Recorder(tmp_path, metrics=[])
+    recorder.meet(Example([rows(32, *shape), torch.arange(32) % 3]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", BoundaryWarning)
+        recorder.record(model, 0)
+    assert recorder.plan is not None
+    with probe(model, Conditions()) as forward:
+        forward(np.zeros((16, *shape)))  # which tells whether a graph is needed
+        flops = forward.flops(np.zeros((16, *shape)))
+    if shape == (2,):
+        assert flops == 2 * (2 * 8 + 8 * 1) * 2  # there and back
+    else:  # attention and both products of a layer, of six tokens
+        products = 16 * 48 + 16 * 16 + 2 * 16 * 32
+        assert flops >= 2 * 2 * 6 * products
 
 
 def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:

@@ -21,6 +21,7 @@ from zoo import ROWS, Row
 
 from boundarycb import Recorder, capture, find_boundaries, slices, watch
 from boundarycb.history import History
+from boundarycb.keep.tensors import KeptTensors
 from boundarycb.types import Boundaries
 
 pytestmark = [
@@ -209,6 +210,32 @@ def test_a_compiled_model(how: Any, tmp_path: Path) -> None:
         else:
             train()
     assert losses[False] == losses[True]
+
+
+def test_what_another_stream_is_still_writing_is_kept_as_it_will_be() -> None:
+    """Such as an average of weights: copied half done, it would be put back so."""
+    average = torch.zeros(1000, device=GPU)
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        torch.cuda._sleep(500_000_000)  # cycles: a quarter of a second
+        average.fill_(1)
+    kept = KeptTensors([("average", average)])
+    assert kept.changed() == ()
+    assert kept.put_back() == ()
+    torch.cuda.synchronize()
+    assert bool((average == 1).all())
+
+
+def test_after_a_run_its_weights_are_not_on_the_gpu_twice(tmp_path: Path) -> None:
+    model = mlp(2, 512, 512, 2).to(GPU)
+    recorder = Recorder(tmp_path, SQUARE, resolution=16)
+    recorder.record(model, 0)
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    recorder.close()
+    assert before - torch.cuda.memory_allocated() > 512 * 512 * 4
+    assert recorder.state_dict()["last"] == 0  # whose file is written from them
 
 
 def test_a_resumed_run_has_the_history_of_one_that_never_stopped(tmp_path: Path) -> None:

@@ -712,3 +712,22 @@ def test_any_number_of_classes_has_borders() -> None:
         borders = decision(model)
         assert borders.exact, seed
         assert_units_switch_at_their_lines(borders, BOX, margins_of(model, BOX), ways=2)
+
+
+def test_a_network_that_writes_to_its_inputs_is_drawn_exactly() -> None:
+    """Its passes in double precision get the same inputs, also where one is run again since an activation wrote in place."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(inplace=True), nn.Linear(16, 16), nn.ReLU(inplace=True), nn.Linear(16, 2))
+
+    class Shifted(nn.Module):
+        def __init__(self, *, in_place: bool) -> None:
+            super().__init__()
+            self.net, self.in_place = net, in_place
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.net(x.sub_(0.3) if self.in_place else x - 0.3)
+            return out
+
+    found = [find_boundaries(Shifted(in_place=in_place), BOX) for in_place in (True, False)]
+    assert all(lines.exact for lines in found)
+    assert np.array_equal(found[0].points, found[1].points)

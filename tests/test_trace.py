@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -389,6 +391,27 @@ def test_large_weights_in_half_precision_have_their_norm() -> None:
     affine = Affine("fc", (Step(F.linear, (None, layer.weight, layer.bias), {}, 0),))
     assert affine.norms(torch.ones(2, 6, dtype=torch.float16))[0].float() == pytest.approx([300 * 6**0.5] * 2, rel=1e-3)
     assert affine.bytes() == 2 * (12 + 2)
+
+
+def test_the_scale_is_not_computed_in_half_precision_under_autocast() -> None:
+    """Squares of 300 and more are out of its range, and weights of 1e-4 have squares below it."""
+    torch.manual_seed(0)
+    model = mlp(2, 6, 6, 2)
+    with torch.no_grad():
+        model[0].weight.fill_(300.0)
+        model[2].weight.fill_(1e-4)
+    found = []
+    for context in (nullcontext, partial(torch.autocast, "cpu", torch.float16)):
+        with probe(model, Conditions(context=context)) as forward:
+            found.append(forward.trace(POINTS[:16], {layer.name for layer in forward(POINTS[:16]).layers}))
+    for plain, half in zip(*found, strict=True):
+        assert plain.replay is not None
+        assert half.replay is not None
+        assert half.z.dtype == torch.float16
+        assert half.replay.norms.float() == pytest.approx(plain.replay.norms.float(), rel=2e-3)
+    norms = found[0][1].replay
+    assert norms is not None
+    assert norms.norms.tolist() == pytest.approx([1e-4 * 300 * 2**0.5 * 6**0.5] * 6, rel=1e-3)
 
 
 # ------------------------------------------------------------------------------------------------------------------ budget

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -17,13 +18,18 @@ from boundarycb.automatic.given import Given
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
 from boundarycb.automatic.varying import feed_for
-from boundarycb.probe import Conditions, Feed, NothingToDraw, WrongChoice, probe
+from boundarycb.keep import is_far
+from boundarycb.probe import Conditions, Feed, NothingToDraw, WrongChoice, home_of, probe
 from boundarycb.types import Floats, Slice
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
 _SAMPLES = 32  # that are read where a batch has too few for a plane
 _TRIED = 13  # points of a trial: fewer could be taken for another axis
 _ALIKE = 2e-2  # of the largest pre-activation: more than rounding does to a point that runs in other company
+
+
+class _NotRun(RuntimeError):  # noqa: N818 - it is a finding
+    """A way to call the model is not tried, since a wrong guess would do harm."""
 
 
 class NotGuessed(ValueError):  # noqa: N818 - it is a finding
@@ -67,14 +73,26 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     failures: list[tuple[ModelCall, Exception]] = []
     for number, call in enumerate(known.calls(model)):
         try:
+            if known.call is None and _may_harm(model, call):
+                raise _NotRun("not run on a GPU: a whole number that is no index there ends the process's work with it")
             return _tried(model, conditions, given, known, call, number)
-        except WrongChoice:
+        except (WrongChoice, torch.OutOfMemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever the model makes of a batch that is not for it
             failures.append((call, error))
     if isinstance(given.slice, Slice) and given.vary is None and given.inputs is None:
         return _without_example(conditions, given)  # the model may take what the slice has, whatever the batches are
     raise _explained(model, failures)
+
+
+def _may_harm(model: nn.Module, call: ModelCall) -> bool:
+    """Return whether a guess may hand labels to a model on a GPU, as indices.
+
+    One that is out of range is an error that can be caught on a processor; on a GPU no later operation works, training's neither.
+    """
+    others = [one for one in call.args[1:] if isinstance(one, torch.Tensor) and one.ndim < 2]
+    whole = any(not one.is_floating_point() and not one.is_complex() and one.dtype != torch.bool for one in others)
+    return whole and is_far(home_of(model)[1])
 
 
 def _without_example(conditions: Conditions, given: Given) -> Settled:

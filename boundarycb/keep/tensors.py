@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, is_traceable_wrapper_subclass
 
-from boundarycb.keep.devices import is_far
+from boundarycb.keep.devices import is_far, wait_for
 
 FEW_BYTES = 16 * 2**20
 """Bytes of the main memory that are copied beforehand: a write that no schema declares (into a numpy view, say) is undone too."""
@@ -257,6 +257,7 @@ class KeptTensors:
         self._as_one: list[_AsOne] = []
         for device, few in _few_by_device(self._bytes.values()).items():
             if is_far(device):
+                wait_for(device)  # what another stream is still writing (an average of weights, say) would be put back half done
                 with suppress(RuntimeError):  # where there is no memory for it, the guard copies what is written to
                     self._as_one.append(_AsOne(few))
             else:

@@ -14,7 +14,7 @@ from boundarycb.probe.prober import NothingToDraw, Prober, home_of
 from boundarycb.probe.saved import bytes_of, load_plain, load_traces, save_plain, save_traces
 from boundarycb.probe.scope import probe, waits_for_input
 from boundarycb.probe.together import STAGE_3, Alone, Message, Talks, is_shard, refuse_talking, spread_of
-from boundarycb.probe.trace import Trace, joined
+from boundarycb.probe.trace import Trace, joined, put_by
 from boundarycb.probe.watched import EVERY_UNIT, MAX_ALL_UNITS, MAX_UNITS, LayersLike, UnitsLike, WrongChoice
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "load_traces",
     "module_at",
     "probe",
+    "put_by",
     "refuse_talking",
     "save_plain",
     "save_traces",

@@ -211,8 +211,12 @@ class Affine:
 
 def _norms(step: Step, scale: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     """Return the norm of each row of a layer's weights, in the `shape` of the call's result."""
-    wide = torch.promote_types(scale.dtype, torch.float32)  # squares leave half precision's range
-    weight, squares = step.weight().to(wide), scale.to(wide).square()
+    wide = torch.promote_types(scale.dtype, torch.float32)  # squares leave half precision's range, which autocast would go back to
+    with torch.autocast(scale.device.type, enabled=False):
+        return _root_of_squares(step, step.weight().to(wide), scale.to(wide).square(), shape)
+
+
+def _root_of_squares(step: Step, weight: torch.Tensor, squares: torch.Tensor, shape: torch.Size) -> torch.Tensor:
     if step.function in _LINEAR:
         return F.linear(squares, weight.square()).sqrt()
     if step.function not in _CONVOLUTIONS | _TRANSPOSED:

@@ -230,7 +230,8 @@ class Prober:
         self._tell("examples")
         session = self._session
         with session.passing() as kept, kept.guard():
-            return numbers(self._conditions.feed.values(session.model)).astype(np.float64)
+            values: Floats = self._conditions.feed.values(session.model).detach().cpu().double().numpy()
+            return values.copy()
 
     def gradient(self, inputs: Floats, of: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
         """Return the gradient (n, *input_shape), with respect to each input, of what `of` makes of the shown output (n, …).
@@ -252,8 +253,8 @@ class Prober:
         """Return how many floating-point operations a forward pass of one point takes, as torch counts them: products alone."""
         self._tell("flops", inputs)
         session, padded = self._session, self._padded(inputs)
-        with session.passing() as kept, kept.guard(), FlopCounterMode(display=False) as counter:
-            self._call(self._batch(padded))
+        with session.passing(), FlopCounterMode(display=False) as counter:  # as a reading runs it, since a model may see to it
+            self._run(padded, lambda _: self._call_watch(len(padded)))
         return float(counter.get_total_flops()) / len(padded)
 
     def glance(self, inputs: Floats, like: Reading, *, copies: bool) -> Reading | None:
@@ -411,7 +412,8 @@ class Prober:
 
     def _batch(self, inputs: Floats) -> torch.Tensor:
         dtype, device = self._home
-        batch = torch.from_numpy(np.ascontiguousarray(inputs)).to(device=device, dtype=dtype)
+        # A copy in any case: a model may write to its inputs, and they are run again.
+        batch = torch.tensor(np.ascontiguousarray(inputs), device=device, dtype=dtype)
         if not self._session.needs_graph:
             return batch
         with torch.enable_grad():

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from boundarycb.nested import changed
 from boundarycb.probe.affine import Affine, Step, moves_numbers, pools_numbers
 from boundarycb.probe.away import chosen_columns
 from boundarycb.probe.budget import ALL_BYTES, LAYER_BYTES
@@ -108,6 +109,11 @@ def joined(batches: Iterable[Sequence[Trace]]) -> tuple[Trace, ...]:
     for batch in batches:
         parts.append([one.beside(first) for one, first in zip(batch, parts[0], strict=True)] if parts else list(batch))
     return tuple(_joined(ones) for ones in zip(*parts, strict=True))
+
+
+def put_by(traces: Sequence[Trace]) -> tuple[Trace, ...]:
+    """Return `traces` in the main memory, where they are to be saved and nothing is compared with them any more."""
+    return tuple(changed(trace, lambda _, leaf: leaf.cpu() if isinstance(leaf, torch.Tensor) else leaf) for trace in traces)
 
 
 def _joined(parts: Sequence[Trace]) -> Trace:

@@ -55,7 +55,7 @@ def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: boo
 
 def _run(forward: Prober, inputs: Floats, room: Room) -> tuple[list[Activity], Floats | None]:
     """Return what units and output give for `inputs`, which run in batches that take a bounded amount of memory."""
-    ran = [forward.answer(part.copy()) for part in _parts(forward, inputs, room)]  # the model may write into its input
+    ran = [forward.answer(part) for part in _parts(forward, inputs, room)]
     if any([one.layer for one in activities] != [one.layer for one in ran[0][0]] for activities, _ in ran):
         raise ValueError("the model calls other activations for some of them than for others")
     activities = [

@@ -114,6 +114,7 @@ def _level_lines(model: nn.Module, slice: Slice, engine: EngineName, resolution:
             f"`value` must be a finite number, whose lines the grid engine traces, got {value!r} and engine={engine!r}."
         )
     with probe(model, conditions_of(model, slice, how)) as forward:
+        glimpse(forward, slice)  # which units are watched is settled where all layers are known
 
         def above(inputs: Floats) -> Reading:
             activities, output = forward.answer(inputs)
