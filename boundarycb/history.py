@@ -89,8 +89,9 @@ class HistoryWriter:
 
     def _write(self, record: bytes) -> None:
         # Unbuffered: what was written is the operating system's, and what was not is not tried again.
-        with self.path.open("ab", buffering=0) as file:
-            start, left = file.tell(), memoryview(record)
+        # A file that is gone is not made anew: without its beginning it could not be read.
+        with self.path.open("r+b", buffering=0) as file:
+            start, left = file.seek(0, os.SEEK_END), memoryview(record)
             try:
                 while left:
                     left = left[file.write(left) :]

@@ -15,6 +15,7 @@ from torch import distributed, nn
 from torch.optim import Optimizer
 
 from boundarycb.automatic import DataLike, Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
+from boundarycb.outputs import checked_directory
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -135,7 +136,7 @@ def watch(
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
     checked_name(name)
-    root = _root(directory, writer)
+    root = _root(directory, writer).absolute()  # the user's program may go to another directory
     whole, context = _unwrapped(model, context)
     ranks = _ranks()
     samples = ranks == 1 or _samples_here(whole, mode)
@@ -197,9 +198,13 @@ class Watch:
         self._tried = False  # whether the model takes the slice of a run that is gone on with
         self._listener = Listener({"": model}, self._hear)
         self._awaits_call = recorder.needs_example
+        self._entered = False
         self._removals: list[Callable[[], None]] = [self._listener.stop]
 
     def __enter__(self) -> Recorder:
+        if self._entered:
+            raise RuntimeError("This `watch` had its run; make a new one for another `with` block.")
+        self._entered = True
         if not self._samples:
             return self._recorder
         # A hook makes a compiled model compile anew, so it is there only where something can be heard.
@@ -337,7 +342,7 @@ def _samples_here(model: nn.Module, mode: Mode) -> bool:
 
 def _root(directory: str | os.PathLike[str] | None, writer: Any) -> Path:
     if directory is not None:
-        return Path(directory)
+        return checked_directory(directory)
     if writer is not None and hasattr(writer, "get_logdir"):
         return Path(writer.get_logdir())
     return Path("runs") / f"{time.strftime('%b%d_%H-%M-%S')}_{socket.gethostname()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -38,6 +39,7 @@ class Outputs:
         self.directory = directory.absolute()  # the user's program may go to another one
         self.run = ""
         self._keeps_traces = True
+        self._kept: set[Path] = set()  # files beside the history that are of this run
         self._measured = False  # whether there is anything to report
         self._sinks: list[Sink] = list(sinks)
         self._image_size = image_size
@@ -58,8 +60,8 @@ class Outputs:
         if traces.exists():
             attempt(partial(shutil.copyfile, traces, traces_file(self.directory, last)), f"{traces} could not be copied.")
 
-    def write(self, snapshot: Snapshot, *, first: bool) -> None:
-        """Write one snapshot, the `first` or a later one.
+    def keep(self, snapshot: Snapshot, *, first: bool) -> None:
+        """Write one snapshot to the history, the `first` or a later one.
 
         Raises:
             OSError: the directory of the first one cannot be written to.
@@ -74,6 +76,9 @@ class Outputs:
                     raise
                 self._history = None
                 warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {in_words(error)}")
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Give one snapshot to the sinks."""
         self._measured |= bool(snapshot.metrics)
         images = Drawn(snapshot, self._image_size)
         for sink in list(self._sinks):
@@ -101,17 +106,19 @@ class Outputs:
     def keep_traces(self, step: int, traces: Sequence[Trace]) -> None:
         """Write the traces of the sample at `step` beside the history, for a run that goes on from here; three are kept."""
         path = traces_file(self.directory, step)
-        if traces and self._history is not None and self._keeps_traces and not path.exists():
+        if traces and self._history is not None and self._keeps_traces and path not in self._kept:
             what = "what the next sample is compared with could not be written for a run that goes on from here."
             self._keeps_traces = bool(attempt(partial(self._save, traces, path), what))
+            self._kept.add(path)
 
     def keep_place(self, place: Mapping[str, Any]) -> bool:
         """Write where is looked beside the history, for a run that goes on from here; return whether it is there."""
         path = place_file(self.directory)
-        if path.exists() or self._history is None:
-            return path.exists()
-        save = partial(save_plain, {**place, "run": self.run}, path)
-        return bool(attempt(save, "the slice could not be written for a run that goes on from here."))
+        if path not in self._kept and self._history is not None:
+            save = partial(save_plain, {**place, "run": self.run}, path)
+            if attempt(save, "the slice could not be written for a run that goes on from here."):
+                self._kept.add(path)
+        return path in self._kept
 
     def _save(self, traces: Sequence[Trace], path: Path) -> bool:
         saved = save_traces(traces, path)
@@ -124,6 +131,15 @@ class Outputs:
     def _begin(self, slice: Slice, earlier: History | None = None, last: int | None = None) -> None:
         self._history = _new_history(self.directory, slice, earlier, last)
         self.directory, self.run = self._history.path.parent, self._history.run
+
+
+def checked_directory(directory: str | os.PathLike[str]) -> Path:
+    """Return `directory` as a path; raise ValueError where it is the address of another machine's."""
+    if "://" in os.fspath(directory):
+        raise ValueError(
+            f"`directory` must be one of this machine's, where files can be appended to, got {os.fspath(directory)!r}."
+        )
+    return Path(directory)
 
 
 def place_file(directory: Path) -> Path:
@@ -144,4 +160,6 @@ def _new_history(directory: Path, slice: Slice, earlier: History | None, last: i
         try:
             return HistoryWriter(place, slice, earlier=earlier, until=last)
         except FileExistsError:
+            if not os.path.lexists(place):  # it is not that one which is there, but a folder above that is none
+                raise
             number += 1

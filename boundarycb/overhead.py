@@ -36,7 +36,7 @@ class Overhead:
         self.share = share
         self.left_out = 0
         """Samples that were due, and would have taken too much."""
-        self._clock = clock or (lambda: time.perf_counter())
+        self._clock = clock or _now
         self._began: float | None = None
         self._spent = self.cost = 0.0
 
@@ -56,3 +56,7 @@ class Overhead:
             return True
         self.left_out += 1
         return False
+
+
+def _now() -> float:
+    return time.perf_counter()

@@ -12,12 +12,14 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from operator import index
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
@@ -29,7 +31,8 @@ from boundarycb.history import FILE, History, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, no_values
 from boundarycb.memory import WINDOW, Memory
 from boundarycb.metrics.finals import Finals
-from boundarycb.outputs import Outputs, place_file, traces_file
+from boundarycb.nested import changed
+from boundarycb.outputs import Outputs, checked_directory, place_file, traces_file
 from boundarycb.overhead import Overhead
 from boundarycb.probe import (
     MAX_ALL_UNITS,
@@ -62,6 +65,23 @@ _PLACE = ("slice", "feed", "data")  # parts of the view's state that may be larg
 _MOST_BYTES = 2**16  # of those in a checkpoint
 
 Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Earlier:
+    """What a run that goes on needs of the one before: all of it is read before anything is made.
+
+    Args:
+        history: the other run's.
+        steps: of its samples that are gone on with.
+        ends: the first one, and the last ones.
+        finals: the numbers of all of them.
+    """
+
+    history: History
+    steps: list[int]
+    ends: list[Snapshot]
+    finals: Finals
 
 
 class Recorder:
@@ -167,7 +187,7 @@ class Recorder:
         self._due = resolve(every_n_steps, schedule)
         self._due_by_default = every_n_steps is None and schedule is None
         self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
-        self._outputs = Outputs(Path(directory), sinks, checked_size(image_size))
+        self._outputs = Outputs(checked_directory(directory), sinks, checked_size(image_size))
         self._given = Given(slice, inputs, vary, forward, class_names, data)
         self._view = View(
             self._given,
@@ -190,7 +210,7 @@ class Recorder:
             traced=is_needed("trace", self._metrics),
             answered="margins" if is_needed("margins", self._metrics) else is_needed("data", self._metrics),
             surfaces=surfaces,
-            every=every_n_steps or EVERY,
+            every=EVERY if every_n_steps is None else index(every_n_steps),  # numpy's numbers are none that a checkpoint may hold
             may_wait=self._due_by_default,
         )
         self._example: Example | None = None
@@ -320,7 +340,7 @@ class Recorder:
         if not self.steps:
             return {}
         self._outputs.keep_traces(self.steps[-1], self._memory.traces)
-        return {
+        state = {
             "version": _STATE,
             "step": self.step,
             "last": self.steps[-1],
@@ -328,6 +348,9 @@ class Recorder:
             "run": self._outputs.run,
             "view": self._view_state(),
         }
+        # Of a number that is numpy's a checkpoint could not be loaded with `weights_only=True`, by any Trainer.
+        plain: dict[str, Any] = changed(state, lambda _, leaf: leaf.item() if isinstance(leaf, np.generic) else leaf)
+        return plain
 
     def _view_state(self) -> dict[str, Any]:
         """Return the view's state; slice and held inputs of many numbers are beside the history, and not in each checkpoint."""
@@ -369,25 +392,28 @@ class Recorder:
         if earlier is not None:
             self._go_on(earlier, state["last"])
 
-    def _earlier(self, directory: Path, run: str, last: int) -> History | None:
+    def _earlier(self, directory: Path, run: str, last: int) -> _Earlier | None:
+        """Return what is needed of an earlier run's samples up to step `last`; None, and say so, where they cannot be read."""
         try:
-            earlier = load(directory / FILE)
-            if run not in ("", earlier.run):
+            history = load(directory / FILE)
+            if run not in ("", history.run):
                 raise ValueError(f"{directory} holds another run now")
+            steps = [step for step in history.steps if step <= last]
+            found = _Earlier(history, steps, list(history.ends(WINDOW, last)) if steps else [], Finals(self._view.resolution**2))
+            for metrics in islice(history.metrics(), len(steps)):
+                found.finals.add(metrics)
         except (OSError, ValueError) as error:
             warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
             return None
-        return earlier if any(step <= last for step in earlier.steps) else None
+        return found if steps else None
 
-    def _go_on(self, earlier: History, last: int) -> None:
+    def _go_on(self, earlier: _Earlier, last: int) -> None:
         """Begin with the samples of an earlier history up to step `last`."""
-        self._outputs.go_on(earlier, last)
-        self.steps = [step for step in earlier.steps if step <= last]
-        self._memory.recall(earlier.ends(WINDOW, last))
-        self._finals = Finals(self._view.resolution**2)
-        for metrics in islice(earlier.metrics(), len(self.steps)):
-            self._finals.add(metrics)
-        self._traces_at = traces_file(self.directory, last)
+        self._outputs.go_on(earlier.history, last)
+        self.steps, self._finals = earlier.steps, earlier.finals
+        self._memory.recall(earlier.ends)
+        if self.steps[-1] == last:  # else it was cut, and the traces are those of a sample that is gone
+            self._traces_at = traces_file(self.directory, last)
         self.expect(self.step, self.pace)
 
     def _recall_traces(self, model: nn.Module) -> None:
@@ -468,6 +494,7 @@ class Recorder:
             raise RuntimeError("The recorder is closed; record inside the `with` block.")
         if not hasattr(step, "__index__") or isinstance(step, bool) or step < 0:
             raise ValueError(f"`step` must be a whole number of optimiser steps, 0 or more, got {step!r}.")
+        step = index(step)
         if self.steps and step <= self.steps[-1]:
             raise ValueError(f"`step` must grow from sample to sample: got {step} after {self.steps[-1]}.")
         if self._stopped or self._must_wait(model):
@@ -543,9 +570,10 @@ class Recorder:
             seconds=self._seconds(),
             **measured,
         )
-        self._outputs.write(snapshot, first=not self.steps)
+        self._outputs.keep(snapshot, first=not self.steps)
         self.steps.append(step)
         self.step = max(step, self.step)
+        self._outputs.show(snapshot)
         self._finals.add(snapshot.metrics)
         self._memory.remember(snapshot, seen.traces)
         self._say_notes(snapshot, seen.notes)
@@ -640,7 +668,8 @@ class Recorder:
 
     def _say_notes(self, snapshot: Snapshot, more: Sequence[str]) -> None:
         for note in (*snapshot.notes, *more):
-            self._say(note, f"step {snapshot.step}: {note}.")
+            what = re.sub(r"\b[\d,]+ of [\d,]+\b", "some", note)  # a number that grows is said once
+            self._say(what, f"step {snapshot.step}: {note}.")
 
     def _say(self, what: str, words: str | None = None) -> None:
         """Warn of `what`, once a run."""

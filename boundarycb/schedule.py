@@ -30,7 +30,17 @@ def every(n: int) -> Schedule:
     """
     if not hasattr(n, "__index__") or isinstance(n, bool) or n < 1:
         raise ValueError(f"`every_n_steps` must be a whole number of optimiser steps, 1 or more, got {n!r}.")
-    return lambda previous, step: step // n > previous // n
+    return _Every(index(n))
+
+
+@dataclass(frozen=True)
+class _Every:
+    """A schedule, like those below: an object and no closure, so that a callback can be sent to another process."""
+
+    n: int
+
+    def __call__(self, previous: int, step: int) -> bool:
+        return step // self.n > previous // self.n
 
 
 @dataclass(frozen=True)
@@ -57,11 +67,19 @@ class Pace:
         >>> [step for step in range(46, 101) if due(step - 1, step)]
         [46, 47, 48, 49, 50, 70, 90]
         """
+        return _Paced(self)
 
-        def crossed(step: int) -> int:
-            return min(step, self.turn) // self.early + max(0, step - self.turn) // self.late
 
-        return lambda previous, step: crossed(step) > crossed(previous)
+@dataclass(frozen=True)
+class _Paced:
+    pace: Pace
+
+    def __call__(self, previous: int, step: int) -> bool:
+        return self._crossed(step) > self._crossed(previous)
+
+    def _crossed(self, step: int) -> int:
+        pace = self.pace
+        return min(step, pace.turn) // pace.early + max(0, step - pace.turn) // pace.late
 
 
 def at(steps: Iterable[int]) -> Schedule:
@@ -71,8 +89,15 @@ def at(steps: Iterable[int]) -> Schedule:
     >>> due(0, 9), due(9, 10), due(10, 25), due(25, 26)
     (False, True, True, False)
     """
-    points = sorted({_step(step) for step in steps})
-    return lambda previous, step: bisect_right(points, step) > bisect_right(points, previous)
+    return _At(tuple(sorted({_step(step) for step in steps})))
+
+
+@dataclass(frozen=True)
+class _At:
+    points: tuple[int, ...]
+
+    def __call__(self, previous: int, step: int) -> bool:
+        return bisect_right(self.points, step) > bisect_right(self.points, previous)
 
 
 def log_spaced(per_decade: int = 15) -> Schedule:
@@ -132,11 +157,20 @@ def bursts(schedule: ScheduleLike, length: int = 3) -> Schedule:
     """
     if not hasattr(length, "__index__") or isinstance(length, bool) or length < 1:
         raise ValueError(f"`length` must be a whole number of steps, 1 or more, got {length!r}.")
-    due, delays = _understood(schedule), range(index(length))
-    # A point is crossed k steps late if it is crossed by (previous - k, step - k). Step 0 is a point only where it is listed: of
-    # what comes before the first step no callable need know anything.
-    lowest = 0 if callable(schedule) else -1
-    return lambda previous, step: any(due(max(previous - k, lowest), step - k) for k in delays if step - k > lowest)
+    # Step 0 is a point only where it is listed: of what comes before the first step no callable need know anything.
+    return _Bursts(_understood(schedule), index(length), lowest=0 if callable(schedule) else -1)
+
+
+@dataclass(frozen=True)
+class _Bursts:
+    due: Schedule
+    length: int
+    lowest: int
+
+    def __call__(self, previous: int, step: int) -> bool:
+        # A point is crossed k steps late if it is crossed by (previous - k, step - k).
+        late = (k for k in range(self.length) if step - k > self.lowest)
+        return any(self.due(max(previous - k, self.lowest), step - k) for k in late)
 
 
 def resolve(every_n_steps: int | None = None, schedule: ScheduleLike | None = None) -> Schedule:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from models import mlp
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
 from zoo import Hamiltonian
 
 from boundarycb import BoundaryCallback, Recorder, load, slices
@@ -373,11 +374,13 @@ def test_what_else_a_sample_has_is_held_with_it() -> None:
 
 
 def test_data_are_read_as_the_loader_hands_them_on() -> None:
-    """What collates them may scale them; the box is that of what the model gets."""
+    """Where torch's own function puts them together; a user's may scale them, or draw: then the batch has to do."""
     x = 100 + 8 * rows(500, 2)
     data = TensorDataset(rows(500, 2, seed=3) + 50, x)
+    calls = []
 
     def collate(items: Any) -> Any:
+        calls.append(len(items))
         weights, inputs = zip(*items, strict=True)
         return {"weight": torch.stack(weights), "input": (torch.stack(inputs) - 100) / 8}
 
@@ -389,13 +392,19 @@ def test_data_are_read_as_the_loader_hands_them_on() -> None:
         def forward(self, input: torch.Tensor) -> Any:  # noqa: A002
             return self.net(input)
 
-    source = source_of(data, collate_fn=collate)
-    found = settle(Takes(), Conditions(), Given(), Example(source.batch(range(4)), source=source))
-    assert np.allclose(found.slice.bounds, slices.around((x.double().numpy() - 100) / 8).bounds, atol=1e-5)
+    plain = source_of([{"weight": one, "input": other} for one, other in zip(*data.tensors, strict=True)])
+    found = settle(Takes(), Conditions(), Given(), Example(plain.batch(range(4)), source=plain))
+    assert np.allclose(found.slice.bounds, slices.around(x.double().numpy()).bounds, atol=1e-4)
     # Where the batch is not of them after all, it alone counts.
     elsewhere = {"weight": rows(4, 2), "input": 7 + rows(4, 2)}
-    found = settle(Takes(), Conditions(), Given(), Example(elsewhere, source=source))
+    found = settle(Takes(), Conditions(), Given(), Example(elsewhere, source=plain))
     assert found.slice.bounds == slices.around(elsewhere["input"].double().numpy()).bounds
+
+    source = source_of(data, collate_fn=collate)
+    batch = source.batch(range(4))
+    found = settle(Takes(), Conditions(), Given(), Example(batch, source=source))
+    assert np.allclose(found.slice.bounds, slices.around(batch["input"].double().numpy()).bounds, atol=1e-5)
+    assert calls == [4]
 
 
 def test_plain_data_that_make_no_batch_are_left_and_the_batch_has_to_do() -> None:
@@ -636,6 +645,36 @@ def test_operations_are_counted_of_models_that_run_by_themselves_otherwise(
     else:  # attention and both products of a layer, of six tokens
         products = 16 * 48 + 16 * 16 + 2 * 16 * 32
         assert flops >= 2 * 2 * 6 * products
+
+
+class Eikonal(nn.Module):
+    """A distance and its slope, by a gradient in inputs that are detached first, as in many a physics-informed network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(2, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            distance: torch.Tensor = self.net(x)
+            (slope,) = torch.autograd.grad(distance.sum(), x, create_graph=True)
+        return torch.cat([distance, slope], dim=1)
+
+
+def test_operations_are_those_that_torch_counts(tmp_path: Path) -> None:
+    images = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.ConvTranspose2d(8, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(324, 2))
+    for model, shape in ((mlp(5, 8, 3), (5,)), (images, (3, 9, 9))):
+        points = np.zeros((16, *shape))
+        with probe(model, Conditions()) as forward:
+            flops = forward.flops(points)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(16, *shape))
+        assert flops == counter.get_total_flops() / 16
+    recorder = Recorder(tmp_path, metrics=[])  # with hooks on all inputs, as torch has it, this one fails
+    recorder.meet(Example([rows(32, 2), torch.arange(32) % 3]))
+    recorder.record(Eikonal(), 0)
+    assert recorder.plan is not None
 
 
 def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from models import mlp
 from snapshots import SQUARE, fan, plain, snapshot
 from test_wire import same
 
-from boundarycb import BoundaryWarning, load
+from boundarycb import BoundaryWarning, Recorder, load, slices
 from boundarycb.history import FILE, History, HistoryWriter
 
 
@@ -201,3 +202,21 @@ def test_a_damaged_history_is_told_and_never_crashes(tmp_path: Path, data: st.Da
     except ValueError:
         return
     assert steps == whole[: len(steps)]
+
+
+def test_a_folder_that_is_none_ends_in_a_sentence(tmp_path: Path) -> None:
+    """A link into nowhere, and a file, where the run's folder is to be: no other name would help."""
+    (tmp_path / "link").symlink_to(tmp_path / "purged")
+    (tmp_path / "file").write_text("")
+    for name in ("link", "file"):
+        with pytest.raises(OSError, match="`directory` .* cannot be written to"):
+            Recorder(tmp_path / name / "boundaries", slices.box((-1, 1), (-1, 1)), resolution=16).record(mlp(2, 4, 2), 0)
+
+
+def test_a_history_that_is_removed_meanwhile_ends_and_is_not_begun_in_the_middle(tmp_path: Path) -> None:
+    recorder, model = Recorder(tmp_path, slices.box((-1, 1), (-1, 1)), resolution=16), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    load(tmp_path).path.unlink()
+    with pytest.warns(BoundaryWarning, match="step 1: the history ends here; training and other outputs go on"):
+        recorder.record(model, 1)
+    assert not (tmp_path / "history.bcb").exists()

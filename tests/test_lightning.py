@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import torch
 from lightnings import PACKAGES, SQUARE, callback_of, data, fit, module_of, trainer_of
 from models import Ginn, mlp
 from torch import nn
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_collate
 
 from boundarycb import BoundaryWarning, load, slices
+from boundarycb.metrics import on_share
+from boundarycb.schedule import bursts, every
+from boundarycb.sinks import Files
 
 
 def test_no_arguments_are_needed(pl: Any, tmp_path: Path) -> None:
@@ -99,6 +103,22 @@ def test_two_optimizers_count_as_one_step_a_batch(pl: Any, tmp_path: Path) -> No
     assert trainer.global_step == 24
     assert load(tmp_path).steps == (0, 5, 10, 12)
     assert set(load(tmp_path)[1].scalars) == {"lr/0", "lr/1"}
+
+
+def test_under_manual_optimisation_samples_carry_what_is_logged(pl: Any, tmp_path: Path) -> None:
+    def training_step(self: Any, batch: Any, batch_idx: int) -> None:
+        loss = nn.functional.cross_entropy(self(batch[0]), batch[1])
+        self.log("critic", loss)
+        self.optimizers().zero_grad()
+        self.manual_backward(loss)
+        self.optimizers().step()
+        losses.append(float(loss.detach()))
+
+    losses: list[float] = []
+    module = module_of(pl, training_step=training_step)
+    module.automatic_optimization = False
+    fit(pl, tmp_path, callback_of(pl, every_n_steps=5), module)
+    assert load(tmp_path)[1].scalars == {"lr": 0.01, "critic": pytest.approx(losses[4])}
 
 
 def everything(trainer: Any, module: Any) -> dict[str, torch.Tensor]:
@@ -345,6 +365,75 @@ def test_errors_of_other_runs_are_no_matter(pl: Any, tmp_path: Path, entry: str)
     assert load(tmp_path).steps == (0, 4)
 
 
+def test_nothing_of_a_step_stays_alive_but_numbers(pl: Any, tmp_path: Path) -> None:
+    """What else a step gives, such as scores, may be large."""
+    alive: list[Any] = []
+
+    def training_step(self: Any, batch: Any, batch_idx: int) -> Any:
+        assert not [one for one in alive if one() is not None]
+        scores = self(batch[0])
+        kept = scores.detach().clone()
+        alive.append(weakref.ref(kept))
+        return {"loss": nn.functional.cross_entropy(scores, batch[1]), "scores": kept}
+
+    fit(pl, tmp_path, callback_of(pl, every_n_steps=5), module_of(pl, training_step=training_step))
+    assert len(alive) == 12
+
+
+def test_where_all_batches_are_skipped_there_is_no_sample_and_no_error(pl: Any, tmp_path: Path) -> None:
+    class Skips(pl.LightningModule):  # type: ignore[misc]
+        """Without a forward: the training step would tell what to look at."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2)
+
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> int:
+            return -1
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    module, callback = Skips(), callback_of(pl)
+    trainer_of(pl, tmp_path, callback).fit(module, DataLoader(data(), batch_size=16))
+    assert callback.recorder.steps == []
+    assert not any(part._forward_pre_hooks for part in module.modules())
+
+
+def test_a_tuner_before_a_second_fit_begins_anew(pl: Any, tmp_path: Path) -> None:
+    """It saves and loads a checkpoint before training starts, of which the first fit has no part."""
+    callback = callback_of(pl, every_n_steps=5)
+    for number in range(2):
+        finder = pl.callbacks.LearningRateFinder(num_training_steps=4)
+        trainer = trainer_of(pl, tmp_path / str(number), callback, finder)
+        trainer.fit(module_of(pl, lr=0.01), DataLoader(data(), batch_size=16))
+        assert callback.recorder.steps == [0, 5, 10, 12]
+
+
+def test_files_do_not_go_to_an_address_as_if_it_were_a_folder(pl: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loggers = importlib.import_module(f"{pl.__name__}.loggers")
+    callback = callback_of(pl)
+    with pytest.warns(BoundaryWarning, match=r"cannot be written to memory://bucket/logs.*, and go to .* on this machine; `direc"):
+        trainer_of(pl, tmp_path, callback, logger=loggers.CSVLogger("memory://bucket/logs")).fit(
+            module_of(pl), DataLoader(data(), batch_size=16)
+        )
+    assert callback.recorder.directory == tmp_path / "boundaries"
+    assert not list(tmp_path.glob("memory*"))
+    with pytest.raises(ValueError, match="`directory` must be one of this machine's, .* got 's3://bucket/run'"):
+        callback_of(pl, directory="s3://bucket/run")
+
+
+def test_what_gives_its_values_once_is_read_once(pl: Any, tmp_path: Path) -> None:
+    callback = callback_of(pl, schedule=(step for step in (2, 7)), metrics=(one for one in [on_share]))
+    fit(pl, tmp_path, callback)
+    assert load(tmp_path).steps == (0, 2, 7, 12)
+    assert load(tmp_path)[-1].metrics
+
+
 def test_fit_twice_gives_two_whole_histories(pl: Any, tmp_path: Path) -> None:
     callback, module = callback_of(pl), module_of(pl)
     trainer = trainer_of(pl, tmp_path, callback, max_epochs=1)
@@ -431,6 +520,13 @@ class Augmented(Dataset[Any]):
         return {"x": np.array([index / 100_000, torch.rand(()).item()]), "y": 0}
 
 
+def test_schedules_and_sinks_go_to_another_process_too(pl: Any, tmp_path: Path) -> None:
+    for due in (bursts("log"), every(3), bursts([1, 7], 2)):
+        twin = pickle.loads(pickle.dumps(callback_of(pl, schedule=due, sinks=[Files(tmp_path / "pictures")])))
+        steps = [step for step in range(1, 60) if due(step - 1, step)]
+        assert [step for step in range(1, 60) if twin._options["schedule"](step - 1, step)] == steps
+
+
 def test_a_stream_gives_the_slice_of_its_first_batch(pl: Any, tmp_path: Path) -> None:
     """It cannot be read by index, and is not read at all but by the Trainer."""
     fit(pl, tmp_path, callback_of(pl), loader=DataLoader(Stream(), batch_size=16), max_epochs=1)
@@ -459,6 +555,43 @@ def test_only_plain_data_are_read_and_no_random_number_is_moved(pl: Any, tmp_pat
     assert seen[1][1] == seen[0][1]
     (run,) = (tmp_path / "lightning_logs").iterdir()
     assert load(run).slice.bounds[0][1] < 0.01  # of the first sixteen of 100,000
+
+
+class Drawing(Subset[Any]):
+    """A user's subset whose items are drawn from a generator of its own."""
+
+    def __init__(self) -> None:
+        super().__init__(data(), range(64))
+        self.random = np.random.default_rng(0)
+
+    def __getitem__(self, place: Any) -> Any:
+        x, y = (tensor[place] for tensor in self.dataset.tensors)  # type: ignore[attr-defined]
+        return x + float(self.random.normal()), y
+
+    def __getitems__(self, places: Any) -> Any:
+        return [self[place] for place in places]
+
+
+class Collating:
+    """Puts a batch together with noise from a generator of its own."""
+
+    def __init__(self) -> None:
+        self.random = np.random.default_rng(0)
+
+    def __call__(self, items: Any) -> Any:
+        x, y = default_collate(items)
+        return x + float(self.random.normal()), y
+
+
+@pytest.mark.parametrize("make", [lambda: DataLoader(Drawing(), 16), lambda: DataLoader(data(), 16, collate_fn=Collating())])
+def test_what_draws_from_a_generator_of_its_own_is_not_asked_for_more(pl: Any, tmp_path: Path, make: Any) -> None:
+    weights = []
+    for callbacks in ([], [callback_of(pl, every_n_steps=5)]):
+        torch.manual_seed(0)
+        module = module_of(pl)
+        trainer_of(pl, tmp_path, *callbacks).fit(module, make())
+        weights.append(module.state_dict())
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_a_sampler_of_whole_batches_is_no_matter(pl: Any, tmp_path: Path) -> None:

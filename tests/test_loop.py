@@ -381,3 +381,26 @@ def test_an_optimizer_that_only_wraps_one_is_watched_through(tmp_path: Path) -> 
     with watch(model, wrapped, slice=SQUARE, every_n_steps=2, directory=tmp_path, **SMALL) as recorder:
         loop(model, wrapped, steps=3)
     assert recorder.steps == [0, 2, 3]
+
+
+def test_a_watch_has_one_run(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    run = watch(model, adam(model), slice=slices.box((-1, 1), (-1, 1)), directory=tmp_path)
+    with pytest.warns(BoundaryWarning, match="made no step"), run:
+        pass
+    with pytest.raises(RuntimeError, match="This `watch` had its run; make a new one"), run:
+        pass
+
+
+def test_all_of_a_run_goes_to_the_directory_of_its_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with watch(model, optimizer, directory="run", slice=slices.box((-1, 1), (-1, 1)), resolution=16):
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        loop(model, optimizer, steps=2)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert list((tmp_path / "run").glob("events.*"))
+    with pytest.raises(ValueError, match="`directory` must be one of this machine's"):
+        watch(model, optimizer, directory="s3://bucket/run")

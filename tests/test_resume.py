@@ -475,3 +475,90 @@ def test_another_part_of_the_module_gives_way_too(pl: Any, tmp_path: Path) -> No
         callback = fits.fit("resumed", ckpt_path=fits.checkpoint("cut", 8), module="drop")
     assert words == ["`module` is that of the run that is gone on with, net; yours is left out."]
     assert callback.recorder.steps == [0, 5, 10, 15, 20, 24]
+
+
+def test_a_checkpoint_between_a_step_and_its_sample_goes_on_in_step(pl: Any, tmp_path: Path) -> None:
+    """Such as one that a callback before ours writes: the optimiser has stepped, and ours was not told of it."""
+
+    class Saves(pl.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if trainer.global_step in (10, 12):
+                trainer.save_checkpoint(tmp_path / f"{trainer.global_step}.ckpt")
+
+    fits = Fits(pl, tmp_path)
+    fits.fit("whole")
+    callback = callback_of(pl, every_n_steps=5)
+    module = module_of(
+        pl, mlp(2, 8, 8, 2), training_step=lambda self, batch, _: nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+    )
+    trainer_of(pl, tmp_path / "saving", Saves(), callback, max_epochs=6).fit(module, Resumable(data(), batch_size=16))
+    for step in (10, 12):
+        name = f"resumed-{step}"
+        assert fits.fit(name, ckpt_path=tmp_path / f"{step}.ckpt").recorder.steps == [0, 5, 10, 15, 20, 24]
+        for mine, whole in zip(fits.history(name), fits.history("whole"), strict=True):
+            assert np.array_equal(mine.capture.on, whole.capture.on)
+
+
+@pytest.mark.parametrize("number", [np.int64(5), np.uint8(5)])
+def test_numbers_that_are_numpys_leave_a_checkpoint_loadable(number: Any, tmp_path: Path) -> None:
+    recorder, model = Recorder(tmp_path, SQUARE, resolution=16, every_n_steps=number), mlp(2, 4, 2)
+    recorder.record(model, np.int64(0))  # type: ignore[arg-type]
+    recorder.record(model, torch.tensor(7))  # type: ignore[arg-type]
+    torch.save(recorder.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert state["last"] == 7
+    assert load(tmp_path).steps == (0, 7)
+
+
+def test_a_damaged_history_is_left_and_a_new_one_begun(tmp_path: Path) -> None:
+    recorder, model = Recorder(tmp_path / "one", SQUARE, resolution=16), mlp(2, 4, 2)
+    for step in range(4):
+        recorder.record(model, step)
+    state = recorder.state_dict()
+    history = load(tmp_path / "one")
+    path, damaged = history.path, bytearray(history.path.read_bytes())
+    damaged[(history.end_of(1) + history.end_of(2)) // 2] ^= 1  # in the middle of the second frame
+    path.write_bytes(damaged)
+    again = Recorder(tmp_path / "two", SQUARE, resolution=16)
+    with pytest.warns(BoundaryWarning, match="The samples before step 3 are gone, so this history begins there"):
+        again.load_state_dict(state)
+    again.record(model, 4)
+    assert again.steps == [4]
+    assert path.read_bytes() == damaged
+    assert load(tmp_path / "two").steps == (4,)
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_traces_of_a_sample_that_was_cut_are_not_those_of_the_one_before(tmp_path: Path) -> None:
+    recorder, model = Recorder(tmp_path / "one", SQUARE, resolution=16), mlp(2, 4, 2)
+    for step in range(4):
+        recorder.record(model, step)
+        with torch.no_grad():
+            model[0].bias += 0.2
+    state = recorder.state_dict()
+    history = load(tmp_path / "one")
+    whole, size = history.path.read_bytes(), history.end_of(3)
+    history.path.write_bytes(whole[:size])
+    again = Recorder(tmp_path / "two", SQUARE, resolution=16)
+    with warned():
+        again.load_state_dict(state)
+    again.record(model, 4)
+    assert again.steps == [0, 1, 2, 4]
+    moved = load(tmp_path / "two")[-1].metrics
+    assert moved["drift/flipped/0"] > 0  # since step 2, by the masks
+    assert np.isnan(moved["drift/shift/0"])  # whose weights are not kept
+
+
+def test_what_an_earlier_run_left_beside_its_history_is_not_this_ones(tmp_path: Path) -> None:
+    plane = slices.through(*np.random.default_rng(0).normal(size=(3, 4000)))  # too large for a checkpoint
+    model = nn.Sequential(nn.Linear(4000, 4), nn.ReLU(), nn.Linear(4, 2))
+    states = []
+    for _ in range(2):
+        recorder = Recorder(tmp_path / "run", plane, resolution=16)
+        recorder.record(model, 0)
+        states.append(recorder.state_dict())
+        load(tmp_path / "run").path.rename(tmp_path / f"moved-{len(states)}")
+    (tmp_path / "moved-2").rename(tmp_path / "run" / "history.bcb")
+    again = Recorder(tmp_path / "two", resolution=16)
+    again.load_state_dict(states[1])
+    assert again.steps == [0]

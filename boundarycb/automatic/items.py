@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import ConcatDataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Subset, TensorDataset, default_collate, default_convert
 
 from boundarycb.automatic.calls import Asked
 from boundarycb.keep import random_state_kept
@@ -37,8 +37,11 @@ class Source:
 
     @property
     def is_plain(self) -> bool:
-        """Whether to read it cannot change anything: tensors and lists. Another data set may count, cache or draw."""
-        return _is_plain(self.dataset)
+        """Whether to read it cannot change anything: tensors and lists, put together by torch's own functions.
+
+        Another data set, or another way to make a batch, may count, cache, or draw from a generator of its own.
+        """
+        return self.collate in (None, default_collate, default_convert) and _is_plain(self.dataset)
 
     def some(self, most: int) -> Any:
         """Return a batch of at most `most` items, evenly spread."""
@@ -66,8 +69,8 @@ class Source:
 
 
 def _is_plain(dataset: Any) -> bool:
-    if isinstance(dataset, Subset):
+    if type(dataset) is Subset:  # a class of the user's that comes from it may draw
         return _is_plain(dataset.dataset)
-    if isinstance(dataset, ConcatDataset):
+    if type(dataset) is ConcatDataset:
         return all(map(_is_plain, dataset.datasets))
     return type(dataset) in (TensorDataset, list, tuple)

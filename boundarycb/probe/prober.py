@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from boundarycb.keep import is_far
 from boundarycb.keep.kept import Kept
@@ -23,6 +22,7 @@ from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
 from boundarycb.probe.output import chosen, reduced
+from boundarycb.probe.products import Products
 from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.together import Message, Pass, is_shard, reshard
 from boundarycb.probe.trace import Trace, TraceWatch
@@ -253,9 +253,9 @@ class Prober:
         """Return how many floating-point operations a forward pass of one point takes, as torch counts them: products alone."""
         self._tell("flops", inputs)
         session, padded = self._session, self._padded(inputs)
-        with session.passing(), FlopCounterMode(display=False) as counter:  # as a reading runs it, since a model may see to it
+        with session.passing(), Products() as products:  # as a reading runs it, since a model may see to it
             self._run(padded, lambda _: self._call_watch(len(padded)))
-        return float(counter.get_total_flops()) / len(padded)
+        return float(products.flops) / len(padded)
 
     def glance(self, inputs: Floats, like: Reading, *, copies: bool) -> Reading | None:
         """Run the model once and read the pre-activations alone, of all units; see :class:`boundarycb.probe.quick.Runs`.

@@ -21,11 +21,11 @@ class Files(Outlet):
 
     def __init__(self, directory: str | os.PathLike[str] | Callable[[], Path], *, panels_every: int = 5) -> None:
         super().__init__(panels_every=panels_every, numbers=False)
-        self._directory = directory if callable(directory) else lambda: Path(directory)
+        self._directory = directory if callable(directory) else Path(directory)
 
     def send_picture(self, tag: str, picture: Picture, step: int) -> None:
         """Write a picture, whole or not at all."""
-        directory = self._directory()
+        directory = self._directory() if callable(self._directory) else self._directory
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{tag.rpartition('/')[2]}-{step:08d}.png"
         part = path.with_suffix(".png.part")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -133,6 +133,7 @@ class BoundaryHooks:
         self._directory = directory
         self._name = checked_name(name)
         self._sinks = list(sinks)
+        schedule, metrics = _kept(schedule), _kept(metrics)
         self._replay = replay
         self._options: dict[str, Any] = {
             "every_n_steps": every_n_steps,
@@ -161,7 +162,7 @@ class BoundaryHooks:
             "surfaces": surfaces,
             "data": data,
         }
-        Recorder("", **self._options)  # errors belong here, where the user wrote the argument
+        Recorder("" if directory is None else directory, **self._options)  # errors belong here, where the user wrote the argument
         self._module = module
         self._restored: Mapping[str, Any] = {}  # what a checkpoint says
         self.recorder: Recorder | None = None
@@ -176,7 +177,8 @@ class BoundaryHooks:
         self._began = self._listens = False
         self._step = 0  # batches in which an optimiser stepped: the axis of Lightning's own scalars
         self._global_step = 0  # the Trainer's count, which grows by two a batch with two optimisers
-        self._outputs: Any = None  # of the last training step
+        self._logged: dict[str, Any] = {}  # that the last training step gave
+        self._words = ""  # where pictures go, if that is to be said
 
     # ------------------------------------------------------------------------------------------------- Lightning's hooks
 
@@ -191,7 +193,7 @@ class BoundaryHooks:
             return dict(self._restored)
         path = None if self._look is None else self._look.path
         state = self.recorder.state_dict() if self.recorder is not None else {}
-        return {"step": self._step, "module": path, "recorder": state}
+        return {"step": self._step, "global_step": self._global_step, "module": path, "recorder": state}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take what a checkpoint says: the fit to come goes on with its run."""
@@ -205,9 +207,10 @@ class BoundaryHooks:
         return twin.__dict__
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ARG002
-        """Forget what an earlier fit's checkpoint said; that of this one is loaded after this hook."""
+        """Forget an earlier fit, and what its checkpoint said; that of this one is loaded after this hook."""
         if stage == "fit":
             self._restored = {}
+            self._reset()  # a tuner saves a checkpoint before training starts
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Get ready for a fit."""
@@ -236,6 +239,8 @@ class BoundaryHooks:
         # The Trainer's own count of such batches: 0 in a fresh fit, whatever the callback did before, and right after a resume from
         # a checkpoint that was written without the callback.
         self._step = self._restored.get("step", getattr(trainer.fit_loop.epoch_loop, "_batches_that_stepped", 0))
+        # A checkpoint that was written after a step, and before this callback was told of it.
+        self._step += trainer.global_step > self._restored.get("global_step", trainer.global_step)
         begin = partial(self._begin, trainer, pl_module, batch)
         self._listens, pace = self._ranks.first(begin, partial(self._follow, pl_module))
         if self.recorder is not None and not self._ranks.leads:
@@ -252,7 +257,8 @@ class BoundaryHooks:
             return
         self._global_step = trainer.global_step
         self._step += 1
-        recorder, ranks, self._outputs = self.recorder, self._ranks, outputs
+        recorder, ranks = self.recorder, self._ranks
+        self._logged = _numbers(outputs, trainer.accumulate_grad_batches)  # and not what else is in there, which may be large
         if recorder is None or ranks is None or not ranks.agree(partial(recorder.is_due, self._step)):
             return
         if self._options["max_overhead"] is not None and not ranks.allow(partial(recorder.may_take, self._step)):
@@ -263,7 +269,9 @@ class BoundaryHooks:
         """Take the last sample and close, while the model is still on its device and the logger is open."""
         if self.recorder is None or self._ranks is None:
             return
-        if self._began:
+        if self._listens and self._look is not None:
+            self._look.stop()  # all batches were skipped, so nothing was heard
+        elif self._began:
             self._ranks.later(partial(self._sample, trainer, pl_module), partial(self._follow, pl_module))
         self._close()
 
@@ -292,10 +300,11 @@ class BoundaryHooks:
 
     def _make_recorder(self, trainer: Any) -> Recorder:
         leads = self._ranks is not None and self._ranks.leads
-        root = Path(self._directory if self._directory is not None else directory_of(trainer))
-        found, words = sinks_of(trainer.loggers, self._name, self._where, replay=self._replay) if leads else ([], "")
-        if words:
-            self._tell(words.format(directory=root / self._name))
+        place, passed = (self._directory, "") if self._directory is not None else directory_of(trainer)
+        if passed and leads:
+            warn(passed)
+        root = Path(place)
+        found, self._words = sinks_of(trainer.loggers, self._name, self._where, replay=self._replay) if leads else ([], "")
         page: list[Sink] = [PageFile()] if self._replay else []
         sinks: list[Sink] = [GifFile(), *page, ReportFile(), *found, *self._sinks] if leads else []  # trackers send the file
         context = trainer.precision_plugin.forward_context  # what its own training steps run in: autocast, a default dtype
@@ -320,6 +329,8 @@ class BoundaryHooks:
         self._look = FirstLook(self.recorder, pl_module, self._path, self._step, learning_rates(trainer.optimizers))
         example = Example(batch, source=Source.of(trainer.train_dataloader), batches=trainer.accumulate_grad_batches)
         listens = self._look.begin(example, may_listen=not isinstance(self._ranks, Shards))
+        if not listens:
+            self._has_begun(trainer, pl_module)
         return listens, self.recorder.pace
 
     def _end_listening(self, pl_module: Any) -> None:
@@ -330,6 +341,15 @@ class BoundaryHooks:
     def _end_look(self) -> None:
         if self._look is not None:
             self._look.end()
+            self._has_begun()
+
+    def _has_begun(self, trainer: Any = None, pl_module: Any = None) -> None:
+        """Say where pictures go, now that it is known; take the sample of a step that the checkpoint's run did not come to."""
+        if self._words:
+            self._tell(self._words.format(directory=self._where()))
+            self._words = ""
+        if trainer is not None and self.recorder is not None and self.recorder.steps and self.recorder.is_due(self._step):
+            self._sample(trainer, pl_module)
 
     def _sample(self, trainer: Any, pl_module: Any) -> None:
         """Take a sample, unless this step has one."""
@@ -355,7 +375,13 @@ class BoundaryHooks:
             self.recorder.close(self._tell)
 
     def _scalars(self, trainer: Any) -> dict[str, Any]:
-        return {**_numbers(self._outputs, trainer.accumulate_grad_batches), **learning_rates(trainer.optimizers)}
+        given = self._logged or {name: value for name, value in trainer.callback_metrics.items() if _is_number(value)}
+        return {**given, **learning_rates(trainer.optimizers)}  # under manual optimisation a step gives nothing, and logs
+
+
+def _kept(values: Any) -> Any:
+    """Return what gives its values once as a list, which gives them as often as it is asked."""
+    return list(values) if isinstance(values, Iterator) and not callable(values) else values
 
 
 def _numbers(outputs: Any, accumulated: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Loggers are told by the names of their classes, since each Lightning package has
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,15 +66,27 @@ def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path], *
     return [*found, Files(lambda: directory() / "pictures")], f"{takes}: pictures go to {{directory}}."
 
 
-def directory_of(trainer: Any) -> str:
-    """Return the first logger's directory. ``trainer.log_dir`` would talk to the other ranks, which do not listen."""
+def directory_of(trainer: Any) -> tuple[str, str]:
+    """Return the first logger's directory on this machine, else the Trainer's, else the current one; and what was passed over.
+
+    The latter is a sentence, empty where nothing was. ``trainer.log_dir`` would talk to the other ranks, which do not listen.
+    """
+    known = [*_directories(trainer), str(trainer.default_root_dir)]
+    local = next((place for place in known if "://" not in place), str(Path.cwd()))
+    remote = [place for place in known if "://" in place]
+    if not remote or known[0] == local:
+        return local, ""
+    return local, f"Files cannot be written to {remote[0]}, and go to {local} on this machine; `directory=` names another place."
+
+
+def _directories(trainer: Any) -> Iterator[str]:
     for logger in trainer.loggers:
         for attribute in ("log_dir", "save_dir"):
             find = partial(getattr, logger, attribute, None)
             directory = attempt(find, f"{type(logger).__name__} does not tell its directory.")
             if isinstance(directory, (str, os.PathLike)):
-                return str(directory)
-    return str(trainer.default_root_dir)
+                yield os.fspath(directory).removeprefix("file://")
+                break
 
 
 def _kind(logger: Any, names: Any) -> str | None:

@@ -1,0 +1,46 @@
+"""Counts the floating-point operations of a forward pass, as torch counts them: those of products.
+
+torch's own counter tells them apart by modules, with hooks on all modules and all their inputs. Those fail where a forward pass
+differentiates by an input that it detached, and make torch warn of compiled models; here no module needs to be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+
+class Products(TorchDispatchMode):
+    """Counts operations while it is entered.
+
+    Attributes:
+        flops: two for each multiplication with its addition.
+
+    >>> with Products() as products:
+    ...     _ = torch.ones(3, 4) @ torch.ones(4, 5)
+    >>> products.flops
+    120
+    """
+
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
+        kwargs = kwargs or {}
+        counted = flop_registry.get(getattr(func, "_overloadpacket", None))
+        if counted is None and isinstance(func, torch._ops.OpOverload) and func is not torch.ops.prim.device.default:
+            with self:  # in inference mode some come whole that are products and more
+                made = func.decompose(*args, **kwargs)
+            if made is not NotImplemented:
+                return made
+        result = func(*args, **kwargs)
+        if counted is not None:
+            self.flops += counted(*args, **kwargs, out_val=result)
+        return result
