@@ -330,6 +330,36 @@ def test_regions_are_told_exactly_where_they_are_known(tmp_path: Path) -> None:
     assert {row["what"]: row["end"] for row in said.rows}["length of the border between classes, in sides of the slice"] == "1.500"
 
 
+def test_as_many_patterns_as_grid_points_are_no_number_of_regions(tmp_path: Path) -> None:
+    """Of a grid of 64 points a side nearly each has its own: that is told in both places, and is a result in none."""
+    numbers = {"regions/seen": 4000, "regions/seen_share": 4000 / 4096}
+    said = found("regions", history(tmp_path, numbers))
+    assert said.result == "the grid is too coarse to tell at the end"
+    assert said.level == "the grid is too coarse to tell at the start"
+    assert said.sentences[0].startswith("The grid is too coarse to tell how many regions there are: of its 64 x 64 = 4,096 points")
+    assert "(4,000 at the start and 4,000 at the end)" in said.sentences[0]
+    assert said.rows[0]["what"].endswith("the grid is too coarse to tell")
+    assert "| Regions" in make_report(load(tmp_path)).text
+
+
+def test_a_grid_that_is_too_coarse_at_the_end_only_tells_of_the_start(tmp_path: Path) -> None:
+    def share(step: int) -> float:
+        return 0.25 if step < 800 else 0.95
+
+    numbers: dict[str, Any] = {"regions/seen": lambda step: 4096 * share(step), "regions/seen_share": share}
+    said = found("regions", history(tmp_path, numbers))
+    assert (said.result, said.level) == ("the grid is too coarse to tell at the end", "1,024 at the start")
+    fine = found("regions", history(tmp_path / "fine", {"regions/seen": 3600, "regions/seen_share": 0.89}))
+    assert fine.result == "3,600 activation patterns seen at the end"
+
+
+def test_exact_regions_need_no_grid(tmp_path: Path) -> None:
+    numbers = {"regions/exact/layer3": 9000, "regions/seen": 4000, "regions/seen_share": 0.98}
+    said = found("regions", history(tmp_path, numbers))
+    assert said.result == "9,000 linear regions at the end"
+    assert said.sentences[0].startswith("Linear regions: 9,000 at the start")
+
+
 # ---------------------------------------------------------------------------------------------------------------- the page
 
 
