@@ -134,8 +134,37 @@ def test_where_no_layer_has_parts_it_is_drawn_how_much_switched(tmp_path: Path) 
 
 
 def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
-    """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them."""
-    assert found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25))).sentences == []
+    """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them but that."""
+    said = found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25)))
+    (sentence,) = said.sentences
+    assert sentence.startswith("Early and late are not compared: what switched is too little, or its parts cancel")
+
+
+def test_parts_below_nothing_and_above_all_are_explained_where_they_stand(tmp_path: Path) -> None:
+    """Biases that did 105 % of what bias and weights did together: weights undid 5 %."""
+    said = found("moved", history(tmp_path / "some", drift(lambda step: 0.5, bias=1.05)))
+    assert said.rows[0]["bias_early"] == "105 %"
+    assert said.note.startswith("Parts are counted with their sign: one that undid what others did")
+    assert f"\n\n{said.note}\n\n![" in make_report(load(tmp_path / "some")).text  # between the table and the picture
+    assert found("moved", history(tmp_path / "none", drift(lambda step: 0.5, bias=1.0))).note == ""
+
+
+def test_too_few_snapshots_to_compare_are_said_so(tmp_path: Path) -> None:
+    """Four of steps 0 to 15 are all in the first window."""
+    writer = HistoryWriter(tmp_path, SQUARE)
+    numbers = drift(lambda step: 0.5, bias=0.25)
+    for step in STEPS[:4]:
+        writer.append(
+            replace(plain(step), metrics={name: value(step) if callable(value) else value for name, value in numbers.items()})
+        )
+    said = found("moved", load(tmp_path))
+    (sentence,) = said.sentences
+    assert sentence.startswith(
+        "There are too few snapshots to compare early with late: that takes 3 of them in each of two windows"
+    )
+    assert sentence.endswith("parted at 20, 100, 500 and 2,000, and here are 4 in all.")
+    assert said.level == "no chance level, and no early and late to compare"
+    assert "or the layers below\n\n- **There are" in make_report(load(tmp_path)).text
 
 
 def critical(layer: str, edge: float, chance: float) -> dict[str, Any]:
@@ -353,6 +382,18 @@ def test_a_grid_that_is_too_coarse_at_the_end_only_tells_of_the_start(tmp_path: 
     assert fine.result == "3,600 activation patterns seen at the end"
 
 
+def test_where_there_are_no_classes_nothing_is_said_of_their_border(tmp_path: Path) -> None:
+    said = found("regions", history(tmp_path / "none", {"regions/seen": 40, "complexity/local/layer1": 0.5}))
+    assert "class" not in f"{said.title} {said.question} {said.caption} {said.rows} {said.sentences}"
+    assert said.caption == "Number of regions of the slice over the run."
+    said = found("regions", history(tmp_path / "some", {"regions/seen": 40, "decision/length": 1.5}))
+    assert said.title == "Regions, and the map of classes"
+    assert said.question.endswith("The border between classes is where the winning class changes.")
+    assert said.caption == "Number of regions of the slice and length of the border between classes over the run."
+    only = found("regions", history(tmp_path / "only", {"complexity/local/layer1": 0.5}))
+    assert only.draw is None
+
+
 def test_exact_regions_need_no_grid(tmp_path: Path) -> None:
     numbers = {"regions/exact/layer3": 9000, "regions/seen": 4000, "regions/seen_share": 0.98}
     said = found("regions", history(tmp_path, numbers))
@@ -423,6 +464,17 @@ def test_a_run_of_one_sample_has_a_page(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path, SQUARE)
     writer.append(replace(plain(0), metrics={"regions/seen": 12.0, "copycat/pairs/layer1": 0.0, "copycat/chance/layer1": 0.95}))
     assert "1 snapshot of steps 0 to 0" in make_report(load(tmp_path)).text
+
+
+def test_the_picture_at_the_top_says_which_snapshots_it_shows(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    for step, words in (
+        (0, "output: step 0 (the only snapshot)."),
+        (5, "output: step 0 and step 5 (first and last snapshot)."),
+        (10, "output: step 0, step 5 and step 10 (first, middle and last snapshot)."),
+    ):
+        writer.append(plain(step))
+        assert words in make_report(load(tmp_path)).text
 
 
 def test_a_broken_number_at_the_end_leaves_the_page_whole(tmp_path: Path) -> None:

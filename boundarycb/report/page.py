@@ -75,11 +75,7 @@ def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iter
     yield "# What this run did\n"
     yield f"{_said_of_run(run)}\n"
     yield f"{_WORDS}\n"
-    steps = [f"step {run.steps[place]:,}" for place in _places(run)]
-    yield _picture(
-        "run",
-        f"Every unit's boundary, coloured by layer, over the network's output: {listed(steps)} (first, middle and last snapshot).",
-    )
+    yield _picture("run", f"Every unit's boundary, coloured by layer, over the network's output: {_shown(run)}.")
     if "training" in pictures:
         yield "\n" + _picture("training", "What the training loop logged at the snapshots, of the last batch as a rule.")
     if findings:
@@ -90,6 +86,13 @@ def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iter
         yield from _section(found)
     yield f"\n{_SOURCE}"
     yield from _last_numbers(run)
+
+
+def _shown(run: Run) -> str:
+    """Return which snapshots the picture at the top shows."""
+    steps = [f"step {run.steps[place]:,}" for place in _places(run)]
+    which = {1: "the only snapshot", 2: "first and last snapshot", 3: "first, middle and last snapshot"}
+    return f"{listed(steps)} ({which[len(steps)]})"
 
 
 def _said_of_run(run: Run) -> str:
@@ -118,12 +121,16 @@ def _said_of_run(run: Run) -> str:
 def _section(found: Finding) -> Iterator[str]:
     """Yield a section: what was found first, then what was asked, then the figures."""
     yield f"\n## {found.title}\n"
-    for sentence in found.sentences:
-        yield f"- **{sentence}**" if sentence == found.sentences[0] else f"- {sentence}"
-    yield f"\n{found.question}\n"
+    for place, sentence in enumerate(found.sentences):
+        yield f"- {sentence}" if place else f"- **{sentence}**"
+    if found.sentences:
+        yield ""
+    yield f"{found.question}\n"
     if found.rows:
         filled = {key: head for key, head in found.columns.items() if any(row.get(key) not in ("", None) for row in found.rows)}
         yield f"{table(found.rows, filled)}\n"
+    if found.note:
+        yield f"{found.note}\n"
     if found.draw is not None:
         yield _picture(found.name, found.caption)
 

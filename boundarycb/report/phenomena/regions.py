@@ -10,7 +10,6 @@ from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, listed, number
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
-from boundarycb.types import Picture
 
 _NAMES = {
     "regions/seen": "activation patterns seen at the grid points (at least as many linear regions)",
@@ -31,8 +30,9 @@ _QUESTION = (
     "Into how many pieces do all boundaries cut the slice? On each piece every unit is either on or off, so a network of ReLUs "
     "is linear there. *Regions up to a layer* is the exact number of pieces that the boundaries of that layer and those below it "
     "make. Of random networks it is known that their number grows with the number of units and not exponentially with depth "
-    "(Hanin and Rolnick 2019). The border between classes is where the winning class changes."
+    "(Hanin and Rolnick 2019)."
 )
+_OF_CLASSES = " The border between classes is where the winning class changes."
 
 
 def regions(run: Run) -> Finding | None:
@@ -47,21 +47,23 @@ def regions(run: Run) -> Finding | None:
     ]
     if not rows:
         return None
+    has_classes = any(run.has(name) for name in _NAMES if not name.startswith("regions/"))
+    charts = _charts(run, layers)
     whole = run.end.layers[-1].name  # of outputs without classes its boundaries are not cut along
     is_exact = math.isfinite(run.at_end(f"regions/exact/{whole}"))
     name = f"regions/exact/{whole}" if is_exact else _SEEN
     words = "linear regions" if is_exact else "activation patterns seen"
     return Finding(
         name="regions",
-        title="Regions, and the map of classes",
-        question=_QUESTION,
+        title="Regions, and the map of classes" if has_classes else "Regions of the slice",
+        question=_QUESTION + _OF_CLASSES * has_classes,
         result=_told(run, name, words, "end") if run.has(name) else f"{rows[0]['what']}: {rows[0]['end']}",
         level=_told(run, name, "", "start") if run.has(name) else rows[0]["start"],
         columns={"what": "", "start": "start", "end": "end"},
         rows=rows,
         sentences=[_course(run, name, words)] if run.has(name) else [],
-        caption="The number of regions, and the length of the border between classes, over the run.",
-        draw=lambda: _draw(run, layers),
+        caption=f"{listed([chart.title for chart in charts]).capitalize()} over the run.",
+        draw=(lambda: draw_charts(run.steps.tolist(), charts)) if charts else None,
     )
 
 
@@ -116,15 +118,15 @@ def _row(words: str, run: Run, name: str, *, whole: bool = False) -> dict[str, s
     return {"what": words, "start": count(start) if whole else number(start, 3), "end": count(end) if whole else number(end, 3)}
 
 
-def _draw(run: Run, layers: list[str]) -> Picture:
+def _charts(run: Run, layers: list[str]) -> list[Chart]:
+    """Return the charts of what was measured."""
     curves = [
         Curve(f"up to {spoken(layer)}", run.series(f"regions/exact/{layer}"), layer_colour(run.end, layer)) for layer in layers
     ]
-    if run.has("regions/seen"):
-        curves.append(Curve("seen on a grid", run.series("regions/seen"), style=":"))
-    charts = [Chart("regions of the slice", curves, "", low=0.0)]
+    if run.has(_SEEN):
+        curves.append(Curve("seen on a grid", run.series(_SEEN), style=":"))
+    charts = [Chart("number of regions of the slice", curves, "", low=0.0)] if curves else []
     if math.isfinite(run.at_end("decision/length")):
-        charts.append(
-            Chart("border between classes", [Curve("length", run.series("decision/length"))], "sides of the slice", low=0.0)
-        )
-    return draw_charts(run.steps.tolist(), charts)
+        border = Curve("length", run.series("decision/length"))
+        charts.append(Chart("length of the border between classes", [border], "sides of the slice", low=0.0))
+    return charts
