@@ -17,7 +17,7 @@ from boundarycb import load, slices
 from boundarycb.cli import main
 from boundarycb.history import History, HistoryWriter
 from boundarycb.report import make_report
-from boundarycb.report.charts import _ticks
+from boundarycb.report.charts import Chart, Curve, _ticks, draw_charts
 from boundarycb.report.finding import Finding
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.planes import wrong_points
@@ -463,7 +463,38 @@ def test_any_output_can_be_drawn(output: Any, tmp_path: Path) -> None:
 def test_a_run_of_one_sample_has_a_page(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path, SQUARE)
     writer.append(replace(plain(0), metrics={"regions/seen": 12.0, "copycat/pairs/layer1": 0.0, "copycat/chance/layer1": 0.95}))
-    assert "1 snapshot of steps 0 to 0" in make_report(load(tmp_path)).text
+    text = make_report(load(tmp_path)).text
+    assert "**Sampling ended at step 0: one snapshot**" in text
+    assert "steps 0 to 0" not in text
+
+
+def test_a_run_of_one_sample_has_no_start_beside_its_end_and_no_charts(tmp_path: Path) -> None:
+    """Each figure stands once, and pictures are those of the slice: a chart of one snapshot has no curve."""
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    numbers = {**copies(1), **critical("layer1", 0.5, 0.9), "regions/seen": 30, "decision/length": 1.5}
+    numbers |= {"dormant/live/layer1": 0.5, "dormant/never_on/layer1": 0.25, "dormant/revivals/layer1": 0}
+    numbers |= {f"symmetry/{part}/layer1": 0.2 for part in ("left_right", "up_down", "chance")}
+    numbers |= {f"indecisive/{part}/layer1": 0.0 for part in ("units", "strict", "jitter")}
+    values = {name: value(0) if callable(value) else value for name, value in numbers.items()}
+    HistoryWriter(tmp_path, aimed).append(
+        replace(plain(0), slice=aimed, metrics=values, tables={"copycat/closest": [pair(0, units=(0, 1))]})
+    )
+    report = make_report(load(tmp_path))
+    assert set(report.pictures) == {"run", "critical", "copycats", "symmetry"}
+    heads = [line for line in report.text.split("## All numbers")[0].splitlines() if line.startswith("|")]
+    assert not [line for line in heads if re.search(r"\bstart\b|, end\b|\| end\b|again", line)]
+    assert "| layer | live | never on here |\n" in report.text
+    assert "|  | value |\n" in report.text
+    assert "over the run" not in report.text
+    assert "curves" not in report.text
+
+
+def test_a_value_without_another_beside_it_leaves_a_mark_and_a_chart_without_values_is_left_out() -> None:
+    nothing, some = np.full(3, np.nan), np.array([np.nan, 0.5, np.nan])
+    alone = draw_charts([0, 5, 10], [Chart("some", [Curve("a", some, "#ff0000")], "")])
+    assert ((alone.rgb().astype(int) - (255, 0, 0)) ** 2).sum(axis=2).min() < 1000
+    both = draw_charts([0, 5, 10], [Chart("none", [Curve("b", nothing)], ""), Chart("some", [Curve("a", some, "#ff0000")], "")])
+    np.testing.assert_array_equal(both.rgb(), alone.rgb())
 
 
 def test_the_picture_at_the_top_says_which_snapshots_it_shows(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from boundarycb.history import History
@@ -68,7 +68,8 @@ def _curves(run: Run) -> dict[str, Picture]:
     if run.has("target/accuracy"):
         values = run.series("target/accuracy")
         charts.append(Chart("accuracy on the slice", [Curve("accuracy", values)], "share of the points", high=1.0))
-    return {"training": draw_charts(run.steps.tolist(), charts)} if charts and len(run.steps) > 1 else {}
+    charts = [chart for chart in charts if not chart.is_empty]
+    return {"training": draw_charts(run.steps.tolist(), charts)} if charts and not run.is_single else {}
 
 
 def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iterator[str]:
@@ -83,7 +84,7 @@ def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iter
         rows = [{"what": found.title, "result": found.result, "level": found.level} for found in findings]
         yield table(rows, {"what": "phenomenon", "result": "this run", "level": "to compare with"})
     for found in findings:
-        yield from _section(found)
+        yield from _section(found, run)
     yield f"\n{_SOURCE}"
     yield from _last_numbers(run)
 
@@ -104,8 +105,7 @@ def _said_of_run(run: Run) -> str:
     first, second = run.end.slice.names
     (u0, u1), (v0, v1) = run.end.slice.bounds
     lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
-    samples = f"{of_several(len(run.steps), 'snapshot')} of steps {run.start.step:,} to {run.end.step:,}"
-    said = [f"{samples} of a network with the layers {units}{shown}."]
+    said = [f"{_samples(run)} of a network with the layers {units}{shown}."]
     said.append(f"Slice: {first} from {u0:.4g} to {u1:.4g}, {second} from {v0:.4g} to {v1:.4g}; boundaries are {lines}.")
     if run.last < len(run.steps) - 1:
         said.append(f"**After step {run.end.step:,} nothing is finite any more; the end, here, is that step.**")
@@ -118,7 +118,14 @@ def _said_of_run(run: Run) -> str:
     return " ".join(said)
 
 
-def _section(found: Finding) -> Iterator[str]:
+def _samples(run: Run) -> str:
+    """Return how many snapshots there are, and where the run ended if that is all that there is to know."""
+    if run.is_single:
+        return f"**Sampling ended at step {run.end.step:,}: one snapshot**, so nothing is said of what changed. It is"
+    return f"{of_several(len(run.steps), 'snapshot')} of steps {run.start.step:,} to {run.end.step:,}"
+
+
+def _section(found: Finding, run: Run) -> Iterator[str]:
     """Yield a section: what was found first, then what was asked, then the figures."""
     yield f"\n## {found.title}\n"
     for place, sentence in enumerate(found.sentences):
@@ -127,12 +134,24 @@ def _section(found: Finding) -> Iterator[str]:
         yield ""
     yield f"{found.question}\n"
     if found.rows:
-        filled = {key: head for key, head in found.columns.items() if any(row.get(key) not in ("", None) for row in found.rows)}
+        columns = _once(found.columns) if run.is_single else found.columns
+        filled = {key: head for key, head in columns.items() if any(row.get(key) not in ("", None) for row in found.rows)}
         yield f"{table(found.rows, filled)}\n"
     if found.note:
         yield f"{found.note}\n"
     if found.draw is not None:
         yield _picture(found.name, found.caption)
+
+
+def _once(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return columns of a run whose start is its end: each figure once, and not as that of the one or the other.
+
+    >>> _once({"what": "", "now": "start", "then": "end", "phi0": "phi, start", "phi1": "phi, end", "size": "size, end"})
+    {'what': '', 'then': 'value', 'phi1': 'phi', 'size': 'size'}
+    """
+    twice = {head.removesuffix("end") + "start" for head in columns.values() if head.endswith("end")}
+    kept = {key: head for key, head in columns.items() if head not in twice}
+    return {key: "value" if head == "end" else head.removesuffix(", end").removesuffix(", start") for key, head in kept.items()}
 
 
 def _picture(name: str, caption: str) -> str:

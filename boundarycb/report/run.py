@@ -63,6 +63,11 @@ class Run:
         return int(known[-1]) if len(known) else len(self.steps) - 1
 
     @property
+    def is_single(self) -> bool:
+        """Whether there is one snapshot only, so that its start is its end and nothing has a course."""
+        return len(self.steps) == 1
+
+    @property
     def windows(self) -> list[tuple[int, int]]:
         """The windows between the edges."""
         return list(pairwise(self.edges))

@@ -57,7 +57,7 @@ def indecisive(run: Run) -> Finding | None:
         rows=[_row(run, layer, flags) for layer in layers],
         sentences=_sentences(run, flags),
         caption=_caption(flags.worst),
-        draw=lambda: _draw(run, layers, flags.worst),
+        draw=None if run.is_single else lambda: _draw(run, layers, flags.worst),
     )
 
 

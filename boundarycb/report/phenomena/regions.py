@@ -48,7 +48,7 @@ def regions(run: Run) -> Finding | None:
     if not rows:
         return None
     has_classes = any(run.has(name) for name in _NAMES if not name.startswith("regions/"))
-    charts = _charts(run, layers)
+    charts = [] if run.is_single else _charts(run, layers)
     whole = run.end.layers[-1].name  # of outputs without classes its boundaries are not cut along
     is_exact = math.isfinite(run.at_end(f"regions/exact/{whole}"))
     name = f"regions/exact/{whole}" if is_exact else _SEEN
@@ -58,11 +58,11 @@ def regions(run: Run) -> Finding | None:
         title="Regions, and the map of classes" if has_classes else "Regions of the slice",
         question=_QUESTION + _OF_CLASSES * has_classes,
         result=_told(run, name, words, "end") if run.has(name) else f"{rows[0]['what']}: {rows[0]['end']}",
-        level=_told(run, name, "", "start") if run.has(name) else rows[0]["start"],
+        level="" if run.is_single else _told(run, name, "", "start") if run.has(name) else rows[0]["start"],
         columns={"what": "", "start": "start", "end": "end"},
         rows=rows,
         sentences=[_course(run, name, words)] if run.has(name) else [],
-        caption=f"{listed([chart.title for chart in charts]).capitalize()} over the run.",
+        caption=f"{listed([chart.title for chart in charts]).capitalize()} over the run." if charts else "",
         draw=(lambda: draw_charts(run.steps.tolist(), charts)) if charts else None,
     )
 
@@ -104,6 +104,8 @@ def _course(run: Run, name: str, words: str) -> str:
     """Return the least and the most of a number in the run, or that it is none of regions."""
     if name == _SEEN and (coarse := _coarse(run)):
         return coarse
+    if run.is_single:
+        return f"{words.capitalize()}: {count(run.at_end(name))}."
     values = run.series(name)
     low, high = int(np.nanargmin(values)), int(np.nanargmax(values))
     return (
