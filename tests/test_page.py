@@ -520,6 +520,18 @@ def test_lines_that_are_not_in_view_are_said_so(tmp_path: Path) -> None:
     assert said.draw().pixels.shape[0] > 300
 
 
+@pytest.mark.parametrize("value", [0.01, 1.0])
+def test_a_constant_at_the_charts_top_is_drawn_as_wide_as_any(value: float) -> None:
+    """A learning rate that stays, or all units that switch: its line is below the edge, which cut half of it off."""
+    steps, wide = [0, 5, 10], {}
+    for high in (value, 1.7 * value):
+        picture = draw_charts(steps, [Chart("lr", [Curve("lr", np.full(3, value), "#ff0000")], "", low=0.0, high=high)])
+        column = picture.rgb()[40:, 300].astype(float)  # below the legend
+        wide[high] = float((column[:, 0] - column[:, 1]).sum() / 255)
+    assert wide[value] == pytest.approx(wide[1.7 * value], abs=0.2)
+    assert wide[value] > 1.5
+
+
 def test_ticks_hold_their_span() -> None:
     for low, high in ((0, 1), (0.0, 3e-5), (-2, 7), (995.0, 1005.0), (0, 123456)):
         values = [value for value, _ in _ticks(low, high)]

@@ -14,6 +14,7 @@ from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced,
 from boundarycb.types import Floats, Picture
 
 _CHART = 440, 270  # pixels
+_HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whole
 _DOT = 1.8  # radius of a value that has none beside it
 
 
@@ -89,7 +90,7 @@ def _chart(steps: Floats, chart: Chart) -> Pixels:
 
     def place(x: Floats, y: Floats) -> Floats:
         across = plot[0] + _stretched(x, steps) * (plot[2] - plot[0])
-        return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1])], axis=1)
+        return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1] - _HEADROOM)], axis=1)
 
     _grid(canvas, plot, ticks, steps, place)
     if level:
