@@ -18,9 +18,10 @@ from boundarycb.cli import main
 from boundarycb.history import History, HistoryWriter
 from boundarycb.report import make_report
 from boundarycb.report.charts import Chart, Curve, _ticks, draw_charts
+from boundarycb.report.ends import extent
 from boundarycb.report.finding import Finding
 from boundarycb.report.phenomena import ALL
-from boundarycb.report.planes import wrong_points
+from boundarycb.report.planes import _axes_words, wrong_points
 from boundarycb.report.run import Run
 from boundarycb.sinks.report import ReportFile, write_report
 
@@ -506,6 +507,15 @@ def test_the_picture_at_the_top_says_which_snapshots_it_shows(tmp_path: Path) ->
     ):
         writer.append(plain(step))
         assert words in make_report(load(tmp_path)).text
+
+
+def test_the_page_keeps_the_ends_of_a_slice_apart(tmp_path: Path) -> None:
+    plane = slices.box((20190, 20240), (-1, 1))
+    sample = snapshot([fan(2, 0.1)], plane=plane)
+    HistoryWriter(tmp_path, plane).append(sample)
+    assert "Slice: x1 from 20190 to 20240, x2 from -1 to 1;" in make_report(load(tmp_path)).text
+    assert extent(slices.box((20191, 20192), (-1, 1))) == "x1 20191 to 20192, x2 -1 to 1"
+    assert _axes_words(plane) == "across: x1, 20190 to 20240   up: x2, -1 to 1"
 
 
 def test_a_broken_number_at_the_end_leaves_the_page_whole(tmp_path: Path) -> None:

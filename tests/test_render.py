@@ -21,7 +21,7 @@ from boundarycb.render.canvas import cut, fitted, limited, text_width, wrapped
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
-from boundarycb.render.pictures import SMALLER, Layout, _panel_title, axes_caption, background_caption, field_span
+from boundarycb.render.pictures import SMALLER, Layout, _panel_title, axes_caption, background_caption, field_span, from_to
 from boundarycb.types import Field, Picture, Snapshot
 
 
@@ -375,6 +375,14 @@ def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> Non
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 18
 
 
+def test_a_range_far_from_zero_keeps_its_ends_apart() -> None:
+    """Years from 2019 to 2024 were 2.02e+03 at both ends."""
+    years = slices.box((2019, 2024), (16.7, 82.5))
+    assert axes_caption(years) == "x1 2019 … 2024   x2 16.7 … 82.5   (not to scale)"
+    assert axes_caption(slices.box((-2024.14, -2018.96), (0, 5))) == "x1 −2024.1 … −2019   x2 0 … 5"
+    assert from_to(1e6, 1e6 + 1e-3) == ("1000000", "1000000.001")
+
+
 def test_the_captions_say_what_is_drawn() -> None:
     assert axes_caption(plain().slice) == "x1 −1 … 1   x2 −1 … 1"
     assert axes_caption(slices.box((0, 100), (0, 1))) == "x1 0 … 100   x2 0 … 1   (not to scale)"
@@ -391,6 +399,7 @@ def test_the_captions_say_what_is_drawn() -> None:
         (2, 3, "dark 2 … light 3"),
         (0.25, 0.75, "dark 0 … light 1"),
         (-1e9, 1e9, "dark −1e+09 … light 1e+09"),
+        (1000.25, 1000.75, "dark 1000.25 … light 1000.75"),
     ],
 )
 def test_a_single_outputs_greys_have_zero_in_the_middle(low: float, high: float, words: str) -> None:

@@ -455,9 +455,10 @@ def _class_swatch(canvas: Pen, x: float, baseline: float, size: tuple[float, flo
 
 def axes_caption(slice: Slice) -> str:
     """Return what the axes are, in a line."""
-    (first, second), ((u0, u1), (v0, v1)) = slice.names, slice.bounds
+    (first, second), (across, up) = slice.names, slice.bounds
     stretched = "" if 1 / _WIDEST <= _aspect(slice) <= _WIDEST else "   (not to scale)"
-    return f"{first} {_short(u0)} … {_short(u1)}   {second} {_short(v0)} … {_short(v1)}{stretched}"
+    u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in (across, up))
+    return f"{first} {u}   {second} {v}{stretched}"
 
 
 def background_caption(snapshot: Snapshot) -> str:
@@ -480,7 +481,8 @@ def _field_words(field: Field | None) -> str:
     low, high = field_span(field)
     one = field.names[1] if len(field.names) > 1 else "class 1"
     what = f"p({one}) by softmax" if field.kind == "probability" else field.what
-    return f"{what}: dark {_short(low)} … light {_short(high)}"
+    ends = " … light ".join(from_to(low, high)).replace("-", "\N{MINUS SIGN}")
+    return f"{what}: dark {ends}"
 
 
 def _panel_title(snapshot: Snapshot, number: int) -> tuple[str, str]:
@@ -491,5 +493,13 @@ def _panel_title(snapshot: Snapshot, number: int) -> tuple[str, str]:
     return layer.name, f": {live} of {len(layer.kept)} switch here"
 
 
-def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+def from_to(low: float, high: float, digits: int = 3) -> tuple[str, str]:
+    """Return the ends of a range as numbers of `digits`, and more where the range is small beside them.
+
+    >>> from_to(-1.70444, 7.35), from_to(2018.58, 2023.88), from_to(0.0448, 1.036)
+    (('-1.7', '7.35'), ('2018.6', '2023.9'), ('0.0448', '1.04'))
+    """
+    most, span = max(abs(low), abs(high)), high - low
+    if span > 0 and most > span:
+        digits = min(15, digits + math.floor(math.log10(most / span)))
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"

@@ -10,6 +10,7 @@ from boundarycb.history import History
 from boundarycb.markdown import table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
+from boundarycb.render.pictures import from_to
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, listed, of_several
 from boundarycb.report.layout import side_by_side
@@ -103,10 +104,10 @@ def _said_of_run(run: Run) -> str:
         "" if len(run.layers) == len(run.end.layers) else f"; {len(run.layers)} of {len(run.end.layers)} layers are told of here"
     )
     first, second = run.end.slice.names
-    (u0, u1), (v0, v1) = run.end.slice.bounds
+    across, up = (" to ".join(from_to(*ends, digits=4)) for ends in run.end.slice.bounds)
     lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
     said = [f"{_samples(run)} of a network with the layers {units}{shown}."]
-    said.append(f"Slice: {first} from {u0:.4g} to {u1:.4g}, {second} from {v0:.4g} to {v1:.4g}; boundaries are {lines}.")
+    said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
     if run.last < len(run.steps) - 1:
         said.append(f"**After step {run.end.step:,} nothing is finite any more; the end, here, is that step.**")
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())

@@ -13,7 +13,7 @@ from boundarycb.metrics.masks import classes_of
 from boundarycb.render.canvas import Box, Canvas, fitted
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, class_colour, rgb
 from boundarycb.render.marks import to_pixels
-from boundarycb.render.pictures import field_span
+from boundarycb.render.pictures import field_span, from_to
 from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced, write_legend, write_titles
 from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
 
@@ -123,8 +123,8 @@ def _sheet(plane: Plane) -> tuple[Canvas, Box]:
 
 def _axes_words(slice: Slice) -> str:
     """Return which way the axes go, and from where to where."""
-    (first, second), ((u0, u1), (v0, v1)) = slice.names, slice.bounds
-    return f"across: {first}, {u0:.3g} to {u1:.3g}   up: {second}, {v0:.3g} to {v1:.3g}"
+    (first, second), (across, up) = slice.names, (" to ".join(from_to(*ends)) for ends in slice.bounds)
+    return f"across: {first}, {across}   up: {second}, {up}"
 
 
 def _size(slice: Slice) -> tuple[int, int]:
