@@ -395,6 +395,27 @@ def test_where_there_are_no_classes_nothing_is_said_of_their_border(tmp_path: Pa
     assert only.draw is None
 
 
+def test_outputs_that_nothing_calls_classes_are_taken_for_such_and_that_is_said(tmp_path: Path) -> None:
+    """Of a regression or an embedding the shape alone says so; a target, labels and names say more."""
+    taken = 'Outputs are taken for scores of classes; `background="norm"` if they are not.'
+    numbers = {"regions/seen": 40, "decision/length": 1.5}
+    assert found("regions", history(tmp_path / "none", numbers)).sentences[1:] == [taken]
+    assert make_report(load(tmp_path / "none")).text.count("taken for scores") == 1
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    marked = slices.marked(SQUARE, [[0.5, 0.5]], labels=[1])
+    called = replace(SQUARE, anchors=np.zeros((1, 2)), anchor_names=("class 3",))
+    for number, plane in enumerate((aimed, marked, called)):
+        assert taken not in found("regions", history(tmp_path / str(number), numbers, plane=plane)).sentences
+    unlabelled = slices.marked(SQUARE, [[0.5, 0.5]])
+    assert taken in found("regions", history(tmp_path / "unlabelled", numbers, plane=unlabelled)).sentences
+    sample = plain(0)
+    assert sample.field is not None
+    named = replace(sample, capture=replace(sample.capture, field=replace(sample.field, names=("no", "yes"))), metrics=numbers)
+    HistoryWriter(tmp_path / "named", SQUARE).append(named)
+    assert taken not in found("regions", load(tmp_path / "named")).sentences
+    assert taken not in found("regions", history(tmp_path / "value", {"regions/seen": 40})).sentences
+
+
 def test_exact_regions_need_no_grid(tmp_path: Path) -> None:
     numbers = {"regions/exact/layer3": 9000, "regions/seen": 4000, "regions/seen_share": 0.98}
     said = found("regions", history(tmp_path, numbers))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, listed, number
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
+from boundarycb.types import Snapshot
 
 _NAMES = {
     "regions/seen": "activation patterns seen at the grid points (at least as many linear regions)",
@@ -33,6 +35,9 @@ _QUESTION = (
     "(Hanin and Rolnick 2019)."
 )
 _OF_CLASSES = " The border between classes is where the winning class changes."
+
+
+_TAKEN_FOR = 'Outputs are taken for scores of classes; `background="norm"` if they are not.'
 
 
 def regions(run: Run) -> Finding | None:
@@ -61,10 +66,21 @@ def regions(run: Run) -> Finding | None:
         level="" if run.is_single else _told(run, name, "", "start") if run.has(name) else rows[0]["start"],
         columns={"what": "", "start": "start", "end": "end"},
         rows=rows,
-        sentences=[_course(run, name, words)] if run.has(name) else [],
+        sentences=[
+            *([_course(run, name, words)] if run.has(name) else []),
+            *([_TAKEN_FOR] if has_classes and not _says_classes(run.end) else []),
+        ],
         caption=f"{listed([chart.title for chart in charts]).capitalize()} over the run." if charts else "",
         draw=(lambda: draw_charts(run.steps.tolist(), charts)) if charts else None,
     )
+
+
+def _says_classes(snapshot: Snapshot) -> bool:
+    """Return whether something but the shape of the output says that it is scores of classes: a target, labels or names."""
+    slice, field = snapshot.slice, snapshot.field
+    has_labels = slice.marks is not None and bool((slice.marks.labels >= 0).any())
+    by_class = any(re.fullmatch(r"class \d+", name) for name in slice.anchor_names)  # so samples with labels are called
+    return slice.target is not None or has_labels or by_class or (field is not None and bool(field.names))
 
 
 def _named(run: Run, name: str) -> str:
