@@ -307,6 +307,40 @@ def test_dormant_units_are_told_at_start_and_end(tmp_path: Path) -> None:
     ]
 
 
+@pytest.fixture(scope="module")
+def half_still(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A run of which one layer depends on something that does not vary on the slice: its units switch, each everywhere at once."""
+    numbers = drift(lambda step: 0.5, 0.5)
+    numbers |= {name.replace("layer1", "layer3"): value for name, value in drift(lambda step: 1.0, 1.0).items()}
+    numbers |= {"dormant/live/layer1": lambda step: 0.0 if step < 10 else 0.75, "dormant/live/layer3": 0.0}
+    numbers |= {"dormant/revivals/layer1": 0, "dormant/revivals/layer3": 3, "complexity/local/layer3": 0.0}
+    numbers |= {"regions/exact/layer1": 9, "regions/exact/layer2": 20, "regions/exact/layer3": 20}
+    numbers |= {**copies(0), "copycat/pairs/layer3": 0.0, "copycat/chance/layer3": 0.95}
+    numbers |= {f"indecisive/{name}/{layer}": 0.0 for name in ("units", "strict", "jitter") for layer in LAYERS}
+    row = {"layer": "layer3", "unit": 1, "jitter": 0.5, "osc": 0.9, "ret": 0.8, "rel_jitter": 6.0, "step": 60, "other_step": 100}
+    return history(tmp_path_factory.mktemp("still"), numbers, {600: {"indecisive/worst": [row]}})
+
+
+def test_layers_that_switch_nowhere_on_the_slice_are_no_findings(half_still: History) -> None:
+    for phenomenon in ALL:
+        said = phenomenon(Run(half_still))
+        if said is not None and said.name != "dormant":
+            assert "layer3" not in f"{said.result} {said.level} {said.rows} {said.sentences} {said.caption}", said.name
+    assert found("regions", half_still).result == "20 linear regions at the end"  # its count is that of the layer below it
+    assert [row["what"] for row in found("regions", half_still).rows] == ["regions up to layer1", "regions up to layer2"]
+    assert found("dormant", half_still).result == "layer1: 75 % of the units switch at the end"
+    assert [row["layer"] for row in found("dormant", half_still).rows] == ["layer1", "layer3"]  # where it is told what they are
+    assert found("dormant", half_still).sentences[-1].endswith("for the first time: never.")
+    assert make_report(half_still).text.count("No unit of layer3 switches on this slice at any snapshot") == 1
+
+
+def test_a_network_of_which_nothing_switches_is_told_of_as_it_is(tmp_path: Path) -> None:
+    numbers = {f"dormant/live/{layer}": 0.0 for layer in LAYERS} | {f"dormant/revivals/{layer}": 0 for layer in LAYERS}
+    run = history(tmp_path, numbers)
+    assert found("dormant", run).result == "layer1: 0 % of the units switch at the end"
+    assert "at any snapshot" not in make_report(run).text
+
+
 def test_units_that_do_nothing_for_the_data_are_told_first(tmp_path: Path) -> None:
     numbers = {"dormant/live/layer2": 0.5, "dormant/revivals/layer2": 0, "dormant/never_on_data/layer2": 0.5}
     said = found("dormant", history(tmp_path, numbers))
@@ -466,6 +500,7 @@ def test_every_cell_of_the_page_is_closed(whole: History) -> None:
 
 def test_the_page_says_what_numbers_mean(whole: History) -> None:
     text = make_report(whole).text
+    assert "Of a model with several inputs one varies on the slice, and all others are held at one sample's values" in text
     assert "| `dormant/live` |  | 1 | 1 | 1 | Share of" in text  # a column a layer, behind that of numbers of no layer
     assert "| `target/accuracy` | 0.9000 |  |  |  | Share of" in text
 

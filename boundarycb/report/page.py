@@ -25,7 +25,9 @@ _WORDS = (
     "that reads the input, w . x + b = 0, a straight line on the slice; those of deeper layers bend where they cross boundaries "
     "of layers below. All pictures and numbers are about one *slice*, a flat piece of the input space (of two inputs: all of it "
     "between the bounds), the same for the whole run. A *snapshot* is one look at the network, between two training steps; *data "
-    "points* are samples of the training data that it was looked at with. Units count from 0. What is not defined is left empty. "
+    "points* are samples of the training data that it was looked at with. Of a model with several inputs one varies on the slice, "
+    "and all others are held at one sample's values; data points come with their own where these are known, and else with that "
+    "sample's too. Units count from 0. What is not defined is left empty. "
     "This is one run: what it shows may be otherwise with another seed."
 )
 
@@ -110,6 +112,11 @@ def _said_of_run(run: Run) -> str:
     said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
     if run.last < len(run.steps) - 1:
         said.append(f"**After step {run.end.step:,} nothing is finite any more; the end, here, is that step.**")
+    if run.still:
+        said.append(
+            f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, or all "
+            "boundaries lie elsewhere), so nothing but the table of units that do not switch tells of that below."
+        )
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
         said.append(f"At the last one: {scalars}.")

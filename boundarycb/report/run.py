@@ -33,6 +33,9 @@ class Run:
         last: number of the last one that says something: with a network that is not a number everywhere nothing can be measured.
         end: that one.
         layers: names of at most eight layers, evenly spread: those that a report speaks of.
+        still: those of them of which no unit switches on the slice at any snapshot, such as one that does not depend on what varies
+            there; none where it is all of them.
+        moving: the others, about whose boundaries there is something to say.
         edges: the steps at which the windows begin and end, all of them samples; a short run has fewer.
     """
 
@@ -50,11 +53,20 @@ class Run:
                 if name in series:
                     series[name][number] = value
         self._series = series
+        self.still = self._never_switching()
+        self.moving = [layer for layer in self.layers if layer not in self.still]
         self.last = self._last_defined()
         self.end: Snapshot = history[self.last]
         nominal = [step for step in WINDOWS if step < self.end.step]
         ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}
         self.edges = sorted(ends | {self.end.step})
+
+    def _never_switching(self) -> list[str]:
+        """Return the layers whose share of units that switch is 0 wherever it is defined; none where no other layer is left."""
+        live = {layer: self.series(f"dormant/live/{layer}") for layer in self.layers}
+        known = {layer: shares[np.isfinite(shares)] for layer, shares in live.items()}
+        still = [layer for layer, shares in known.items() if len(shares) and not shares.any()]
+        return still if len(still) < len(self.layers) else []
 
     def _last_defined(self) -> int:
         """Return the number of the last snapshot in which some layer has a state; of the last one where that was not measured."""

@@ -31,7 +31,7 @@ _QUESTION = (
 
 def copycats(run: Run) -> Finding | None:
     """Return what a run says of copycats; None where they were not looked for."""
-    layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"copycat/pairs/{layer}"))]
+    layers = [layer for layer in run.moving if math.isfinite(run.at_end(f"copycat/pairs/{layer}"))]
     if not layers:
         return None
     start, end, new = (sum(values) for values in zip(*(_counts(run, layer) for layer in layers), strict=True))
@@ -97,12 +97,12 @@ def _compared(run: Run, layer: str) -> str:
 
 def _pairs(run: Run) -> list[dict[str, Any]]:
     """Return the copycats at the end that the table of closest pairs has."""
-    return [row for row in run.end.tables.get("copycat/closest", []) if row["since"] is not None and row["layer"] in run.layers]
+    return [row for row in run.end.tables.get("copycat/closest", []) if row["since"] is not None and row["layer"] in run.moving]
 
 
 def _shown_pair(run: Run) -> Mapping[str, Any] | None:
     """Return the pair that the picture shows: one that became copycats in the run, the most alike first; else the most alike."""
-    rows = [row for row in run.end.tables.get("copycat/closest", []) if row["layer"] in run.layers]
+    rows = [row for row in run.end.tables.get("copycat/closest", []) if row["layer"] in run.moving]
     born = [row for row in _pairs(run) if row["since"] > run.start.step]
     for known in (born, _pairs(run), rows):
         if known:
@@ -147,7 +147,7 @@ def _draw(run: Run, pair: Mapping[str, Any]) -> Picture:
         return draw_planes([_plane(run.end, pair)])
     curves = [
         Curve(spoken(layer), run.series(f"copycat/max_phi/{layer}"), layer_colour(run.end, layer))
-        for layer in run.layers
+        for layer in run.moving
         if run.has(f"copycat/max_phi/{layer}")
     ]
     chart = Chart("most alike pair", curves, "|phi|", level=pair["chance"], level_label="level", low=0.0, high=1.0)

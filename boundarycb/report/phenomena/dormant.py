@@ -27,8 +27,8 @@ def dormant(run: Run) -> Finding | None:
     layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"dormant/live/{layer}"))]
     if not layers:
         return None
-    least = min(layers, key=lambda layer: run.at_end(f"dormant/live/{layer}"))
-    revivals = np.nansum([run.at_end(f"dormant/revivals/{layer}") for layer in layers])
+    least = min([layer for layer in layers if layer in run.moving] or layers, key=lambda layer: run.at_end(f"dormant/live/{layer}"))
+    revivals = np.nansum([run.at_end(f"dormant/revivals/{layer}") for layer in layers if layer in run.moving])
     never = run.at_end("dormant/never_predicted_data")
     return Finding(
         name="dormant",

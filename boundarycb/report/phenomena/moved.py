@@ -43,7 +43,7 @@ _OUT_OF_RANGE = (
 
 def moved(run: Run) -> Finding | None:
     """Return what a run says of how boundaries moved; None where drift was not measured."""
-    layers = [layer for layer in run.layers if math.isfinite(run.sum(f"drift/flipped/{layer}", *_whole(run)))]
+    layers = [layer for layer in run.moving if math.isfinite(run.sum(f"drift/flipped/{layer}", *_whole(run)))]
     if not layers:
         return None
     told = [layer for layer in layers if run.has(f"drift/shift/{layer}")]  # shift and turn apart

@@ -42,12 +42,12 @@ _TAKEN_FOR = 'Outputs are taken for scores of classes; `background="norm"` if th
 
 def regions(run: Run) -> Finding | None:
     """Return what a run says of regions and the map of classes; None where nothing of it was measured."""
-    layers = [layer for layer in run.layers if run.has(f"regions/exact/{layer}")]
+    layers = [layer for layer in run.moving if run.has(f"regions/exact/{layer}")]
     rows = [_row(f"regions up to {spoken(layer)}", run, f"regions/exact/{layer}", whole=True) for layer in layers]
     rows += [_row(_named(run, name), run, name, whole=name in _WHOLE) for name in _NAMES if run.has(name)]
     rows += [
         _row(f"boundaries of {spoken(layer)} near a point", run, f"complexity/local/{layer}")
-        for layer in run.layers
+        for layer in run.moving
         if run.has(f"complexity/local/{layer}")
     ]
     if not rows:
