@@ -21,7 +21,7 @@ from boundarycb.report.charts import Chart, Curve, _ticks, draw_charts
 from boundarycb.report.ends import extent
 from boundarycb.report.finding import Finding
 from boundarycb.report.phenomena import ALL
-from boundarycb.report.planes import _axes_words, wrong_points
+from boundarycb.report.planes import Lines, Plane, _axes_words, draw_planes, wrong_points
 from boundarycb.report.run import Run
 from boundarycb.sinks.report import ReportFile, write_report
 
@@ -373,6 +373,17 @@ def test_how_many_parts_are_missed_is_the_metrics_to_say(tmp_path: Path) -> None
     assert found("missed", run).sentences == []
     none = history(tmp_path / "none", {"target/accuracy": 0.99, "target/missed_parts": 0}, parts_of(0.9), plane=aimed)
     assert found("missed", none).sentences[0].startswith("No part of 0.5 % of the slice or more is missed as a whole.")
+
+
+def test_a_narrow_slice_has_room_for_its_title_legend_and_axes() -> None:
+    """Of sides of 1:3 the plot is 113 pixels wide; its words were cut, and the picture with them."""
+    plane = slices.box((0, 1), (0, 3))
+    sample = snapshot([fan(3, 0.1)], two_classes, plane=plane)
+    picture = draw_planes([Plane("layer1 at step 0", sample, [Lines(sample, "layer1", label="layer1")])])
+    assert picture.pixels.shape[1] == 336
+    columns = np.flatnonzero((picture.rgb()[200].astype(int) < 250).all(axis=1))  # the plot's frame and what is in it
+    assert abs((columns[0] + columns[-1]) / 2 - 168) <= 1
+    assert columns[-1] - columns[0] < 120
 
 
 def test_wrong_points_are_those_of_another_class(tmp_path: Path) -> None:

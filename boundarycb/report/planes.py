@@ -18,6 +18,7 @@ from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced,
 from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
 
 _PLANE = 340  # pixels of the plot's longer side
+_NARROWEST = 320  # pixels of what is written above and below it, however narrow it is
 _PALE = 0.35  # of the background, behind lines
 
 
@@ -104,8 +105,9 @@ def _sheet(plane: Plane) -> tuple[Canvas, Box]:
     slice = plane.snapshot.slice
     width, height = _size(slice)
     top, margin = round(3.4 * LETTER), 8
-    canvas = Canvas(width + 2 * margin, top + height + round(1.8 * LETTER), WHITE)
-    plot = (margin, top, margin + width, top + height)
+    canvas = Canvas(max(width, _NARROWEST) + 2 * margin, top + height + round(1.8 * LETTER), WHITE)
+    left = (canvas.width - width) // 2
+    plot = (left, top, left + width, top + height)
     write_titles(canvas, plane.title, "")
     if plane.snapshot.field is not None:
         _fill(canvas, plot, _background(plane.snapshot, plane.strength))

@@ -142,7 +142,8 @@ def _charts(run: Run, layers: list[str]) -> list[Chart]:
         Curve(f"up to {spoken(layer)}", run.series(f"regions/exact/{layer}"), layer_colour(run.end, layer)) for layer in layers
     ]
     if run.has(_SEEN):
-        curves.append(Curve("seen on a grid", run.series(_SEEN), style=":"))
+        points = run.end.capture.resolution**2
+        curves.append(Curve(f"seen at {points:,} points", run.series(_SEEN), style=":"))
     charts = [Chart("number of regions of the slice", curves, "", low=0.0)] if curves else []
     if math.isfinite(run.at_end("decision/length")):
         border = Curve("length", run.series("decision/length"))
