@@ -17,10 +17,11 @@ from boundarycb import load, slices
 from boundarycb.cli import main
 from boundarycb.history import History, HistoryWriter
 from boundarycb.report import make_report
-from boundarycb.report.charts import _ticks
+from boundarycb.report.charts import Chart, Curve, _ticks, draw_charts
+from boundarycb.report.ends import extent
 from boundarycb.report.finding import Finding
 from boundarycb.report.phenomena import ALL
-from boundarycb.report.planes import wrong_points
+from boundarycb.report.planes import Lines, Plane, _axes_words, draw_planes, wrong_points
 from boundarycb.report.run import Run
 from boundarycb.sinks.report import ReportFile, write_report
 
@@ -134,8 +135,37 @@ def test_where_no_layer_has_parts_it_is_drawn_how_much_switched(tmp_path: Path) 
 
 
 def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
-    """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them."""
-    assert found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25))).sentences == []
+    """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them but that."""
+    said = found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25)))
+    (sentence,) = said.sentences
+    assert sentence.startswith("Early and late are not compared: what switched is too little, or its parts cancel")
+
+
+def test_parts_below_nothing_and_above_all_are_explained_where_they_stand(tmp_path: Path) -> None:
+    """Biases that did 105 % of what bias and weights did together: weights undid 5 %."""
+    said = found("moved", history(tmp_path / "some", drift(lambda step: 0.5, bias=1.05)))
+    assert said.rows[0]["bias_early"] == "105 %"
+    assert said.note.startswith("Parts are counted with their sign: one that undid what others did")
+    assert f"\n\n{said.note}\n\n![" in make_report(load(tmp_path / "some")).text  # between the table and the picture
+    assert found("moved", history(tmp_path / "none", drift(lambda step: 0.5, bias=1.0))).note == ""
+
+
+def test_too_few_snapshots_to_compare_are_said_so(tmp_path: Path) -> None:
+    """Four of steps 0 to 15 are all in the first window."""
+    writer = HistoryWriter(tmp_path, SQUARE)
+    numbers = drift(lambda step: 0.5, bias=0.25)
+    for step in STEPS[:4]:
+        writer.append(
+            replace(plain(step), metrics={name: value(step) if callable(value) else value for name, value in numbers.items()})
+        )
+    said = found("moved", load(tmp_path))
+    (sentence,) = said.sentences
+    assert sentence.startswith(
+        "There are too few snapshots to compare early with late: that takes 3 of them in each of two windows"
+    )
+    assert sentence.endswith("parted at 20, 100, 500 and 2,000, and here are 4 in all.")
+    assert said.level == "no chance level, and no early and late to compare"
+    assert "or the layers below\n\n- **There are" in make_report(load(tmp_path)).text
 
 
 def critical(layer: str, edge: float, chance: float) -> dict[str, Any]:
@@ -277,6 +307,40 @@ def test_dormant_units_are_told_at_start_and_end(tmp_path: Path) -> None:
     ]
 
 
+@pytest.fixture(scope="module")
+def half_still(tmp_path_factory: pytest.TempPathFactory) -> History:
+    """A run of which one layer depends on something that does not vary on the slice: its units switch, each everywhere at once."""
+    numbers = drift(lambda step: 0.5, 0.5)
+    numbers |= {name.replace("layer1", "layer3"): value for name, value in drift(lambda step: 1.0, 1.0).items()}
+    numbers |= {"dormant/live/layer1": lambda step: 0.0 if step < 10 else 0.75, "dormant/live/layer3": 0.0}
+    numbers |= {"dormant/revivals/layer1": 0, "dormant/revivals/layer3": 3, "complexity/local/layer3": 0.0}
+    numbers |= {"regions/exact/layer1": 9, "regions/exact/layer2": 20, "regions/exact/layer3": 20}
+    numbers |= {**copies(0), "copycat/pairs/layer3": 0.0, "copycat/chance/layer3": 0.95}
+    numbers |= {f"indecisive/{name}/{layer}": 0.0 for name in ("units", "strict", "jitter") for layer in LAYERS}
+    row = {"layer": "layer3", "unit": 1, "jitter": 0.5, "osc": 0.9, "ret": 0.8, "rel_jitter": 6.0, "step": 60, "other_step": 100}
+    return history(tmp_path_factory.mktemp("still"), numbers, {600: {"indecisive/worst": [row]}})
+
+
+def test_layers_that_switch_nowhere_on_the_slice_are_no_findings(half_still: History) -> None:
+    for phenomenon in ALL:
+        said = phenomenon(Run(half_still))
+        if said is not None and said.name != "dormant":
+            assert "layer3" not in f"{said.result} {said.level} {said.rows} {said.sentences} {said.caption}", said.name
+    assert found("regions", half_still).result == "20 linear regions at the end"  # its count is that of the layer below it
+    assert [row["what"] for row in found("regions", half_still).rows] == ["regions up to layer1", "regions up to layer2"]
+    assert found("dormant", half_still).result == "layer1: 75 % of the units switch at the end"
+    assert [row["layer"] for row in found("dormant", half_still).rows] == ["layer1", "layer3"]  # where it is told what they are
+    assert found("dormant", half_still).sentences[-1].endswith("for the first time: never.")
+    assert make_report(half_still).text.count("No unit of layer3 switches on this slice at any snapshot") == 1
+
+
+def test_a_network_of_which_nothing_switches_is_told_of_as_it_is(tmp_path: Path) -> None:
+    numbers = {f"dormant/live/{layer}": 0.0 for layer in LAYERS} | {f"dormant/revivals/{layer}": 0 for layer in LAYERS}
+    run = history(tmp_path, numbers)
+    assert found("dormant", run).result == "layer1: 0 % of the units switch at the end"
+    assert "at any snapshot" not in make_report(run).text
+
+
 def test_units_that_do_nothing_for_the_data_are_told_first(tmp_path: Path) -> None:
     numbers = {"dormant/live/layer2": 0.5, "dormant/revivals/layer2": 0, "dormant/never_on_data/layer2": 0.5}
     said = found("dormant", history(tmp_path, numbers))
@@ -311,6 +375,17 @@ def test_how_many_parts_are_missed_is_the_metrics_to_say(tmp_path: Path) -> None
     assert found("missed", none).sentences[0].startswith("No part of 0.5 % of the slice or more is missed as a whole.")
 
 
+def test_a_narrow_slice_has_room_for_its_title_legend_and_axes() -> None:
+    """Of sides of 1:3 the plot is 113 pixels wide; its words were cut, and the picture with them."""
+    plane = slices.box((0, 1), (0, 3))
+    sample = snapshot([fan(3, 0.1)], two_classes, plane=plane)
+    picture = draw_planes([Plane("layer1 at step 0", sample, [Lines(sample, "layer1", label="layer1")])])
+    assert picture.pixels.shape[1] == 336
+    columns = np.flatnonzero((picture.rgb()[200].astype(int) < 250).all(axis=1))  # the plot's frame and what is in it
+    assert abs((columns[0] + columns[-1]) / 2 - 168) <= 1
+    assert columns[-1] - columns[0] < 120
+
+
 def test_wrong_points_are_those_of_another_class(tmp_path: Path) -> None:
     aimed = slices.aimed(SQUARE, np.array([[0, 1], [-1, 1]]))
     sample = snapshot([fan(2, 0.1)], lambda u, v: np.stack([0 * u, 1 + 0 * u], axis=1), plane=aimed, resolution=4)
@@ -328,6 +403,69 @@ def test_regions_are_told_exactly_where_they_are_known(tmp_path: Path) -> None:
     said = found("regions", history(tmp_path, numbers))
     assert (said.result, said.level) == ("850 linear regions at the end", "50 at the start")
     assert {row["what"]: row["end"] for row in said.rows}["length of the border between classes, in sides of the slice"] == "1.500"
+
+
+def test_as_many_patterns_as_grid_points_are_no_number_of_regions(tmp_path: Path) -> None:
+    """Of a grid of 64 points a side nearly each has its own: that is told in both places, and is a result in none."""
+    numbers = {"regions/seen": 4000, "regions/seen_share": 4000 / 4096}
+    said = found("regions", history(tmp_path, numbers))
+    assert said.result == "the grid is too coarse to tell at the end"
+    assert said.level == "the grid is too coarse to tell at the start"
+    assert said.sentences[0].startswith("The grid is too coarse to tell how many regions there are: of its 64 x 64 = 4,096 points")
+    assert "(4,000 at the start and 4,000 at the end)" in said.sentences[0]
+    assert said.rows[0]["what"].endswith("the grid is too coarse to tell")
+    assert "| Regions" in make_report(load(tmp_path)).text
+
+
+def test_a_grid_that_is_too_coarse_at_the_end_only_tells_of_the_start(tmp_path: Path) -> None:
+    def share(step: int) -> float:
+        return 0.25 if step < 800 else 0.95
+
+    numbers: dict[str, Any] = {"regions/seen": lambda step: 4096 * share(step), "regions/seen_share": share}
+    said = found("regions", history(tmp_path, numbers))
+    assert (said.result, said.level) == ("the grid is too coarse to tell at the end", "1,024 at the start")
+    fine = found("regions", history(tmp_path / "fine", {"regions/seen": 3600, "regions/seen_share": 0.89}))
+    assert fine.result == "3,600 activation patterns seen at the end"
+
+
+def test_where_there_are_no_classes_nothing_is_said_of_their_border(tmp_path: Path) -> None:
+    said = found("regions", history(tmp_path / "none", {"regions/seen": 40, "complexity/local/layer1": 0.5}))
+    assert "class" not in f"{said.title} {said.question} {said.caption} {said.rows} {said.sentences}"
+    assert said.caption == "Number of regions of the slice over the run."
+    said = found("regions", history(tmp_path / "some", {"regions/seen": 40, "decision/length": 1.5}))
+    assert said.title == "Regions, and the map of classes"
+    assert said.question.endswith("The border between classes is where the winning class changes.")
+    assert said.caption == "Number of regions of the slice and length of the border between classes over the run."
+    only = found("regions", history(tmp_path / "only", {"complexity/local/layer1": 0.5}))
+    assert only.draw is None
+
+
+def test_outputs_that_nothing_calls_classes_are_taken_for_such_and_that_is_said(tmp_path: Path) -> None:
+    """Of a regression or an embedding the shape alone says so; a target, labels and names say more."""
+    taken = 'Outputs are taken for scores of classes; `background="norm"` if they are not.'
+    numbers = {"regions/seen": 40, "decision/length": 1.5}
+    assert found("regions", history(tmp_path / "none", numbers)).sentences[1:] == [taken]
+    assert make_report(load(tmp_path / "none")).text.count("taken for scores") == 1
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    marked = slices.marked(SQUARE, [[0.5, 0.5]], labels=[1])
+    called = replace(SQUARE, anchors=np.zeros((1, 2)), anchor_names=("class 3",))
+    for number, plane in enumerate((aimed, marked, called)):
+        assert taken not in found("regions", history(tmp_path / str(number), numbers, plane=plane)).sentences
+    unlabelled = slices.marked(SQUARE, [[0.5, 0.5]])
+    assert taken in found("regions", history(tmp_path / "unlabelled", numbers, plane=unlabelled)).sentences
+    sample = plain(0)
+    assert sample.field is not None
+    named = replace(sample, capture=replace(sample.capture, field=replace(sample.field, names=("no", "yes"))), metrics=numbers)
+    HistoryWriter(tmp_path / "named", SQUARE).append(named)
+    assert taken not in found("regions", load(tmp_path / "named")).sentences
+    assert taken not in found("regions", history(tmp_path / "value", {"regions/seen": 40})).sentences
+
+
+def test_exact_regions_need_no_grid(tmp_path: Path) -> None:
+    numbers = {"regions/exact/layer3": 9000, "regions/seen": 4000, "regions/seen_share": 0.98}
+    said = found("regions", history(tmp_path, numbers))
+    assert said.result == "9,000 linear regions at the end"
+    assert said.sentences[0].startswith("Linear regions: 9,000 at the start")
 
 
 # ---------------------------------------------------------------------------------------------------------------- the page
@@ -373,6 +511,7 @@ def test_every_cell_of_the_page_is_closed(whole: History) -> None:
 
 def test_the_page_says_what_numbers_mean(whole: History) -> None:
     text = make_report(whole).text
+    assert "Of a model with several inputs one varies on the slice, and all others are held at one sample's values" in text
     assert "| `dormant/live` |  | 1 | 1 | 1 | Share of" in text  # a column a layer, behind that of numbers of no layer
     assert "| `target/accuracy` | 0.9000 |  |  |  | Share of" in text
 
@@ -392,7 +531,58 @@ def test_any_output_can_be_drawn(output: Any, tmp_path: Path) -> None:
 def test_a_run_of_one_sample_has_a_page(tmp_path: Path) -> None:
     writer = HistoryWriter(tmp_path, SQUARE)
     writer.append(replace(plain(0), metrics={"regions/seen": 12.0, "copycat/pairs/layer1": 0.0, "copycat/chance/layer1": 0.95}))
-    assert "1 snapshot of steps 0 to 0" in make_report(load(tmp_path)).text
+    text = make_report(load(tmp_path)).text
+    assert "**Sampling ended at step 0: one snapshot**" in text
+    assert "steps 0 to 0" not in text
+
+
+def test_a_run_of_one_sample_has_no_start_beside_its_end_and_no_charts(tmp_path: Path) -> None:
+    """Each figure stands once, and pictures are those of the slice: a chart of one snapshot has no curve."""
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    numbers = {**copies(1), **critical("layer1", 0.5, 0.9), "regions/seen": 30, "decision/length": 1.5}
+    numbers |= {"dormant/live/layer1": 0.5, "dormant/never_on/layer1": 0.25, "dormant/revivals/layer1": 0}
+    numbers |= {f"symmetry/{part}/layer1": 0.2 for part in ("left_right", "up_down", "chance")}
+    numbers |= {f"indecisive/{part}/layer1": 0.0 for part in ("units", "strict", "jitter")}
+    values = {name: value(0) if callable(value) else value for name, value in numbers.items()}
+    HistoryWriter(tmp_path, aimed).append(
+        replace(plain(0), slice=aimed, metrics=values, tables={"copycat/closest": [pair(0, units=(0, 1))]})
+    )
+    report = make_report(load(tmp_path))
+    assert set(report.pictures) == {"run", "critical", "copycats", "symmetry"}
+    heads = [line for line in report.text.split("## All numbers")[0].splitlines() if line.startswith("|")]
+    assert not [line for line in heads if re.search(r"\bstart\b|, end\b|\| end\b|again", line)]
+    assert "| layer | live | never on here |\n" in report.text
+    assert "|  | value |\n" in report.text
+    assert "over the run" not in report.text
+    assert "curves" not in report.text
+
+
+def test_a_value_without_another_beside_it_leaves_a_mark_and_a_chart_without_values_is_left_out() -> None:
+    nothing, some = np.full(3, np.nan), np.array([np.nan, 0.5, np.nan])
+    alone = draw_charts([0, 5, 10], [Chart("some", [Curve("a", some, "#ff0000")], "")])
+    assert ((alone.rgb().astype(int) - (255, 0, 0)) ** 2).sum(axis=2).min() < 1000
+    both = draw_charts([0, 5, 10], [Chart("none", [Curve("b", nothing)], ""), Chart("some", [Curve("a", some, "#ff0000")], "")])
+    np.testing.assert_array_equal(both.rgb(), alone.rgb())
+
+
+def test_the_picture_at_the_top_says_which_snapshots_it_shows(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    for step, words in (
+        (0, "output: step 0 (the only snapshot)."),
+        (5, "output: step 0 and step 5 (first and last snapshot)."),
+        (10, "output: step 0, step 5 and step 10 (first, middle and last snapshot)."),
+    ):
+        writer.append(plain(step))
+        assert words in make_report(load(tmp_path)).text
+
+
+def test_the_page_keeps_the_ends_of_a_slice_apart(tmp_path: Path) -> None:
+    plane = slices.box((20190, 20240), (-1, 1))
+    sample = snapshot([fan(2, 0.1)], plane=plane)
+    HistoryWriter(tmp_path, plane).append(sample)
+    assert "Slice: x1 from 20190 to 20240, x2 from -1 to 1;" in make_report(load(tmp_path)).text
+    assert extent(slices.box((20191, 20192), (-1, 1))) == "x1 20191 to 20192, x2 -1 to 1"
+    assert _axes_words(plane) == "across: x1, 20190 to 20240   up: x2, -1 to 1"
 
 
 def test_a_broken_number_at_the_end_leaves_the_page_whole(tmp_path: Path) -> None:
@@ -405,6 +595,18 @@ def test_lines_that_are_not_in_view_are_said_so(tmp_path: Path) -> None:
     said = found("copycats", history(tmp_path, copies(1), {800: {"copycat/closest": [pair(100, units=(0, 77))]}}))
     assert said.draw is not None
     assert said.draw().pixels.shape[0] > 300
+
+
+@pytest.mark.parametrize("value", [0.01, 1.0])
+def test_a_constant_at_the_charts_top_is_drawn_as_wide_as_any(value: float) -> None:
+    """A learning rate that stays, or all units that switch: its line is below the edge, which cut half of it off."""
+    steps, wide = [0, 5, 10], {}
+    for high in (value, 1.7 * value):
+        picture = draw_charts(steps, [Chart("lr", [Curve("lr", np.full(3, value), "#ff0000")], "", low=0.0, high=high)])
+        column = picture.rgb()[40:, 300].astype(float)  # below the legend
+        wide[high] = float((column[:, 0] - column[:, 1]).sum() / 255)
+    assert wide[value] == pytest.approx(wide[1.7 * value], abs=0.2)
+    assert wide[value] > 1.5
 
 
 def test_ticks_hold_their_span() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 from itertools import combinations
 from typing import Any
 
@@ -11,15 +13,15 @@ import pytest
 from golden import compare
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from snapshots import fan, four_classes, one_value, plain, rings, snapshot, two_classes
+from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 from boundarycb import slices
-from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, has_inputs, has_similarity
-from boundarycb.render.canvas import cut, fitted, text_width
+from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
+from boundarycb.render.canvas import cut, fitted, limited, text_width, wrapped
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
-from boundarycb.render.pictures import _panel_title, axes_caption, background_caption, field_span
+from boundarycb.render.pictures import SMALLER, Layout, _panel_title, axes_caption, background_caption, field_span, from_to
 from boundarycb.types import Field, Picture, Snapshot
 
 
@@ -373,6 +375,14 @@ def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> Non
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 18
 
 
+def test_a_range_far_from_zero_keeps_its_ends_apart() -> None:
+    """Years from 2019 to 2024 were 2.02e+03 at both ends."""
+    years = slices.box((2019, 2024), (16.7, 82.5))
+    assert axes_caption(years) == "x1 2019 … 2024   x2 16.7 … 82.5   (not to scale)"
+    assert axes_caption(slices.box((-2024.14, -2018.96), (0, 5))) == "x1 −2024.1 … −2019   x2 0 … 5"
+    assert from_to(1e6, 1e6 + 1e-3) == ("1000000", "1000000.001")
+
+
 def test_the_captions_say_what_is_drawn() -> None:
     assert axes_caption(plain().slice) == "x1 −1 … 1   x2 −1 … 1"
     assert axes_caption(slices.box((0, 100), (0, 1))) == "x1 0 … 100   x2 0 … 1   (not to scale)"
@@ -389,6 +399,7 @@ def test_the_captions_say_what_is_drawn() -> None:
         (2, 3, "dark 2 … light 3"),
         (0.25, 0.75, "dark 0 … light 1"),
         (-1e9, 1e9, "dark −1e+09 … light 1e+09"),
+        (1000.25, 1000.75, "dark 1000.25 … light 1000.75"),
     ],
 )
 def test_a_single_outputs_greys_have_zero_in_the_middle(low: float, high: float, words: str) -> None:
@@ -401,6 +412,70 @@ def test_letters_stay_on_the_canvas_wherever_anchors_lie() -> None:
     for corner in ([1.0, 1.0], [0.0, 1.0], [0.5, 1.0]):
         plane = slices.through([0.0, 0.0], [1.0, 0.0], corner, margin=0)
         draw_overlay(snapshot([fan(2, 0.1)], plane=plane), 100)
+
+
+def written(sample: Snapshot, size: int) -> list[tuple[float, float, str]]:
+    """Return what an overlay says: where each text stands (x, baseline), and its words."""
+    texts = re.findall(r'<text x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*)</text>', draw_vector(sample, size))
+    return [(float(x), float(y), unescape(words)) for x, y, words in texts]
+
+
+def noted(sample: Snapshot, *notes: str) -> Snapshot:
+    return replace(sample, boundaries=replace(sample.boundaries, notes=notes))
+
+
+LONG = (
+    "lines are traced on a grid, since units of head.0 are not affine within its regions (0.24 of their size, 1e-09 is allowed)",
+    "it calls sort in its forward, lstm in rnn",
+)
+
+
+@pytest.mark.parametrize(("sides", "width"), [((1, 3), 320), ((1, 4), 320), ((3, 1), 384), ((1, 8), 384), ((1, 1), 384)])
+def test_a_tall_slice_stands_in_the_middle_of_a_canvas_that_has_room_for_words(sides: tuple[int, int], width: int) -> None:
+    """Such as 1:3, whose plot is 128 pixels wide; 1:8 is not drawn to scale, and as wide as any."""
+    plane = slices.box((0, sides[0]), (0, sides[1]))
+    sample = snapshot([fan(3, 0.1), fan(2, 0.5), fan(4, 0.2)], four_classes, plane=plane, scalars={"loss": 0.03125})
+    picture = draw_overlay(sample, 384)
+    assert picture.pixels.shape[1] == width
+    plot = Layout.of(plane, 384).plot
+    assert abs((plot[0] + plot[2]) / 2 - width / 2) <= 0.5
+    inside = picture.pixels[plot[1] : plot[3]]
+    assert len(np.unique(inside[:, : plot[0]])) == len(np.unique(inside[:, plot[2] :])) == (1 if plot[0] else 0)
+    words = [words for _, _, words in written(sample, 384)]
+    assert {"layer1", "layer2", "layer3", "loss 0.0312"} <= set(words)
+    assert not [text for text in words if "…" in text.replace(" … ", " ")]
+    assert draw_panels(sample, 384).pixels.shape[1] >= width
+
+
+def test_long_notes_are_wrapped_and_all_frames_have_one_size() -> None:
+    """Two lines, of which the axes give one; what is longer than these is cut."""
+    for sample in (plain(), on_a_plane(), through_images(), wide()):
+        said = written(noted(sample, *LONG), 384)
+        assert "; ".join(LONG) in " ".join(words for _, _, words in said)
+        frames = [draw_overlay(noted(sample, *notes), 384).pixels.shape for notes in ((), ("a note",), LONG, LONG * 3)]
+        assert len(set(frames)) == 1
+        cut_off = written(noted(sample, *LONG * 3), 384)
+        assert any(words.endswith(" …") for _, _, words in cut_off)
+        for x, y, words in (*said, *cut_off):
+            assert y < frames[0][0], words
+            assert x + text_width(words, Layout.of(sample.slice, 384).letter * SMALLER) < frames[0][1] or x > frames[0][1] - 20
+
+
+def test_a_short_note_leaves_the_axes_where_they_are() -> None:
+    words = [words for _, _, words in written(noted(plain(), "a note"), 384)]
+    assert words[-3:] == [axes_caption(SQUARE), background_caption(plain()), "a note"]
+
+
+def test_sentences_are_wrapped_at_words() -> None:
+    words = "lines are traced on a grid, since the regions have more than 390 corners"
+    lines = wrapped(words, 10, 120)
+    assert " ".join(lines) == words
+    assert len(lines) > 2
+    assert all(text_width(line, 10) <= 120 for line in lines)
+    assert limited(lines, 2, " ", 10, 120)[0] == lines[0]
+    assert limited(lines, 2, " ", 10, 120)[1].endswith(" …")
+    assert limited(lines, len(lines), " ", 10, 120) == lines
+    assert limited(lines, 0, " ", 10, 120) == []
 
 
 def test_long_sentences_are_cut_at_a_word() -> None:

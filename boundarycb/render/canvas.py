@@ -111,6 +111,23 @@ def cut(words: str, size: float, room: float) -> str:
     return fitted(" ".join(said) + " …", size, room)
 
 
+def wrapped(words: str, size: float, room: float) -> list[str]:
+    """Return a sentence in lines of at most `room` pixels, broken between words; a word that does not fit alone is shortened."""
+    lines: list[str] = []
+    for word in words.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(fitted(word, size, room))
+    return lines
+
+
+def limited(lines: list[str], most: int, joint: str, size: float, room: float) -> list[str]:
+    """Return `lines`, with an ellipsis at the end of the last of `most` where there are more; `joint` parts them in one line."""
+    return lines if len(lines) <= most else [*lines[: most - 1], cut(joint.join(lines[most - 1 :]), size, room)][:most]
+
+
 def packed(phrases: list[str], size: float, room: float) -> list[str]:
     """Return `phrases` in lines of at most `room` pixels, as many as fit in each; one that does not fit alone is shortened."""
     lines: list[str] = []

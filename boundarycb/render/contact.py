@@ -42,7 +42,7 @@ def draw_inputs(slice: Slice, size: int = SIZE) -> Picture:
     _draw_tiles(canvas, layout, slice)
     draw_marks(canvas, layout.plot, slice, layout.letter, thumbnails=False)
     for number, words in enumerate(captions):
-        canvas.text(margin, layout.plot[3] + (0.68 + 0.82 * number) * layout.strip, words, letter, FAINT)
+        canvas.text(margin, layout.baseline(number), words, letter, FAINT)
     image = Image.fromarray(np.ascontiguousarray(canvas.pixels[..., :3])).quantize(256, method=Image.Quantize.MEDIANCUT)
     palette = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
     return Picture(np.asarray(image), palette[:256])

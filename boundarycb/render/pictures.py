@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.evenly import evenly
-from boundarycb.render.canvas import Box, Canvas, Pen, cut, fitted, packed, text_width
+from boundarycb.render.canvas import Box, Canvas, Pen, cut, fitted, limited, packed, text_width, wrapped
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, Scheme, scheme, tone_indices
 from boundarycb.render.marks import draw_marks, marks_phrases, thumbnail_colours, to_pixels
 from boundarycb.render.vector import SvgCanvas
@@ -24,8 +24,9 @@ _KINKED = set(
     "relu leaky_relu prelu rrelu relu6 hardtanh hardsigmoid softshrink hardshrink threshold abs clamp maximum minimum".split()  # noqa: SIM905
 )
 """Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
-_CLASSES = "classes"  # the line that shows their names
 SMALLER = 0.88  # of the letters' size, below the plot
+_NARROWEST = 5 / 6  # of the plot's longer side: a canvas is at least as wide, for what is written on it
+_FIRST, _NEXT = 0.68, 0.82  # of a strip: from the plot to the first line's letters below it, and to each further line's
 _WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
 
 
@@ -69,16 +70,16 @@ class _Overlay:
 
     snapshot: Snapshot
     layout: Layout
-    captions: list[str]
+    captions: list[_Caption]
     colours: Scheme
     title: str
 
     @staticmethod
     def of(snapshot: Snapshot, size: int, title: str | None) -> _Overlay:
-        layout = Layout.of(snapshot.slice, size)
-        captions = _captions(snapshot, layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER)
-        whole = Layout.of(snapshot.slice, size, lines=len(captions))
-        return _Overlay(snapshot, whole, captions, _scheme(snapshot), title or _step(snapshot))
+        layout, colours = Layout.of(snapshot.slice, size), _scheme(snapshot)
+        room = _Room.below(layout, snapshot, colours)
+        whole = Layout.of(snapshot.slice, size, lines=room.lines)
+        return _Overlay(snapshot, whole, _captions(snapshot, room), colours, title or _step(snapshot))
 
     def draw(self, pen: Pen) -> None:
         """Draw all but the background."""
@@ -103,8 +104,9 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
     shown = evenly(count, _MAX_PANELS).tolist()
     columns = next(c for c in (1, 2, 3, 4) if c * c >= len(shown) or c == 4)
     layout = Layout.of(snapshot.slice, checked_size(size) // 2, letters=min(columns, 2) * size / 2)
-    plot_w, plot_h, title, gap = layout.width, layout.plot[3] - layout.plot[1], layout.strip, layout.strip // 3
-    cell_w, cell_h = plot_w + gap, plot_h + title + gap
+    (inset, _, end, _), title, gap = layout.plot, layout.strip, layout.strip // 3
+    plot_h = layout.plot[3] - layout.plot[1]
+    cell_w, cell_h = layout.width + gap, plot_h + title + gap
     height = title + -(-len(shown) // columns) * cell_h + (title if snapshot.notes else gap)
     canvas = Canvas(columns * cell_w + gap, height, WHITE)
     tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
@@ -112,12 +114,12 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
     _title_line(canvas, (gap, canvas.width - gap), title, layout.letter, words, snapshot)
     for place, number in enumerate(shown):
         left, top = gap + place % columns * cell_w, title + place // columns * cell_h + title
-        plot = (left, top, left + plot_w, top + plot_h)
+        plot = (left + inset, top, left + end, top + plot_h)
         tones |= _background(canvas, plot, snapshot.field, colours)
         _draw_layer(canvas, plot, snapshot, number, colours)
         _draw_decision(canvas, plot, snapshot)
         name, count_words = _panel_title(snapshot, number)
-        name = fitted(name, layout.letter, plot_w - text_width(count_words, layout.letter))
+        name = fitted(name, layout.letter, layout.width - text_width(count_words, layout.letter))
         canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
     notes = cut("; ".join(snapshot.notes), layout.letter * SMALLER, canvas.width - 2 * gap)
     canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * SMALLER, _note_colour(snapshot))
@@ -138,13 +140,28 @@ class Layout:
     letter: float  # size of the letters
 
     @staticmethod
-    def of(slice: Slice, size: int, letters: float | None = None, lines: int = 2) -> Layout:
-        """Return the layout for a plot of `size` pixels above `lines` of text, in letters as for a picture `letters` wide."""
+    def of(slice: Slice, size: int, letters: float | None = None, lines: int = 3) -> Layout:
+        """Return the layout for a plot of `size` pixels above `lines` of text, in letters as for a picture `letters` wide.
+
+        The plot of a tall slice stands in the middle of a canvas that is wide enough for words.
+        """
         ratio = plot_ratio(slice)
-        width, height = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
+        across, up = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
+        width = max(across, round(_NARROWEST * size))
         letter = max(9.0, (letters or size) * 0.0235)
         strip = round(letter * 1.75)
-        return Layout(width, height + (2 + lines) * strip, (0, 2 * strip, width, 2 * strip + height), strip, letter)
+        left, bottom = (width - across) // 2, 2 * strip + up
+        return Layout(
+            width,
+            bottom + round((_FIRST + _NEXT * (lines - 1) + 0.5) * strip),
+            (left, 2 * strip, left + across, bottom),
+            strip,
+            letter,
+        )
+
+    def baseline(self, number: int) -> float:
+        """Return where the line of text below the plot with this number, from 0, stands."""
+        return self.plot[3] + (_FIRST + _NEXT * number) * self.strip
 
 
 def plot_ratio(slice: Slice) -> float:
@@ -313,46 +330,107 @@ def _legend_word(canvas: Pen, layout: Layout, x: float, words: str) -> float:
     return x + text_width(words, layout.letter) + 0.9 * layout.letter
 
 
-def _captions(snapshot: Snapshot, width: int, letter: float) -> list[str]:
-    """Return the lines below the plot: the axes and the marks, background and lines, what is wrong or left out.
+@dataclass(frozen=True)
+class _Caption:
+    """A line below the plot.
 
-    A slice without marks has two: what is wrong or left out takes the place of the axes. How many there are depends on the slice
-    alone, so that all frames of a movie have one size.
+    Args:
+        words: what it says; empty for the classes, which are drawn.
+        kind: ``slice`` (axes and marks), ``drawing`` (lines and background), ``classes`` (their names) or ``notes``.
     """
-    axes, notes, marks = axes_caption(snapshot.slice), "; ".join(snapshot.notes), marks_phrases(snapshot.slice)
-    named = [_CLASSES] if snapshot.field is not None and snapshot.field.kind == "classes" and snapshot.field.names else []
-    if not marks:
-        return [notes or axes, background_caption(snapshot), *named]
-    return [*packed([axes, *marks], letter, width), background_caption(snapshot), *named, notes]
+
+    words: str
+    kind: str
 
 
-def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[str], colours: Scheme) -> None:
-    left, letter, notes = layout.strip // 3, layout.letter * SMALLER, "; ".join(snapshot.notes)
-    for number, words in enumerate(captions):
-        baseline = layout.plot[3] + (0.68 + 0.82 * number) * layout.strip
-        room = float(layout.width - 2 * left)
-        if words == _CLASSES:
-            _named_classes(canvas, layout, snapshot.field, colours, baseline)
-            continue
-        if words == background_caption(snapshot) and _CLASSES not in captions:
-            room -= _numbered_classes(canvas, layout, snapshot.field, colours, baseline)
-        colour = _note_colour(snapshot) if words == notes else FAINT
-        canvas.text(left, baseline, cut(words, letter, room), letter, colour)
+@dataclass(frozen=True)
+class _Room:
+    """How much fits below a plot. It depends on the slice and the output alone, so that all frames of a movie have one size.
+
+    Args:
+        lines: how many there are.
+        width: of a line, pixels.
+        letter: size of letters, pixels.
+        taken: of the width beside what the drawing is, by the classes' colours.
+    """
+
+    lines: int
+    width: float
+    letter: float
+    taken: float
+
+    @staticmethod
+    def below(layout: Layout, snapshot: Snapshot, colours: Scheme) -> _Room:
+        """Return the room below the plot of `layout`: for the slice and the drawing and a line more, or two without the axes."""
+        width, letter = layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER
+        named = bool(_class_names(snapshot.field))
+        taken = 0.0 if named else _numbers_width(snapshot.field, colours, letter)
+        slice, bare = _slice_lines(snapshot.slice, letter, width)
+        return _Room(max(len(slice) + 2, len(bare) + 3) + named, width, letter, taken)
+
+
+def _captions(snapshot: Snapshot, room: _Room) -> list[_Caption]:
+    """Return the lines below the plot: axes and marks, background and lines, classes, and what is wrong or left out.
+
+    Where these are more than there is room for, the axes give way to what is wrong or left out, and that is cut.
+    """
+    slice, bare = _slice_lines(snapshot.slice, room.letter, room.width)
+    named = bool(_class_names(snapshot.field))
+    beside = room.width - room.taken
+    drawing = packed(background_caption(snapshot).split("   "), room.letter, beside)
+    notes = wrapped("; ".join(snapshot.notes), room.letter, room.width)
+    free = room.lines - named
+    if notes and len(slice) + len(drawing) + len(notes) > free and len(bare) < len(slice):
+        slice = bare
+    told = min(len(drawing), max(1, free - len(slice) - len(notes)))
+    drawing = limited(drawing, told, "   ", room.letter, beside)
+    notes = limited(notes, free - len(slice) - told, " ", room.letter, room.width)
+    return [
+        *(_Caption(words, "slice") for words in slice),
+        *(_Caption(words, "drawing") for words in drawing),
+        *([_Caption("", "classes")] * named),
+        *(_Caption(words, "notes") for words in notes),
+    ]
+
+
+def _slice_lines(slice: Slice, letter: float, width: float) -> tuple[list[str], list[str]]:
+    """Return what the axes and the marks are, in lines; and the marks without the axes."""
+    marks = marks_phrases(slice)
+    return packed([axes_caption(slice), *marks], letter, width), packed(marks, letter, width)
+
+
+def _class_names(field: Field | None) -> tuple[str, ...]:
+    """Return what classes are called where each has a colour of its own; nothing where they have no names."""
+    return field.names if field is not None and field.kind == "classes" else ()
+
+
+def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[_Caption], colours: Scheme) -> None:
+    left, letter = layout.strip // 3, layout.letter * SMALLER
+    kinds = [caption.kind for caption in captions]
+    for number, caption in enumerate(captions):
+        colour = _note_colour(snapshot) if caption.kind == "notes" else FAINT
+        canvas.text(left, layout.baseline(number), caption.words, letter, colour)
+    if "classes" in kinds:
+        _named_classes(canvas, layout, snapshot.field, colours, layout.baseline(kinds.index("classes")))
+    else:
+        _numbered_classes(canvas, layout, snapshot.field, colours, layout.baseline(kinds.index("drawing")))
 
 
 def _note_colour(snapshot: Snapshot) -> str:
     return ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
 
 
-def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> float:
-    """Draw the classes' colours with their numbers at the right end; return how much room they took."""
-    if field is None or field.kind != "classes":
-        return 0.0
+def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
+    """Draw the classes' colours with their numbers at the right end."""
     letter, right = layout.letter * SMALLER, layout.width - layout.strip // 3
-    wide, hues = 1.5 * letter, colours.class_hues
+    wide, hues = 1.5 * letter, colours.class_hues if field is not None and field.kind == "classes" else ()
     for place, colour in enumerate(hues):
         _class_swatch(canvas, right - wide * (len(hues) - place), baseline, (wide, letter), colour, str(place))
-    return wide * len(hues) + letter
+
+
+def _numbers_width(field: Field | None, colours: Scheme, letter: float) -> float:
+    """Return how much of a line the classes' numbers take; nothing where there are none."""
+    return 1.5 * letter * len(colours.class_hues) + letter if field is not None and field.kind == "classes" else 0.0
 
 
 def _named_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
@@ -377,9 +455,10 @@ def _class_swatch(canvas: Pen, x: float, baseline: float, size: tuple[float, flo
 
 def axes_caption(slice: Slice) -> str:
     """Return what the axes are, in a line."""
-    (first, second), ((u0, u1), (v0, v1)) = slice.names, slice.bounds
+    (first, second), (across, up) = slice.names, slice.bounds
     stretched = "" if 1 / _WIDEST <= _aspect(slice) <= _WIDEST else "   (not to scale)"
-    return f"{first} {_short(u0)} … {_short(u1)}   {second} {_short(v0)} … {_short(v1)}{stretched}"
+    u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in (across, up))
+    return f"{first} {u}   {second} {v}{stretched}"
 
 
 def background_caption(snapshot: Snapshot) -> str:
@@ -402,7 +481,8 @@ def _field_words(field: Field | None) -> str:
     low, high = field_span(field)
     one = field.names[1] if len(field.names) > 1 else "class 1"
     what = f"p({one}) by softmax" if field.kind == "probability" else field.what
-    return f"{what}: dark {_short(low)} … light {_short(high)}"
+    ends = " … light ".join(from_to(low, high)).replace("-", "\N{MINUS SIGN}")
+    return f"{what}: dark {ends}"
 
 
 def _panel_title(snapshot: Snapshot, number: int) -> tuple[str, str]:
@@ -413,5 +493,13 @@ def _panel_title(snapshot: Snapshot, number: int) -> tuple[str, str]:
     return layer.name, f": {live} of {len(layer.kept)} switch here"
 
 
-def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+def from_to(low: float, high: float, digits: int = 3) -> tuple[str, str]:
+    """Return the ends of a range as numbers of `digits`, and more where the range is small beside them.
+
+    >>> from_to(-1.70444, 7.35), from_to(2018.58, 2023.88), from_to(0.0448, 1.036)
+    (('-1.7', '7.35'), ('2018.6', '2023.9'), ('0.0448', '1.04'))
+    """
+    most, span = max(abs(low), abs(high)), high - low
+    if span > 0 and most > span:
+        digits = min(15, digits + math.floor(math.log10(most / span)))
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"

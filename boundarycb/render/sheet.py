@@ -112,8 +112,7 @@ def _map(difference: Difference, slice: Slice, layout: Layout, paper: NDArray[np
     _key(canvas, layout, difference)
     room = layout.width - 2 * margin
     for number, words in enumerate((axes_caption(slice), difference.caption)):
-        baseline = bottom + (0.68 + 0.82 * number) * layout.strip
-        canvas.text(margin, baseline, cut(words, letter * SMALLER, room), letter * SMALLER, FAINT)
+        canvas.text(margin, layout.baseline(number), cut(words, letter * SMALLER, room), letter * SMALLER, FAINT)
     colours, places = np.unique(canvas.packed, return_inverse=True)
     few = _map_colours(paper)
     seen = colours.view(np.uint8).reshape(-1, 4)[:, :3]

@@ -14,6 +14,8 @@ from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced,
 from boundarycb.types import Floats, Picture
 
 _CHART = 440, 270  # pixels
+_HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whole
+_DOT = 1.8  # radius of a value that has none beside it
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +59,19 @@ class Chart:
     high: float | None = None
     most: float | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether none of its curves has a defined value, so that there is nothing to draw."""
+        return not any(np.isfinite(curve.values).any() for curve in self.curves)
+
 
 def draw_charts(steps: Sequence[int], charts: Sequence[Chart], *, columns: int = 2) -> Picture:
-    """Return charts beside each other, over the steps of a run: on a logarithmic axis, since most happens early."""
+    """Return charts beside each other, over the steps of a run: on a logarithmic axis, since most happens early.
+
+    Charts without a defined value are left out, unless all are.
+    """
     axis = np.asarray(steps, dtype=np.float64)
-    drawn = [_chart(axis, chart) for chart in charts]
+    drawn = [_chart(axis, chart) for chart in [chart for chart in charts if not chart.is_empty] or charts]
     rows = [beside(drawn[first : first + columns]) for first in range(0, len(drawn), columns)]
     return reduced(stacked(rows))
 
@@ -80,14 +90,17 @@ def _chart(steps: Floats, chart: Chart) -> Pixels:
 
     def place(x: Floats, y: Floats) -> Floats:
         across = plot[0] + _stretched(x, steps) * (plot[2] - plot[0])
-        return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1])], axis=1)
+        return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1] - _HEADROOM)], axis=1)
 
     _grid(canvas, plot, ticks, steps, place)
     if level:
         draw_line(canvas, place(steps[[0, -1]], np.full(2, chart.level)), plot, FAINT, 1.2, "--")
     for curve in curves:
         for piece in _pieces(curve.values):
-            draw_line(canvas, place(steps[piece], curve.values[piece]), plot, curve.colour, 1.8, curve.style)
+            points = place(steps[piece], curve.values[piece])
+            if len(points) == 1:  # a line of one point would leave no mark
+                canvas.ring(float(points[0, 0]), float(points[0, 1]), _DOT, curve.colour, curve.colour)
+            draw_line(canvas, points, plot, curve.colour, 1.8, curve.style)
     return np.ascontiguousarray(canvas.pixels[..., :3])
 
 

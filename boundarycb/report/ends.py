@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from boundarycb.history import History, load, short_names
 from boundarycb.metrics.masks import classes_of
+from boundarycb.render.pictures import from_to
 from boundarycb.types import Array, Slice, Snapshot
 
 Run = str | os.PathLike[str] | History
@@ -103,7 +104,9 @@ def extent(slice: Slice) -> str:
     >>> extent(slices.box((-1, 1), (0, 2)))
     'x1 -1 to 1, x2 0 to 2'
     """
-    return ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in zip(slice.names, slice.bounds, strict=True))
+    return ", ".join(
+        f"{name} {' to '.join(from_to(*ends, digits=4))}" for name, ends in zip(slice.names, slice.bounds, strict=True)
+    )
 
 
 def labels_of(names: Sequence[str], room: int) -> list[str]:

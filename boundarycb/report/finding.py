@@ -26,6 +26,7 @@ class Finding:
         level: what to compare that with: chance, or another figure, in a phrase.
         columns: of the table: keys, and what stands at their heads.
         rows: of the table.
+        note: what a reader of the table has to know of its figures, below it.
         sentences: what the figures say.
         caption: of the picture.
         draw: draws it; None where there is none.
@@ -38,6 +39,7 @@ class Finding:
     level: str
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: Sequence[Mapping[str, Any]] = ()
+    note: str = ""
     sentences: Sequence[str] = ()
     caption: str = ""
     draw: Callable[[], Picture] | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from boundarycb.history import History
 from boundarycb.markdown import table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
+from boundarycb.render.pictures import from_to
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, listed, of_several
 from boundarycb.report.layout import side_by_side
@@ -24,7 +25,9 @@ _WORDS = (
     "that reads the input, w . x + b = 0, a straight line on the slice; those of deeper layers bend where they cross boundaries "
     "of layers below. All pictures and numbers are about one *slice*, a flat piece of the input space (of two inputs: all of it "
     "between the bounds), the same for the whole run. A *snapshot* is one look at the network, between two training steps; *data "
-    "points* are samples of the training data that it was looked at with. Units count from 0. What is not defined is left empty. "
+    "points* are samples of the training data that it was looked at with. Of a model with several inputs one varies on the slice, "
+    "and all others are held at one sample's values; data points come with their own where these are known, and else with that "
+    "sample's too. Units count from 0. What is not defined is left empty. "
     "This is one run: what it shows may be otherwise with another seed."
 )
 
@@ -68,18 +71,15 @@ def _curves(run: Run) -> dict[str, Picture]:
     if run.has("target/accuracy"):
         values = run.series("target/accuracy")
         charts.append(Chart("accuracy on the slice", [Curve("accuracy", values)], "share of the points", high=1.0))
-    return {"training": draw_charts(run.steps.tolist(), charts)} if charts and len(run.steps) > 1 else {}
+    charts = [chart for chart in charts if not chart.is_empty]
+    return {"training": draw_charts(run.steps.tolist(), charts)} if charts and not run.is_single else {}
 
 
 def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iterator[str]:
     yield "# What this run did\n"
     yield f"{_said_of_run(run)}\n"
     yield f"{_WORDS}\n"
-    steps = [f"step {run.steps[place]:,}" for place in _places(run)]
-    yield _picture(
-        "run",
-        f"Every unit's boundary, coloured by layer, over the network's output: {listed(steps)} (first, middle and last snapshot).",
-    )
+    yield _picture("run", f"Every unit's boundary, coloured by layer, over the network's output: {_shown(run)}.")
     if "training" in pictures:
         yield "\n" + _picture("training", "What the training loop logged at the snapshots, of the last batch as a rule.")
     if findings:
@@ -87,9 +87,16 @@ def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iter
         rows = [{"what": found.title, "result": found.result, "level": found.level} for found in findings]
         yield table(rows, {"what": "phenomenon", "result": "this run", "level": "to compare with"})
     for found in findings:
-        yield from _section(found)
+        yield from _section(found, run)
     yield f"\n{_SOURCE}"
     yield from _last_numbers(run)
+
+
+def _shown(run: Run) -> str:
+    """Return which snapshots the picture at the top shows."""
+    steps = [f"step {run.steps[place]:,}" for place in _places(run)]
+    which = {1: "the only snapshot", 2: "first and last snapshot", 3: "first, middle and last snapshot"}
+    return f"{listed(steps)} ({which[len(steps)]})"
 
 
 def _said_of_run(run: Run) -> str:
@@ -99,13 +106,17 @@ def _said_of_run(run: Run) -> str:
         "" if len(run.layers) == len(run.end.layers) else f"; {len(run.layers)} of {len(run.end.layers)} layers are told of here"
     )
     first, second = run.end.slice.names
-    (u0, u1), (v0, v1) = run.end.slice.bounds
+    across, up = (" to ".join(from_to(*ends, digits=4)) for ends in run.end.slice.bounds)
     lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
-    samples = f"{of_several(len(run.steps), 'snapshot')} of steps {run.start.step:,} to {run.end.step:,}"
-    said = [f"{samples} of a network with the layers {units}{shown}."]
-    said.append(f"Slice: {first} from {u0:.4g} to {u1:.4g}, {second} from {v0:.4g} to {v1:.4g}; boundaries are {lines}.")
+    said = [f"{_samples(run)} of a network with the layers {units}{shown}."]
+    said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
     if run.last < len(run.steps) - 1:
         said.append(f"**After step {run.end.step:,} nothing is finite any more; the end, here, is that step.**")
+    if run.still:
+        said.append(
+            f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, or all "
+            "boundaries lie elsewhere), so nothing but the table of units that do not switch tells of that below."
+        )
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
         said.append(f"At the last one: {scalars}.")
@@ -115,17 +126,40 @@ def _said_of_run(run: Run) -> str:
     return " ".join(said)
 
 
-def _section(found: Finding) -> Iterator[str]:
+def _samples(run: Run) -> str:
+    """Return how many snapshots there are, and where the run ended if that is all that there is to know."""
+    if run.is_single:
+        return f"**Sampling ended at step {run.end.step:,}: one snapshot**, so nothing is said of what changed. It is"
+    return f"{of_several(len(run.steps), 'snapshot')} of steps {run.start.step:,} to {run.end.step:,}"
+
+
+def _section(found: Finding, run: Run) -> Iterator[str]:
     """Yield a section: what was found first, then what was asked, then the figures."""
     yield f"\n## {found.title}\n"
-    for sentence in found.sentences:
-        yield f"- **{sentence}**" if sentence == found.sentences[0] else f"- {sentence}"
-    yield f"\n{found.question}\n"
+    for place, sentence in enumerate(found.sentences):
+        yield f"- {sentence}" if place else f"- **{sentence}**"
+    if found.sentences:
+        yield ""
+    yield f"{found.question}\n"
     if found.rows:
-        filled = {key: head for key, head in found.columns.items() if any(row.get(key) not in ("", None) for row in found.rows)}
+        columns = _once(found.columns) if run.is_single else found.columns
+        filled = {key: head for key, head in columns.items() if any(row.get(key) not in ("", None) for row in found.rows)}
         yield f"{table(found.rows, filled)}\n"
+    if found.note:
+        yield f"{found.note}\n"
     if found.draw is not None:
         yield _picture(found.name, found.caption)
+
+
+def _once(columns: Mapping[str, str]) -> dict[str, str]:
+    """Return columns of a run whose start is its end: each figure once, and not as that of the one or the other.
+
+    >>> _once({"what": "", "now": "start", "then": "end", "phi0": "phi, start", "phi1": "phi, end", "size": "size, end"})
+    {'what': '', 'then': 'value', 'phi1': 'phi', 'size': 'size'}
+    """
+    twice = {head.removesuffix("end") + "start" for head in columns.values() if head.endswith("end")}
+    kept = {key: head for key, head in columns.items() if head not in twice}
+    return {key: "value" if head == "end" else head.removesuffix(", end").removesuffix(", start") for key, head in kept.items()}
 
 
 def _picture(name: str, caption: str) -> str:

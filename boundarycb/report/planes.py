@@ -13,11 +13,12 @@ from boundarycb.metrics.masks import classes_of
 from boundarycb.render.canvas import Box, Canvas, fitted
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, class_colour, rgb
 from boundarycb.render.marks import to_pixels
-from boundarycb.render.pictures import field_span
+from boundarycb.render.pictures import field_span, from_to
 from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced, write_legend, write_titles
 from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
 
 _PLANE = 340  # pixels of the plot's longer side
+_NARROWEST = 320  # pixels of what is written above and below it, however narrow it is
 _PALE = 0.35  # of the background, behind lines
 
 
@@ -104,8 +105,9 @@ def _sheet(plane: Plane) -> tuple[Canvas, Box]:
     slice = plane.snapshot.slice
     width, height = _size(slice)
     top, margin = round(3.4 * LETTER), 8
-    canvas = Canvas(width + 2 * margin, top + height + round(1.8 * LETTER), WHITE)
-    plot = (margin, top, margin + width, top + height)
+    canvas = Canvas(max(width, _NARROWEST) + 2 * margin, top + height + round(1.8 * LETTER), WHITE)
+    left = (canvas.width - width) // 2
+    plot = (left, top, left + width, top + height)
     write_titles(canvas, plane.title, "")
     if plane.snapshot.field is not None:
         _fill(canvas, plot, _background(plane.snapshot, plane.strength))
@@ -123,8 +125,8 @@ def _sheet(plane: Plane) -> tuple[Canvas, Box]:
 
 def _axes_words(slice: Slice) -> str:
     """Return which way the axes go, and from where to where."""
-    (first, second), ((u0, u1), (v0, v1)) = slice.names, slice.bounds
-    return f"across: {first}, {u0:.3g} to {u1:.3g}   up: {second}, {v0:.3g} to {v1:.3g}"
+    (first, second), (across, up) = slice.names, (" to ".join(from_to(*ends)) for ends in slice.bounds)
+    return f"across: {first}, {across}   up: {second}, {up}"
 
 
 def _size(slice: Slice) -> tuple[int, int]:

@@ -33,6 +33,9 @@ class Run:
         last: number of the last one that says something: with a network that is not a number everywhere nothing can be measured.
         end: that one.
         layers: names of at most eight layers, evenly spread: those that a report speaks of.
+        still: those of them of which no unit switches on the slice at any snapshot, such as one that does not depend on what varies
+            there; none where it is all of them.
+        moving: the others, about whose boundaries there is something to say.
         edges: the steps at which the windows begin and end, all of them samples; a short run has fewer.
     """
 
@@ -50,17 +53,31 @@ class Run:
                 if name in series:
                     series[name][number] = value
         self._series = series
+        self.still = self._never_switching()
+        self.moving = [layer for layer in self.layers if layer not in self.still]
         self.last = self._last_defined()
         self.end: Snapshot = history[self.last]
         nominal = [step for step in WINDOWS if step < self.end.step]
         ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}
         self.edges = sorted(ends | {self.end.step})
 
+    def _never_switching(self) -> list[str]:
+        """Return the layers whose share of units that switch is 0 wherever it is defined; none where no other layer is left."""
+        live = {layer: self.series(f"dormant/live/{layer}") for layer in self.layers}
+        known = {layer: shares[np.isfinite(shares)] for layer, shares in live.items()}
+        still = [layer for layer, shares in known.items() if len(shares) and not shares.any()]
+        return still if len(still) < len(self.layers) else []
+
     def _last_defined(self) -> int:
         """Return the number of the last snapshot in which some layer has a state; of the last one where that was not measured."""
         live = [values for name, values in self._series.items() if name.startswith("dormant/live/")]
         known = np.flatnonzero(np.isfinite(live).any(axis=0)) if live else np.array([len(self.steps) - 1])
         return int(known[-1]) if len(known) else len(self.steps) - 1
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one snapshot only, so that its start is its end and nothing has a course."""
+        return len(self.steps) == 1
 
     @property
     def windows(self) -> list[tuple[int, int]]:

@@ -15,7 +15,8 @@ from boundarycb.report.planes import Lines, Plane, draw_planes, is_in_view
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture, Snapshot
 
-_CAPTION = "Behind them: the network's output. The curves: |phi| of each layer's most alike pair, and the level of the shown one."
+_BEHIND = "Behind them: the network's output."
+_COURSE = "The curves: |phi| of each layer's most alike pair, and the level of the shown one."
 _TOLD = 8  # pairs that have a sentence
 _QUESTION = (
     "Are two units of a layer on and off at the same points? Their likeness is |phi|, the correlation of their on/off states: 1 "
@@ -30,7 +31,7 @@ _QUESTION = (
 
 def copycats(run: Run) -> Finding | None:
     """Return what a run says of copycats; None where they were not looked for."""
-    layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"copycat/pairs/{layer}"))]
+    layers = [layer for layer in run.moving if math.isfinite(run.at_end(f"copycat/pairs/{layer}"))]
     if not layers:
         return None
     start, end, new = (sum(values) for values in zip(*(_counts(run, layer) for layer in layers), strict=True))
@@ -42,7 +43,8 @@ def copycats(run: Run) -> Finding | None:
         name="copycats",
         title="Copycats",
         question=_QUESTION,
-        result=f"{of_several(int(end), 'pair')} at the end{f', {int(new)} of them new' if end else ''}; {int(start)} at the start",
+        result=f"{of_several(int(end), 'pair')} at the end"
+        + ("" if run.is_single else f"{f', {int(new)} of them new' if end else ''}; {int(start)} at the start"),
         level=f"|phi| of {number(lowest, 3)}" + (f" to {number(highest, 3)}" if highest > lowest + 5e-4 else "") + " or more",
         columns={
             "layer": "layer",
@@ -58,7 +60,7 @@ def copycats(run: Run) -> Finding | None:
         },
         rows=rows,
         sentences=_sentences(run, layers),
-        caption=_caption(pair),
+        caption=_caption(pair, run),
         draw=None if pair is None else lambda: _draw(run, pair),
     )
 
@@ -95,12 +97,12 @@ def _compared(run: Run, layer: str) -> str:
 
 def _pairs(run: Run) -> list[dict[str, Any]]:
     """Return the copycats at the end that the table of closest pairs has."""
-    return [row for row in run.end.tables.get("copycat/closest", []) if row["since"] is not None and row["layer"] in run.layers]
+    return [row for row in run.end.tables.get("copycat/closest", []) if row["since"] is not None and row["layer"] in run.moving]
 
 
 def _shown_pair(run: Run) -> Mapping[str, Any] | None:
     """Return the pair that the picture shows: one that became copycats in the run, the most alike first; else the most alike."""
-    rows = [row for row in run.end.tables.get("copycat/closest", []) if row["layer"] in run.layers]
+    rows = [row for row in run.end.tables.get("copycat/closest", []) if row["layer"] in run.moving]
     born = [row for row in _pairs(run) if row["since"] > run.start.step]
     for known in (born, _pairs(run), rows):
         if known:
@@ -127,22 +129,25 @@ def _sentences(run: Run, layers: list[str]) -> list[str]:
     return told
 
 
-def _caption(pair: Mapping[str, Any] | None) -> str:
+def _caption(pair: Mapping[str, Any] | None, run: Run) -> str:
     if pair is None:
         return ""
     who = f"{spoken(pair['layer'])}, units {pair['unit']} and {pair['other']}"
+    behind = _BEHIND if run.is_single else f"{_BEHIND} {_COURSE}"
     if pair["since"] is None:
-        return f"{who}: the most alike pair, which does not reach its level. {_CAPTION}"
-    return f"{who}: at the start, when they became copycats, and at the end. {_CAPTION}"
+        return f"{who}: the most alike pair, which does not reach its level. {behind}"
+    return f"{who}{'' if run.is_single else ': at the start, when they became copycats, and at the end'}. {behind}"
 
 
 def _draw(run: Run, pair: Mapping[str, Any]) -> Picture:
     middle = int(run.steps[len(run.steps) // 2])
     steps = sorted({run.start.step, middle if pair["since"] is None else pair["since"], run.end.step})
     planes = [plane for step in steps if any(map(is_in_view, (plane := _plane(run.at(step), pair)).lines))]
+    if run.is_single:
+        return draw_planes([_plane(run.end, pair)])
     curves = [
         Curve(spoken(layer), run.series(f"copycat/max_phi/{layer}"), layer_colour(run.end, layer))
-        for layer in run.layers
+        for layer in run.moving
         if run.has(f"copycat/max_phi/{layer}")
     ]
     chart = Chart("most alike pair", curves, "|phi|", level=pair["chance"], level_label="level", low=0.0, high=1.0)

@@ -23,6 +23,7 @@ _SCATTER = 0.28
 """How far the edge ratio of U random lines lies from its chance level, as standard deviation, times the root of U."""
 
 _CLEAR = 3  # standard deviations: what is told of
+_SHOWN = "{}'s boundaries at the end over the network's output, with the target's edges and corners."
 
 
 def critical(run: Run) -> Finding | None:
@@ -55,9 +56,11 @@ def critical(run: Run) -> Finding | None:
         },
         rows=[_row(run, layer) for layer in layers],
         sentences=_sentences(run, layers),
-        caption=(
+        caption=_SHOWN.format(spoken(nearest))
+        if run.is_single
+        else (
             f"Left: both ratios over the run, by layer, and what {spoken(nearest)}'s boundaries have when they are turned. Right: "
-            f"{spoken(nearest)}'s boundaries at the end over the network's output, with the target's edges and corners."
+            f"{_SHOWN.format(spoken(nearest))}"
         ),
         draw=lambda: _draw(run, layers, nearest),
     )
@@ -102,6 +105,14 @@ def _row(run: Run, layer: str) -> dict[str, str]:
 
 
 def _draw(run: Run, layers: list[str], nearest: str) -> Picture:
+    plane = Plane(
+        f"{spoken(nearest)} at step {run.end.step:,}",
+        run.end,
+        [Lines(run.end, nearest, colour=layer_colour(run.end, nearest), width=1.5)],
+        target=run.end.slice.target,
+    )
+    if run.is_single:
+        return draw_planes([plane])
     charts = [
         Chart(
             f"{name} ratio",
@@ -115,10 +126,4 @@ def _draw(run: Run, layers: list[str], nearest: str) -> Picture:
         )
         for name in ("edge", "corner")
     ]
-    plane = Plane(
-        f"{spoken(nearest)} at step {run.end.step:,}",
-        run.end,
-        [Lines(run.end, nearest, colour=layer_colour(run.end, nearest), width=1.5)],
-        target=run.end.slice.target,
-    )
     return side_by_side(draw_charts(run.steps.tolist(), charts, columns=1), draw_planes([plane]))

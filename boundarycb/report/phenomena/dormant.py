@@ -27,15 +27,15 @@ def dormant(run: Run) -> Finding | None:
     layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"dormant/live/{layer}"))]
     if not layers:
         return None
-    least = min(layers, key=lambda layer: run.at_end(f"dormant/live/{layer}"))
-    revivals = np.nansum([run.at_end(f"dormant/revivals/{layer}") for layer in layers])
+    least = min([layer for layer in layers if layer in run.moving] or layers, key=lambda layer: run.at_end(f"dormant/live/{layer}"))
+    revivals = np.nansum([run.at_end(f"dormant/revivals/{layer}") for layer in layers if layer in run.moving])
     never = run.at_end("dormant/never_predicted_data")
     return Finding(
         name="dormant",
         title="Units that do not switch",
         question=_QUESTION,
         result=f"{spoken(least)}: {percent(run.at_end(f'dormant/live/{least}'))} of the units switch at the end",
-        level=f"{percent(run.at_start(f'dormant/live/{least}'))} at the start",
+        level="" if run.is_single else f"{percent(run.at_start(f'dormant/live/{least}'))} at the start",
         columns={
             "layer": "layer",
             "live0": "live, start",
@@ -50,7 +50,7 @@ def dormant(run: Run) -> Finding | None:
         rows=[_row(run, layer) for layer in layers],
         sentences=_sentences(run, layers, round(revivals), never),
         caption="The share of units that switch on the slice, and of those that are never on, by layer.",
-        draw=lambda: _draw(run, layers),
+        draw=None if run.is_single else lambda: _draw(run, layers),
     )
 
 
@@ -60,6 +60,8 @@ def _sentences(run: Run, layers: list[str], revivals: int, never: float) -> list
     said = [f"At the end these shares of the units are on for none of the data points: {', '.join(told)}."] if told else []
     if never > 0:
         said.append(f"{of_several(round(never), 'class', 'classes').capitalize()} won for none of the data points.")
+    if run.is_single:
+        return said
     back = "once" if revivals == 1 else f"{revivals:,} times" if revivals else "never"
     return [
         *said,
@@ -77,7 +79,7 @@ def _row(run: Run, layer: str) -> dict[str, str]:
         "tau": percent(run.at_end(f"dormant/tau/{layer}")),
         "saturated": percent(run.at_end(f"dormant/saturated/{layer}")),
         "data": percent(run.at_end(f"dormant/never_on_data/{layer}")),
-        "revivals": count(run.at_end(f"dormant/revivals/{layer}")),
+        "revivals": "" if run.is_single else count(run.at_end(f"dormant/revivals/{layer}")),
     }
 
 

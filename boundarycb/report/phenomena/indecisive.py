@@ -35,7 +35,7 @@ _QUESTION = (
 
 def indecisive(run: Run) -> Finding | None:
     """Return what a run says of indecisive units; None where they were not looked for."""
-    layers = [layer for layer in run.layers if np.isfinite(run.series(f"indecisive/units/{layer}")).any()]
+    layers = [layer for layer in run.moving if np.isfinite(run.series(f"indecisive/units/{layer}")).any()]
     if not layers:
         return None
     flags = _Flags.of(run)
@@ -57,7 +57,7 @@ def indecisive(run: Run) -> Finding | None:
         rows=[_row(run, layer, flags) for layer in layers],
         sentences=_sentences(run, flags),
         caption=_caption(flags.worst),
-        draw=lambda: _draw(run, layers, flags.worst),
+        draw=None if run.is_single else lambda: _draw(run, layers, flags.worst),
     )
 
 
@@ -82,10 +82,10 @@ class _Flags:
         """Return those of a run."""
         counts: Counter[tuple[str, int]] = Counter()
         best: tuple[bool, float, int, Mapping[str, Any] | None] = (False, -1.0, 0, None)
-        strict = _summed(run, "strict", run.layers)
+        strict = _summed(run, "strict", run.moving)
         for place, rows in enumerate(run.history.tables("indecisive/worst")):
             for row in rows:
-                if row["layer"] in run.layers:
+                if row["layer"] in run.moving:
                     counts[row["layer"], row["unit"]] += 1
                     best = max(best, (bool(strict[place] > 0), row["jitter"], place, row), key=lambda one: one[:2])
         return _Flags(counts, best[2], best[3], best[0])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, listed, number, percent
 from boundarycb.report.layout import ONE, OTHER, THIRD
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import WINDOWS, Run, spoken
 from boundarycb.types import Floats
 
 _SHIFT = ["drift/shift", "drift/rotate"]
@@ -33,24 +34,37 @@ _CAPTION_PARTS = (
 )
 
 
+_SHARES = ("shift", "rotate", "upstream", "early", "late", "bias_early", "bias_late")
+_OUT_OF_RANGE = (
+    "Parts are counted with their sign: one that undid what others did, so that units switched back, is below 0 %. All of them add "
+    "up to 100 %, so another one is then above it."
+)
+
+
 def moved(run: Run) -> Finding | None:
     """Return what a run says of how boundaries moved; None where drift was not measured."""
-    layers = [layer for layer in run.layers if math.isfinite(run.sum(f"drift/flipped/{layer}", *_whole(run)))]
+    layers = [layer for layer in run.moving if math.isfinite(run.sum(f"drift/flipped/{layer}", *_whole(run)))]
     if not layers:
         return None
     told = [layer for layer in layers if run.has(f"drift/shift/{layer}")]  # shift and turn apart
-    early, late = _compared(run, ([layer for layer in told if _moves(run, layer)] or layers)[0])
+    most = ([layer for layer in told if _moves(run, layer)] or layers)[0]
+    early, late = _compared(run, most)
+    rows = [_row(run, layer, early, late) for layer in layers]
     return Finding(
         name="moved",
         title="What moved: shift, turn, or the layers below",
         question=_QUESTION,
         result=_result(run, told or layers, early, late),
-        level="no chance level: compare early with late",
+        level="no chance level: compare early with late" if early != late else "no chance level, and no early and late to compare",
         columns={
             key: head for key, head in _columns(early, late).items() if early != late or key not in ("part", "late", "bias_late")
         },
-        rows=[_row(run, layer, early, late) for layer in layers],
-        sentences=[*_sentences(run, told, early, late), *_untold([layer for layer in layers if layer not in told])],
+        rows=rows,
+        note=_OUT_OF_RANGE if any(_is_out_of_range(row) for row in rows) else "",
+        sentences=[
+            *(_sentences(run, told, early, late) if early != late else _why_not(run, told)),
+            *_untold([layer for layer in layers if layer not in told]),
+        ],
         caption=_CAPTION_PARTS if told else _CAPTION,
         draw=lambda: draw_charts(run.steps.tolist(), _parts(run, told[:_SHOWN]) if told else _wholes(run, layers[:_SHOWN])),
     )
@@ -128,8 +142,6 @@ def _shares(run: Run, parts: list[str], layers: list[str], window: tuple[int, in
 
 
 def _sentences(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
-    if early == late:
-        return []
     falling = [spoken(layer) for layer in layers if run.falls(_SHIFT, layer, early, late)]
     less = listed(falling) if falling else "none"
     who = " / ".join(spoken(layer) for layer in layers)
@@ -139,6 +151,25 @@ def _sentences(run: Run, layers: list[str], early: tuple[int, int], late: tuple[
         f"Shift is not bias: of what a unit's own parameters did, its bias did {_shares(run, _BIAS, layers, early)} in "
         f"{between(early)} and {_shares(run, _BIAS, layers, late)} in {between(late)}.",
     ]
+
+
+def _why_not(run: Run, layers: list[str]) -> list[str]:
+    """Return why early and late are not compared; nothing of layers of which no parts are known."""
+    if not layers:
+        return []
+    if len([window for window in run.windows if run.samples_in(window) >= LEAST_SAMPLES]) < 2:
+        edges = listed([f"{edge:,}" for edge in WINDOWS[1:]])
+        return [
+            f"There are too few snapshots to compare early with late: that takes {LEAST_SAMPLES} of them in each of two windows of "
+            f"steps, which are parted at {edges}, and here are {len(run.steps)} in all."
+        ]
+    return ["Early and late are not compared: what switched is too little, or its parts cancel, in all windows of steps but one."]
+
+
+def _is_out_of_range(row: Mapping[str, str]) -> bool:
+    """Return whether a part of a row is less than nothing, or more than all."""
+    shares = [float(row[key].removesuffix(" %")) for key in _SHARES if row[key]]
+    return any(not 0 <= share <= 100 for share in shares)
 
 
 def _untold(layers: list[str]) -> list[str]:

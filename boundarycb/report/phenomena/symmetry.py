@@ -32,6 +32,8 @@ _FAR = 0.35
 
 _NONE = "At the end no layer is more symmetric than chance explains, by 0.35 or more; the most so is {}"
 
+_SHOWN = "{}'s boundaries at the end, their mirror image dashed."
+
 _QUESTION = (
     "Is a layer's picture its own mirror image? The density of its boundaries is correlated with the mirrored one: 1 where every "
     "boundary has its mirror image, about 0 where the two have nothing in common. By chance it is more than 0, since boundaries "
@@ -70,11 +72,11 @@ def symmetry(run: Run) -> Finding | None:
                 else _NONE.format(spoken(best))
             )
             + f": {scores}.{words}",
-            _highest(run, best, axis),
+            *([] if run.is_single else [_highest(run, best, axis)]),
         ],
-        caption=(
-            f"Left: {spoken(best)}'s boundaries at the end, their mirror image dashed. Right: the score over the run, by layer."
-        ),
+        caption=_SHOWN.format(spoken(best))
+        if run.is_single
+        else f"Left: {_SHOWN.format(spoken(best))} Right: the score over the run, by layer.",
         draw=lambda: _draw(run, layers, best, axis),
     )
 
@@ -109,7 +111,10 @@ def _draw(run: Run, layers: list[str], best: str, axis: str) -> Picture:
         Lines(run.end, best, colour=OTHER, label="mirror image", style="--", mirrored=axis, width=1.4),
         Lines(run.end, best, colour=layer_colour(run.end, best), label=spoken(best), width=1.8),
     ]
+    plane = draw_planes([Plane(f"step {run.end.step:,}", run.end, lines)])
+    if run.is_single:
+        return plane
     curves = [Curve(spoken(layer), run.series(f"symmetry/{axis}/{layer}"), layer_colour(run.end, layer)) for layer in layers]
     curves.append(Curve(f"chance of {spoken(best)}", run.series(f"symmetry/chance/{best}"), THIRD, ":"))
     chart = Chart(f"{_AXES[axis]} symmetry", curves, "correlation", low=0.0, high=1.0)
-    return side_by_side(draw_planes([Plane(f"step {run.end.step:,}", run.end, lines)]), draw_charts(run.steps.tolist(), [chart]))
+    return side_by_side(plane, draw_charts(run.steps.tolist(), [chart]))
