@@ -51,7 +51,7 @@ from boundarycb.probe import (
     load_traces,
     waits_for_input,
 )
-from boundarycb.render.pictures import checked_size
+from boundarycb.render.layout import checked_size
 from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
 from boundarycb.schedule import EVERY, Pace, ScheduleLike, resolve
 from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Snapshot, warn

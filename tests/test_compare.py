@@ -29,7 +29,8 @@ from boundarycb.metrics.chance import scattered
 from boundarycb.metrics.masks import phi, phi_between
 from boundarycb.render.canvas import text_width
 from boundarycb.render.colours import rgb
-from boundarycb.render.pictures import Layout, draw_overlay
+from boundarycb.render.layout import Layout
+from boundarycb.render.pictures import draw_overlay
 from boundarycb.render.sheet import _APART, _SAME, _title, columns_for
 from boundarycb.render.thin import opencv
 from boundarycb.report.compare import agreement_of, compare, correlation_of, kappa_of

@@ -17,7 +17,7 @@ from torch import nn
 from boundarycb import BoundaryWarning, Recorder, find_boundaries, find_regions, load, metrics, overlay, slices, watch
 from boundarycb.probe import probe
 from boundarycb.render import draw_overlay
-from boundarycb.render.pictures import background_caption
+from boundarycb.render.captions import background_caption
 from boundarycb.sampling import Engine, capture, look
 from boundarycb.types import Sample, Snapshot
 

@@ -715,7 +715,7 @@ def test_batch_statistics_as_they_are_leave_the_running_ones(monkeypatch: pytest
 
 @pytest.mark.filterwarnings("ignore:step 0. lines are traced on a grid, since units of 2 are not affine")  # but noise
 def test_the_caption_tells_the_mode(tmp_path: Path) -> None:
-    from boundarycb.render.pictures import background_caption
+    from boundarycb.render.captions import background_caption
 
     model = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.ReLU())
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -18,10 +18,12 @@ from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapsh
 from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
 from boundarycb.render.canvas import cut, fitted, limited, text_width, wrapped
+from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
+from boundarycb.render.layout import SMALLER, Layout
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
-from boundarycb.render.pictures import SMALLER, Layout, _panel_title, axes_caption, background_caption, field_span, from_to
+from boundarycb.render.pictures import _panel_title
 from boundarycb.types import Field, Picture, Snapshot
 
 

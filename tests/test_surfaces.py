@@ -18,7 +18,7 @@ from torch import nn
 from boundarycb import load, slices, watch, wire
 from boundarycb.engines.masks import shown_of
 from boundarycb.render import Drawn, draw_surfaces, draw_zones, has_surfaces
-from boundarycb.render.pictures import Layout
+from boundarycb.render.layout import Layout
 from boundarycb.sampling import Look, look
 from boundarycb.sinks.gif import make_movie
 from boundarycb.types import Capture, Field, Floats, Snapshot

@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image
 
 from boundarycb.render.canvas import Canvas, packed
+from boundarycb.render.captions import axes_caption
 from boundarycb.render.colours import FAINT, INK, WHITE
 from boundarycb.render.inputs import images_at, is_image, sized
+from boundarycb.render.layout import SIZE, SMALLER, Layout, checked_size
 from boundarycb.render.marks import draw_marks, marks_phrases
-from boundarycb.render.pictures import SIZE, SMALLER, Layout, axes_caption, checked_size
 from boundarycb.types import Picture, Slice
 
 _TILES = 7  # a side

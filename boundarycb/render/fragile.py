@@ -12,7 +12,7 @@ from PIL import Image
 from boundarycb.render.canvas import Box, Canvas, cut, packed, text_width
 from boundarycb.render.colours import FAINT, INK, WHITE, rgb
 from boundarycb.render.inputs import sized
-from boundarycb.render.pictures import SIZE, SMALLER, checked_size
+from boundarycb.render.layout import SIZE, SMALLER, checked_size
 from boundarycb.types import Array, Floats, Picture
 
 _RAMP = ("#fce2b4", "#e9793f", "#7d0d35")  # lightness falls all the way, so that no hue has to be told

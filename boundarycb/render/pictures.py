@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,23 +10,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.evenly import evenly
-from boundarycb.render.canvas import Box, Canvas, Pen, cut, fitted, limited, packed, text_width, wrapped
-from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, Scheme, scheme, tone_indices
-from boundarycb.render.marks import draw_marks, marks_phrases, thumbnail_colours, to_pixels
+from boundarycb.render.canvas import Box, Canvas, Pen, cut, fitted, text_width
+from boundarycb.render.captions import Caption, Room, captions_of, field_span
+from boundarycb.render.colours import ALARM, FAINT, INK, WHITE, Scheme, scheme, tone_indices
+from boundarycb.render.layout import SIZE, SMALLER, Layout, checked_size
+from boundarycb.render.marks import draw_marks, thumbnail_colours, to_pixels
 from boundarycb.render.vector import SvgCanvas
-from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Slice, Snapshot, spans_of
+from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Snapshot, spans_of
 
-SIZE = 512
 _MAX_PANELS = 12
 _LEGEND_NAMES = 6  # more layers than this are shown as a ramp from first to last
-_KINKED = set(
-    "relu leaky_relu prelu rrelu relu6 hardtanh hardsigmoid softshrink hardshrink threshold abs clamp maximum minimum".split()  # noqa: SIM905
-)
-"""Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
-SMALLER = 0.88  # of the letters' size, below the plot
-_NARROWEST = 5 / 6  # of the plot's longer side: a canvas is at least as wide, for what is written on it
-_FIRST, _NEXT = 0.68, 0.82  # of a strip: from the plot to the first line's letters below it, and to each further line's
-_WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
 
 
 def draw_overlay(snapshot: Snapshot, size: int = SIZE, *, title: str | None = None) -> Picture:
@@ -70,16 +62,16 @@ class _Overlay:
 
     snapshot: Snapshot
     layout: Layout
-    captions: list[_Caption]
+    captions: list[Caption]
     colours: Scheme
     title: str
 
     @staticmethod
     def of(snapshot: Snapshot, size: int, title: str | None) -> _Overlay:
         layout, colours = Layout.of(snapshot.slice, size), _scheme(snapshot)
-        room = _Room.below(layout, snapshot, colours)
+        room = Room.below(layout, snapshot, colours)
         whole = Layout.of(snapshot.slice, size, lines=room.lines)
-        return _Overlay(snapshot, whole, _captions(snapshot, room), colours, title or _step(snapshot))
+        return _Overlay(snapshot, whole, captions_of(snapshot, room), colours, title or _step(snapshot))
 
     def draw(self, pen: Pen) -> None:
         """Draw all but the background."""
@@ -129,61 +121,6 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
 # ---------------------------------------------------------------------------------------------------------------- layout
 
 
-@dataclass(frozen=True)
-class Layout:
-    """Where things stand in an overlay, in pixels."""
-
-    width: int
-    height: int
-    plot: Box
-    strip: int  # height of one line of text
-    letter: float  # size of the letters
-
-    @staticmethod
-    def of(slice: Slice, size: int, letters: float | None = None, lines: int = 3) -> Layout:
-        """Return the layout for a plot of `size` pixels above `lines` of text, in letters as for a picture `letters` wide.
-
-        The plot of a tall slice stands in the middle of a canvas that is wide enough for words.
-        """
-        ratio = plot_ratio(slice)
-        across, up = (size, round(size / ratio)) if ratio >= 1 else (round(size * ratio), size)
-        width = max(across, round(_NARROWEST * size))
-        letter = max(9.0, (letters or size) * 0.0235)
-        strip = round(letter * 1.75)
-        left, bottom = (width - across) // 2, 2 * strip + up
-        return Layout(
-            width,
-            bottom + round((_FIRST + _NEXT * (lines - 1) + 0.5) * strip),
-            (left, 2 * strip, left + across, bottom),
-            strip,
-            letter,
-        )
-
-    def baseline(self, number: int) -> float:
-        """Return where the line of text below the plot with this number, from 0, stands."""
-        return self.plot[3] + (_FIRST + _NEXT * number) * self.strip
-
-
-def plot_ratio(slice: Slice) -> float:
-    """Return the plot's width by its height: the slice's, as lengths in input space, or 1 where that would make it a thread."""
-    ratio = _aspect(slice)
-    return ratio if 1 / _WIDEST <= ratio <= _WIDEST else 1.0
-
-
-def _aspect(slice: Slice) -> float:
-    """Return the slice's width by its height, as lengths in input space."""
-    (u0, u1), (v0, v1) = slice.bounds
-    across, up = (math.sqrt(float((axis**2).sum())) for axis in slice.axes)
-    return (u1 - u0) * across / ((v1 - v0) * up)
-
-
-def checked_size(size: int) -> int:
-    """Return `size`; raise ValueError where it is no whole number of pixels from 64 to 4096."""
-    if not isinstance(size, int) or isinstance(size, bool) or not 64 <= size <= 4096:
-        raise ValueError(f"`image_size` must be a whole number of pixels, 64 to 4096, got {size!r}.")
-    return size
-
-
 def _scheme(snapshot: Snapshot) -> Scheme:
     field = snapshot.field
     kind, classes = ("none", 1) if field is None else (field.kind, field.classes)
@@ -219,23 +156,6 @@ def _field_tones(field: Field, shape: tuple[int, int]) -> NDArray[np.uint8]:
 def _resized(values: Array, shape: tuple[int, int], how: Image.Resampling) -> Array:
     """Return a grid as pixels. In a picture the first row is the topmost one, which is the last of the grid."""
     return np.asarray(Image.fromarray(np.ascontiguousarray(values[::-1])).resize(shape, how))
-
-
-def field_span(field: Field) -> tuple[float, float]:
-    """Return the values of the darkest and the lightest tone.
-
-    Probabilities run from 0 to 1, and a winner's from 1 / C, the least that it can have, unless it is a sigmoid. Other values have
-    their finite range on the slice; where they change sign, one that has 0 in its middle, so that the middle grey is where a logit
-    decides.
-    """
-    finite = field.value[np.isfinite(field.value)].astype(np.float64)
-    if field.kind == "classes":
-        return (1 / field.classes if field.above is None else 0.0), 1.0
-    if not finite.size or field.kind == "probability" or (finite.min() >= 0 and finite.max() <= 1):
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
-    most = max(-low, high)
-    return (-most, most) if low < 0 < high else (low, high)
 
 
 def _draw_layer(canvas: Pen, plot: Box, snapshot: Snapshot, number: int, colours: Scheme) -> None:
@@ -330,81 +250,7 @@ def _legend_word(canvas: Pen, layout: Layout, x: float, words: str) -> float:
     return x + text_width(words, layout.letter) + 0.9 * layout.letter
 
 
-@dataclass(frozen=True)
-class _Caption:
-    """A line below the plot.
-
-    Args:
-        words: what it says; empty for the classes, which are drawn.
-        kind: ``slice`` (axes and marks), ``drawing`` (lines and background), ``classes`` (their names) or ``notes``.
-    """
-
-    words: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class _Room:
-    """How much fits below a plot. It depends on the slice and the output alone, so that all frames of a movie have one size.
-
-    Args:
-        lines: how many there are.
-        width: of a line, pixels.
-        letter: size of letters, pixels.
-        taken: of the width beside what the drawing is, by the classes' colours.
-    """
-
-    lines: int
-    width: float
-    letter: float
-    taken: float
-
-    @staticmethod
-    def below(layout: Layout, snapshot: Snapshot, colours: Scheme) -> _Room:
-        """Return the room below the plot of `layout`: for the slice and the drawing and a line more, or two without the axes."""
-        width, letter = layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER
-        named = bool(_class_names(snapshot.field))
-        taken = 0.0 if named else _numbers_width(snapshot.field, colours, letter)
-        slice, bare = _slice_lines(snapshot.slice, letter, width)
-        return _Room(max(len(slice) + 2, len(bare) + 3) + named, width, letter, taken)
-
-
-def _captions(snapshot: Snapshot, room: _Room) -> list[_Caption]:
-    """Return the lines below the plot: axes and marks, background and lines, classes, and what is wrong or left out.
-
-    Where these are more than there is room for, the axes give way to what is wrong or left out, and that is cut.
-    """
-    slice, bare = _slice_lines(snapshot.slice, room.letter, room.width)
-    named = bool(_class_names(snapshot.field))
-    beside = room.width - room.taken
-    drawing = packed(background_caption(snapshot).split("   "), room.letter, beside)
-    notes = wrapped("; ".join(snapshot.notes), room.letter, room.width)
-    free = room.lines - named
-    if notes and len(slice) + len(drawing) + len(notes) > free and len(bare) < len(slice):
-        slice = bare
-    told = min(len(drawing), max(1, free - len(slice) - len(notes)))
-    drawing = limited(drawing, told, "   ", room.letter, beside)
-    notes = limited(notes, free - len(slice) - told, " ", room.letter, room.width)
-    return [
-        *(_Caption(words, "slice") for words in slice),
-        *(_Caption(words, "drawing") for words in drawing),
-        *([_Caption("", "classes")] * named),
-        *(_Caption(words, "notes") for words in notes),
-    ]
-
-
-def _slice_lines(slice: Slice, letter: float, width: float) -> tuple[list[str], list[str]]:
-    """Return what the axes and the marks are, in lines; and the marks without the axes."""
-    marks = marks_phrases(slice)
-    return packed([axes_caption(slice), *marks], letter, width), packed(marks, letter, width)
-
-
-def _class_names(field: Field | None) -> tuple[str, ...]:
-    """Return what classes are called where each has a colour of its own; nothing where they have no names."""
-    return field.names if field is not None and field.kind == "classes" else ()
-
-
-def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[_Caption], colours: Scheme) -> None:
+def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[Caption], colours: Scheme) -> None:
     left, letter = layout.strip // 3, layout.letter * SMALLER
     kinds = [caption.kind for caption in captions]
     for number, caption in enumerate(captions):
@@ -428,11 +274,6 @@ def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, colours:
         _class_swatch(canvas, right - wide * (len(hues) - place), baseline, (wide, letter), colour, str(place))
 
 
-def _numbers_width(field: Field | None, colours: Scheme, letter: float) -> float:
-    """Return how much of a line the classes' numbers take; nothing where there are none."""
-    return 1.5 * letter * len(colours.class_hues) + letter if field is not None and field.kind == "classes" else 0.0
-
-
 def _named_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
     """Draw the classes' colours with their names, which are shortened where they do not fit into the line."""
     assert field is not None  # it has names
@@ -453,53 +294,9 @@ def _class_swatch(canvas: Pen, x: float, baseline: float, size: tuple[float, flo
     canvas.text(x + (wide - text_width(words, letter)) / 2, baseline, words, letter, INK)
 
 
-def axes_caption(slice: Slice) -> str:
-    """Return what the axes are, in a line."""
-    (first, second), (across, up) = slice.names, slice.bounds
-    stretched = "" if 1 / _WIDEST <= _aspect(slice) <= _WIDEST else "   (not to scale)"
-    u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in (across, up))
-    return f"{first} {u}   {second} {v}{stretched}"
-
-
-def background_caption(snapshot: Snapshot) -> str:
-    """Return what the background and the lines are, in a line."""
-    grid = f"from a {snapshot.capture.resolution}² grid"
-    engine = "exact lines" if snapshot.boundaries.exact else f"lines {grid}"
-    if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
-        engine += f", decision on {snapshot.capture.resolution}²"
-    mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
-    smooth = "" if all(layer.op in _KINKED for layer in snapshot.layers) else "   smooth: on above 0"
-    return f"{engine}   {mode}   {_field_words(snapshot.field)}{smooth}"
-
-
-def _field_words(field: Field | None) -> str:
-    if field is None:
-        return "no background"
-    if field.kind == "classes":
-        what = "classes" if field.above is None else "sigmoid outputs"
-        return f"winner of {field.classes:,} {what}" + (", colours repeat" if field.classes > CLASS_HUES else "")
-    low, high = field_span(field)
-    one = field.names[1] if len(field.names) > 1 else "class 1"
-    what = f"p({one}) by softmax" if field.kind == "probability" else field.what
-    ends = " … light ".join(from_to(low, high)).replace("-", "\N{MINUS SIGN}")
-    return f"{what}: dark {ends}"
-
-
 def _panel_title(snapshot: Snapshot, number: int) -> tuple[str, str]:
     """Return the layer's name, which may be shortened, and how many of its units switch, which may not."""
     layer = snapshot.layers[number]
     span = list(spans_of(snapshot.layers).values())[number]
     live = int(snapshot.capture.switching()[span].sum())
     return layer.name, f": {live} of {len(layer.kept)} switch here"
-
-
-def from_to(low: float, high: float, digits: int = 3) -> tuple[str, str]:
-    """Return the ends of a range as numbers of `digits`, and more where the range is small beside them.
-
-    >>> from_to(-1.70444, 7.35), from_to(2018.58, 2023.88), from_to(0.0448, 1.036)
-    (('-1.7', '7.35'), ('2018.6', '2023.9'), ('0.0448', '1.04'))
-    """
-    most, span = max(abs(low), abs(high)), high - low
-    if span > 0 and most > span:
-        digits = min(15, digits + math.floor(math.log10(most / span)))
-    return f"{low:.{digits}g}", f"{high:.{digits}g}"

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.render.canvas import Box, Canvas, cut, text_width
+from boundarycb.render.captions import axes_caption
 from boundarycb.render.colours import FAINT, INK, UNDEFINED, WHITE, rgb
+from boundarycb.render.layout import SIZE, SMALLER, Layout, checked_size
 from boundarycb.render.marks import to_pixels
-from boundarycb.render.pictures import SIZE, SMALLER, Layout, axes_caption, checked_size, draw_overlay
+from boundarycb.render.pictures import draw_overlay
 from boundarycb.types import Boundaries, Floats, Picture, Slice, Snapshot
 
 _SAME, _APART = "#f4f2ee", "#b3123f"

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.render.canvas import Canvas, text_width
+from boundarycb.render.captions import axes_caption
 from boundarycb.render.colours import FAINT, INK, UNDEFINED, WHITE, rgb
-from boundarycb.render.pictures import SIZE, SMALLER, Layout, axes_caption, checked_size
+from boundarycb.render.layout import SIZE, SMALLER, Layout, checked_size
 from boundarycb.types import Field, Picture, Snapshot
 
 TIE = 0.1  # by less than this the winner leads: the limit of the metric ambiguity/tie

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb import wire
-from boundarycb.render.pictures import field_span, plot_ratio
+from boundarycb.render.captions import field_span
+from boundarycb.render.layout import plot_ratio
 from boundarycb.types import Array, Boundaries, Capture, Field, Floats, Slice, Snapshot, spans_of
 
 _COUNT_SIDE = 64  # grid points a side of the map of how many units are on

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from boundarycb.history import History, load, short_names
 from boundarycb.metrics.masks import classes_of
-from boundarycb.render.pictures import from_to
+from boundarycb.render.captions import from_to
 from boundarycb.types import Array, Slice, Snapshot
 
 Run = str | os.PathLike[str] | History

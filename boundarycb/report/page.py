@@ -10,7 +10,7 @@ from boundarycb.history import History
 from boundarycb.markdown import table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
-from boundarycb.render.pictures import from_to
+from boundarycb.render.captions import from_to
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, listed, of_several
 from boundarycb.report.layout import side_by_side

@@ -11,9 +11,9 @@ from PIL import Image
 
 from boundarycb.metrics.masks import classes_of
 from boundarycb.render.canvas import Box, Canvas, fitted
+from boundarycb.render.captions import field_span, from_to
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, class_colour, rgb
 from boundarycb.render.marks import to_pixels
-from boundarycb.render.pictures import field_span, from_to
 from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced, write_legend, write_titles
 from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from boundarycb.render.pictures import SIZE
+from boundarycb.render.layout import SIZE
 from boundarycb.render.sheet import Difference, draw_sheet
 from boundarycb.report.ends import End, Run, ends_of, labels_of
 from boundarycb.types import Array, Floats, Picture

@@ -1,0 +1,159 @@
+"""What is written below a plot: the axes, what lines and background are, and what is wrong or left out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from boundarycb.render.canvas import limited, packed, wrapped
+from boundarycb.render.colours import CLASS_HUES, Scheme
+from boundarycb.render.layout import SMALLER, Layout, is_stretched
+from boundarycb.render.marks import marks_phrases
+from boundarycb.types import Field, Slice, Snapshot
+
+_KINKED = set(
+    "relu leaky_relu prelu rrelu relu6 hardtanh hardsigmoid softshrink hardshrink threshold abs clamp maximum minimum".split()  # noqa: SIM905
+)
+"""Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A line below the plot.
+
+    Args:
+        words: what it says; empty for the classes, which are drawn.
+        kind: ``slice`` (axes and marks), ``drawing`` (lines and background), ``classes`` (their names) or ``notes``.
+    """
+
+    words: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much fits below a plot. It depends on the slice and the output alone, so that all frames of a movie have one size.
+
+    Args:
+        lines: how many there are.
+        width: of a line, pixels.
+        letter: size of letters, pixels.
+        taken: of the width beside what the drawing is, by the classes' colours.
+    """
+
+    lines: int
+    width: float
+    letter: float
+    taken: float
+
+    @staticmethod
+    def below(layout: Layout, snapshot: Snapshot, colours: Scheme) -> Room:
+        """Return the room below the plot of `layout`: for the slice and the drawing and a line more, or two without the axes."""
+        width, letter = layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER
+        named = bool(class_names(snapshot.field))
+        taken = 0.0 if named else numbers_width(snapshot.field, colours, letter)
+        slice, bare = _slice_lines(snapshot.slice, letter, width)
+        return Room(max(len(slice) + 2, len(bare) + 3) + named, width, letter, taken)
+
+
+def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
+    """Return the lines below the plot: axes and marks, background and lines, classes, and what is wrong or left out.
+
+    Where these are more than there is room for, the axes give way to what is wrong or left out, and that is cut.
+    """
+    slice, bare = _slice_lines(snapshot.slice, room.letter, room.width)
+    named = bool(class_names(snapshot.field))
+    beside = room.width - room.taken
+    drawing = packed(background_caption(snapshot).split("   "), room.letter, beside)
+    notes = wrapped("; ".join(snapshot.notes), room.letter, room.width)
+    free = room.lines - named
+    if notes and len(slice) + len(drawing) + len(notes) > free and len(bare) < len(slice):
+        slice = bare
+    told = min(len(drawing), max(1, free - len(slice) - len(notes)))
+    drawing = limited(drawing, told, "   ", room.letter, beside)
+    notes = limited(notes, free - len(slice) - told, " ", room.letter, room.width)
+    return [
+        *(Caption(words, "slice") for words in slice),
+        *(Caption(words, "drawing") for words in drawing),
+        *([Caption("", "classes")] * named),
+        *(Caption(words, "notes") for words in notes),
+    ]
+
+
+def _slice_lines(slice: Slice, letter: float, width: float) -> tuple[list[str], list[str]]:
+    """Return what the axes and the marks are, in lines; and the marks without the axes."""
+    marks = marks_phrases(slice)
+    return packed([axes_caption(slice), *marks], letter, width), packed(marks, letter, width)
+
+
+def class_names(field: Field | None) -> tuple[str, ...]:
+    """Return what classes are called where each has a colour of its own; nothing where they have no names."""
+    return field.names if field is not None and field.kind == "classes" else ()
+
+
+def numbers_width(field: Field | None, colours: Scheme, letter: float) -> float:
+    """Return how much of a line the classes' numbers take; nothing where there are none."""
+    return 1.5 * letter * len(colours.class_hues) + letter if field is not None and field.kind == "classes" else 0.0
+
+
+def axes_caption(slice: Slice) -> str:
+    """Return what the axes are, in a line."""
+    (first, second), (across, up) = slice.names, slice.bounds
+    stretched = "   (not to scale)" if is_stretched(slice) else ""
+    u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in (across, up))
+    return f"{first} {u}   {second} {v}{stretched}"
+
+
+def background_caption(snapshot: Snapshot) -> str:
+    """Return what the background and the lines are, in a line."""
+    grid = f"from a {snapshot.capture.resolution}² grid"
+    engine = "exact lines" if snapshot.boundaries.exact else f"lines {grid}"
+    if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
+        engine += f", decision on {snapshot.capture.resolution}²"
+    mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
+    smooth = "" if all(layer.op in _KINKED for layer in snapshot.layers) else "   smooth: on above 0"
+    return f"{engine}   {mode}   {_field_words(snapshot.field)}{smooth}"
+
+
+def _field_words(field: Field | None) -> str:
+    if field is None:
+        return "no background"
+    if field.kind == "classes":
+        what = "classes" if field.above is None else "sigmoid outputs"
+        return f"winner of {field.classes:,} {what}" + (", colours repeat" if field.classes > CLASS_HUES else "")
+    low, high = field_span(field)
+    one = field.names[1] if len(field.names) > 1 else "class 1"
+    what = f"p({one}) by softmax" if field.kind == "probability" else field.what
+    ends = " … light ".join(from_to(low, high)).replace("-", "\N{MINUS SIGN}")
+    return f"{what}: dark {ends}"
+
+
+def field_span(field: Field) -> tuple[float, float]:
+    """Return the values of the darkest and the lightest tone.
+
+    Probabilities run from 0 to 1, and a winner's from 1 / C, the least that it can have, unless it is a sigmoid. Other values have
+    their finite range on the slice; where they change sign, one that has 0 in its middle, so that the middle grey is where a logit
+    decides.
+    """
+    finite = field.value[np.isfinite(field.value)].astype(np.float64)
+    if field.kind == "classes":
+        return (1 / field.classes if field.above is None else 0.0), 1.0
+    if not finite.size or field.kind == "probability" or (finite.min() >= 0 and finite.max() <= 1):
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    most = max(-low, high)
+    return (-most, most) if low < 0 < high else (low, high)
+
+
+def from_to(low: float, high: float, digits: int = 3) -> tuple[str, str]:
+    """Return the ends of a range as numbers of `digits`, and more where the range is small beside them.
+
+    >>> from_to(-1.70444, 7.35), from_to(2018.58, 2023.88), from_to(0.0448, 1.036)
+    (('-1.7', '7.35'), ('2018.6', '2023.9'), ('0.0448', '1.04'))
+    """
+    most, span = max(abs(low), abs(high)), high - low
+    if span > 0 and most > span:
+        digits = min(15, digits + math.floor(math.log10(most / span)))
+    return f"{low:.{digits}g}", f"{high:.{digits}g}"
