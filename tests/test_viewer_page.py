@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
@@ -218,8 +219,9 @@ def test_a_card_says_what_the_run_says(one: Screen, runs: Path) -> None:
     assert said[0] == "on"
     assert abs(float(said[1].removesuffix(" %")) / 100 - share) < 0.006
     one.choose("Curve", "unit:on/share")
-    assert one.inside.locator(".bcb-legend").inner_text() == ""  # one curve needs none
-    assert "1 curves" in one.inside.locator(".bcb-chart").get_attribute("aria-label")
+    value = float(one.inside.locator(".bcb-legend").inner_text())  # one curve needs no name
+    assert value == pytest.approx(share, abs=0.0006)
+    assert f"1 curve; at step 60: {value:.3g}" in one.inside.locator(".bcb-chart").get_attribute("aria-label")
 
 
 def test_the_lists_select(one: Screen) -> None:
@@ -354,7 +356,7 @@ def test_the_curve_jumps(one: Screen) -> None:
     one.settle()
     assert one.drawn()[0] == 30
     one.choose("Curve", "drift/shift")
-    assert one.inside.locator(".bcb-legend").inner_text().split() == ["layer1", "layer2", "layer3"]
+    assert re.findall(r"layer\d", one.inside.locator(".bcb-legend").inner_text()) == ["layer1", "layer2", "layer3"]
     assert "boundaries shifting in parallel" in one.inside.locator(".bcb-curve .bcb-hint").inner_text()
 
 
@@ -439,6 +441,69 @@ def test_units_of_a_convolution_are_named_by_their_places(browser: Any, tmp_path
     assert screen.pinned() == []
     screen.check("file:")
     screen.close()
+
+
+DEEP = "the_encoder_of_the_second_generation_with_residuals.{}.feed_forward_projection_in_the_middle_of_everything"
+
+
+def renamed(sample: Snapshot, *names: str) -> Snapshot:
+    """Return a sample whose layers have other names."""
+    layers = tuple(replace(layer, name=name) for layer, name in zip(sample.capture.layers, names, strict=True))
+    per_unit = {
+        key.replace(old.name, new.name): value
+        for old, new in zip(sample.layers, layers, strict=True)
+        for key, value in sample.per_unit.items()
+        if old.name in key
+    }
+    return replace(
+        sample,
+        per_unit=per_unit,
+        capture=replace(sample.capture, layers=layers),
+        boundaries=replace(sample.boundaries, layers=layers),
+    )
+
+
+def test_long_names_show_what_tells_them_apart(browser: Any, tmp_path: Path) -> None:
+    names = [DEEP.format(k) for k in range(8)]
+    never = [lambda u, v: 0 * u - 1]
+    sample = renamed(snapshot([fan(2, 0.3 * k) + never for k in range(8)], four_classes), *names)
+    per_unit = {f"mine_per_unit/{name}": np.arange(3.0) for name in names}
+    screen = Screen(
+        browser, handmade(tmp_path, [replace(sample, per_unit=per_unit)]) + f"#pin={DEEP.format(3)}:0&curve=unit:mine", offline=True
+    )
+    rows = screen.inside.locator(".bcb-layer .bcb-tick > span:last-child")
+    assert rows.all_inner_texts() == [f"the_e…{k}…ything" for k in range(8)]
+    fits = "rows => rows.every(row => row.scrollWidth <= row.clientWidth)"
+    assert rows.evaluate_all(fits)
+    assert screen.inside.get_by_label(f"show layer {names[3]}", exact=True).count() == 1
+    for tab in ("Copycats", "Dormant"):
+        screen.inside.get_by_role("tab", name=tab).click()
+        screen.settle()
+        assert screen.inside.locator(".bcb-found, .bcb-found button").evaluate_all(fits)
+    assert screen.inside.locator(".bcb-found button").first.get_attribute("title") == f"{names[0]} · 2"
+    assert screen.pinned() == ["the_e…3…ything · 0"]
+    assert screen.inside.locator(".bcb-card h3").get_attribute("title") == f"{names[3]} · 0"
+    width = screen.plot().bounding_box()["width"]
+    labels = [found for found in screen.letters() if found[0] == "the_e…3…ything · 0"]
+    assert labels
+    assert all(48 <= left < right <= width for _, left, right in labels)
+    screen.choose("Layers", "layers")
+    titles = screen.inside.locator("figcaption")
+    assert [titles.first.inner_text(), titles.first.get_attribute("title")] == ["the_e…0…ything", names[0]]
+    screen.check("file:")
+    screen.close()
+
+
+def test_a_units_name_stands_whole_inside_the_plot(browser: Any, tmp_path: Path) -> None:
+    """Beside a line at an edge, also in a plot that is narrower than the name."""
+    sample = renamed(snapshot([[lambda u, v: u - 0.38 + 0 * v, lambda u, v: u + 0.97 + 0 * v]], four_classes), "w" * 16)
+    for width in (300, 1280):
+        address = handmade(tmp_path / str(width), [sample]) + f"#pin={'w' * 16}:0&pin={'w' * 16}:1"
+        screen = Screen(browser, address, offline=True, viewport={"width": width, "height": 700})
+        labels = [found for found in screen.letters() if "w…w" in found[0] or "ww" in found[0]]
+        assert {label[0][-1] for label in labels} == {"0", "1"}
+        assert all(48 <= left < right <= screen.plot().bounding_box()["width"] for _, left, right in labels)
+        screen.close()
 
 
 def test_awkward_runs_are_shown(browser: Any, tmp_path: Path) -> None:

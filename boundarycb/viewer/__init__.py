@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parent
 
 MODULES = (
     "record.js",
+    "names.js",
     "run.js",
     "palette.js",
     "pens.js",

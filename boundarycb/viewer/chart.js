@@ -4,10 +4,17 @@
 import { CanvasPen, straight } from "./pens.js";
 import { LETTERS, number, steps } from "./plot.js";
 
-/** @typedef {{ name: string, colour: string, dash: number[], places: number[], values: number[] }} Curve places grow; NaN breaks the line */
+/** @typedef {{ name: string, whole: string, colour: string, dash: number[], places: number[], values: number[] }} Curve places grow; NaN breaks the line */
 /** @typedef {import("./palette.js").Theme} Theme */
 
 const MARGIN = 52; // pixels for the numbers at the left
+
+/** @param {Curve} curve @param {number} place; returns its value there, or at its last sample before; NaN where there is none */
+export function valueAt({ places, values }, place) {
+  let last = NaN;
+  for (let k = 0; k < places.length && places[k] <= place; k++) last = values[k];
+  return last;
+}
 
 export class Chart {
   /** @param {(place: number) => void} pick takes the place that was clicked */

@@ -114,9 +114,10 @@ export class Panel {
     this.classes.replaceChildren(...keys);
   }
 
-  /** @param {string} words */
-  name(words) {
+  /** @param {string} words @param {string} whole the layer's whole name */
+  name(words, whole) {
     say(this.title, words);
+    this.title.title = whole;
   }
 
   // ---------------------------------------------------------------------------------------------------- pointers and keys

@@ -2,6 +2,7 @@
 /** One plot: the output, the lines over it, and what is picked, seen through a window that zooms and moves. */
 
 import { straight } from "./pens.js";
+import { fitted } from "./names.js";
 import { along, classColour, css, mixed } from "./palette.js";
 import { called, columnOf, keyOf, placeOf, unitAt, unitsOf } from "./run.js";
 
@@ -20,6 +21,7 @@ const REACH = 7; // pixels from a line within which a pointer means it
 const SMOOTHEST = 24; // pixels a grid point at which the output is no longer smoothed: what is between the points is not known
 export const LETTERS = 11; // pixels
 const MOST_CLASSES = 24; // that a legend names
+const EDGE = 5; // pixels between a unit's name and the plot's sides
 const LEVELS = 63; // of the output, less one
 
 /**
@@ -29,6 +31,7 @@ const LEVELS = 63; // of the output, less one
  * @property {(layer: string, index: number) => boolean} shown whether a unit's lines are
  * @property {(layer: string) => boolean} layerShown whether a layer is
  * @property {(layer: string) => string} colour of a layer
+ * @property {(layer: string) => string} named what a layer is called where there is little room
  * @property {string[]} pinned keys of units
  * @property {string} hovered key of a unit, or empty
  * @property {View[]} trail earlier samples, oldest first
@@ -159,11 +162,25 @@ function drawPicked(pen, window, view, key, choice, pinned) {
   pen.stroke(trace, { colour: choice.theme.halo, width: 6 });
   pen.stroke(trace, { colour, width: 3 });
   pen.stroke(ticks(window, view.lines, column), { colour, width: 1.2 });
-  const place = labelPlace(window, view.lines, column);
-  if (!place) return;
   const { layer } = unitAt(view, column);
   const letters = { size: LETTERS + 1, colour, bold: true, halo: choice.theme.halo };
-  pen.text(place.x, place.y, called(name, placeOf(layer, index)), { ...letters, align: place.align });
+  drawLabel(pen, window, view.lines, column, called(choice.named(name), placeOf(layer, index)), letters);
+}
+
+/**
+ * Writes a unit's name beside its line, inside the plot: it would be cut before its number, which stands at its end.
+ * @param {Pen} pen @param {Window} window @param {Lines} lines @param {number} column @param {string} words
+ * @param {import("./pens.js").Letters} letters
+ */
+function drawLabel(pen, window, lines, column, words, letters) {
+  const place = labelPlace(window, lines, column);
+  if (!place) return;
+  const { x, y, width, height } = window.box;
+  const told = fitted(words, width - 2 * EDGE, (some) => pen.wide(some, letters));
+  const wide = pen.wide(told, letters);
+  const left = place.align === "right" ? place.x - wide : place.x;
+  const inside = (/** @type {number} */ value, /** @type {number} */ low, /** @type {number} */ high) => Math.max(Math.min(value, high), low);
+  pen.text(inside(left, x + EDGE, x + width - EDGE - wide), inside(place.y, y + 14, y + height - EDGE), told, letters);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- lines

@@ -57,14 +57,14 @@ export class LayerList {
   /**
    * @param {Layer[]} layers
    * @param {State} state
-   * @param {(name: string) => string} colour
+   * @param {{ colour: (name: string) => string, named: Named }} looks of a layer
    * @param {Shown[]} shown
    */
-  update(layers, state, colour, shown) {
+  update(layers, state, { colour, named }, shown) {
     const signature = layers.map(({ name }) => name).join("\n");
     if (signature !== this.signature) {
       this.signature = signature;
-      this.rows = new Map(layers.map((layer) => [layer.name, this.row(layer)]));
+      this.rows = new Map(layers.map((layer) => [layer.name, this.row(layer, named(layer.name))]));
       const all = [
         button("All", () => this.acts.allLayers(true), { class: "bcb-quiet", "aria-label": "show all layers" }),
         button("None", () => this.acts.allLayers(false), { class: "bcb-quiet", "aria-label": "hide all layers" }),
@@ -83,10 +83,10 @@ export class LayerList {
     }
   }
 
-  /** @param {Layer} layer */
-  row(layer) {
+  /** @param {Layer} layer @param {string} named what it is called in short */
+  row(layer, named) {
     const { name } = layer;
-    const tick = ticked(name, () => this.acts.toggleLayer(name));
+    const tick = ticked(named, () => this.acts.toggleLayer(name));
     tick.input.setAttribute("aria-label", `show layer ${name}`);
     const swatch = make("span", { class: "bcb-swatch" });
     tick.label.insertBefore(swatch, tick.label.lastChild);
@@ -183,14 +183,14 @@ export class PinnedList {
 
   /**
    * @param {State} state
-   * @param {(name: string) => string} colour
+   * @param {{ colour: (name: string) => string, named: Named }} looks of a layer
    * @param {Shown[]} shown
    */
-  update(state, colour, shown) {
-    const signature = JSON.stringify([state.pinned, shown.map(({ run }) => run.key)]);
+  update(state, { colour, named }, shown) {
+    const signature = JSON.stringify([state.pinned.map((key) => [key, named(parted(key)[0])]), shown.map(({ run }) => run.key)]);
     if (signature !== this.signature) {
       this.signature = signature;
-      this.cards = new Map(state.pinned.map((key) => [key, this.card(key, shown)]));
+      this.cards = new Map(state.pinned.map((key) => [key, this.card(key, shown, named)]));
       const hint = make("p", { class: "bcb-hint" }, "Click a line to pin its unit: what it did, its trail, and the units most alike.");
       this.body.replaceChildren(...(this.cards.size ? [...this.cards.values()].map(({ card }) => card) : [hint]));
     }
@@ -200,16 +200,17 @@ export class PinnedList {
     }
   }
 
-  /** @param {string} key @param {Shown[]} shown */
-  card(key, shown) {
+  /** @param {string} key @param {Shown[]} shown @param {Named} named */
+  card(key, shown, named) {
     const [name, index] = parted(key);
     const layer = shown.map(({ view }) => view.layers.find((known) => known.name === name)).find((known) => known);
     const place = placeOf(layer, index);
-    const words = called(name, place === String(index) ? place : `${index} ${place}`);
+    const unit = place === String(index) ? place : `${index} ${place}`;
+    const words = called(name, unit);
     const bodies = shown.map(() => make("div", {}));
     const headed = shown.flatMap(({ run }, k) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[k]] : [bodies[k]]));
     const away = button("×", () => this.acts.pin(key), { class: "bcb-quiet", "aria-label": `let go of ${words}` });
-    const card = make("article", { class: "bcb-card" }, make("div", { class: "bcb-row" }, make("h3", {}, words), away), ...headed);
+    const card = make("article", { class: "bcb-card" }, make("div", { class: "bcb-row" }, make("h3", { title: words }, called(named(name), unit)), away), ...headed);
     card.addEventListener("pointerenter", () => this.acts.hover(key));
     card.addEventListener("pointerleave", () => this.acts.hover(""));
     return { card, bodies };
@@ -270,10 +271,11 @@ function nearestOf(view, column) {
 
 // ------------------------------------------------------------------------------------------------------------------ finder
 
-/** @typedef {{ keys: string[], cells: string[], strong: boolean }} Row */
+/** @typedef {(layer: string) => string} Named what a layer is called in short */
+/** @typedef {{ keys: string[], cells: string[], whole: string, strong: boolean }} Row whole: the first cell with the layer's whole name */
 /** @typedef {{ head: string[], rows: Row[], hint: string }} Table */
 
-const FINDERS = /** @type {[string, (view: View) => Table][]} */ ([
+const FINDERS = /** @type {[string, (view: View, named: Named) => Table][]} */ ([
   ["Copycats", copycats],
   ["Dormant", dormant],
   ["Indecisive", indecisive],
@@ -302,6 +304,8 @@ export class Finder {
     this.element = make("section", { class: "bcb-finder", "aria-label": "Units worth a look" }, make("h2", {}, "Worth a look"), bar, this.body);
     /** @type {Shown[]} */
     this.shown = [];
+    /** @type {Named} */
+    this.named = (name) => name;
   }
 
   /** @param {number} place */
@@ -312,13 +316,14 @@ export class Finder {
       tab.setAttribute("aria-selected", String(k === place));
       tab.tabIndex = k === place ? 0 : -1;
     });
-    this.update(this.shown);
+    this.update(this.shown, this.named);
   }
 
-  /** @param {Shown[]} shown */
-  update(shown) {
+  /** @param {Shown[]} shown @param {Named} named */
+  update(shown, named) {
     this.shown = shown;
-    const tables = shown.map(({ run, view }) => ({ name: run.name, table: FINDERS[this.chosen][1](view) }));
+    this.named = named;
+    const tables = shown.map(({ run, view }) => ({ name: run.name, table: FINDERS[this.chosen][1](view, named) }));
     const said = JSON.stringify([this.chosen, tables]);
     if (said === this.said) return;
     this.said = said;
@@ -341,9 +346,9 @@ export class Finder {
   }
 
   /** @param {Row} row */
-  line({ keys, cells, strong }) {
+  line({ keys, cells, whole, strong }) {
     const [first, ...rest] = cells;
-    const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit", "data-key": keys.join(" ") });
+    const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit", "data-key": keys.join(" "), title: whole, "aria-label": whole });
     const line = make("tr", { class: strong ? "bcb-strong" : "" }, make("td", {}, pick), ...rest.map((words) => make("td", {}, words)));
     line.addEventListener("pointerenter", () => this.acts.hover(keys[0]));
     line.addEventListener("pointerleave", () => this.acts.hover(""));
@@ -351,8 +356,8 @@ export class Finder {
   }
 }
 
-/** @param {View} view @returns {Table} */
-function copycats(view) {
+/** @param {View} view @param {Named} named @returns {Table} */
+function copycats(view, named) {
   if (!view.nearest || !view.phi) return { head: [], rows: [], hint: "This run was sampled without the metric of copycats." };
   /** @type {Map<string, { size: number, row: Row }>} */
   const pairs = new Map();
@@ -364,8 +369,8 @@ function copycats(view) {
       const { layer, index } = unitAt(view, column);
       const names = parted(mine)[1] < parted(key)[1] ? [placeOf(layer, index), words] : [words, placeOf(layer, index)];
       const began = since.get(`${layer.name}:${parted(one)[1]}:${parted(other)[1]}`);
-      const cells = [called(layer.name, ...names), phi.toFixed(3).replace("-", "−"), copy && began != null ? number(began) : ""];
-      pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, strong: copy } });
+      const cells = [called(named(layer.name), ...names), phi.toFixed(3).replace("-", "−"), copy && began != null ? number(began) : ""];
+      pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, whole: called(layer.name, ...names), strong: copy } });
     }
   }
   const sorted = [...pairs.values()].sort((one, other) => other.size - one.size).map(({ row }) => row);
@@ -376,8 +381,8 @@ function copycats(view) {
   return { head: head.slice(0, 2), rows: sorted.slice(0, FEW).map((row) => ({ ...row, cells: row.cells.slice(0, 2) })), hint: "No pair is more alike than chance explains. The most alike:" };
 }
 
-/** @param {View} view @returns {Table} */
-function dormant(view) {
+/** @param {View} view @param {Named} named @returns {Table} */
+function dormant(view, named) {
   const shares = view.units.get("on/share");
   const live = new Set(view.lines.owner);
   /** @type {Row[]} */
@@ -387,19 +392,21 @@ function dormant(view) {
     const words = share === 0 ? "never on" : share === 1 ? "always on" : shares || live.has(column) ? "" : "does not switch";
     if (!words) continue;
     const { layer, index } = unitAt(view, column);
-    rows.push({ keys: [keyOf(layer.name, index)], cells: [called(layer.name, placeOf(layer, index)), words], strong: share === 0 });
+    const place = placeOf(layer, index);
+    rows.push({ keys: [keyOf(layer.name, index)], cells: [called(named(layer.name), place), words], whole: called(layer.name, place), strong: share === 0 });
   }
   return { head: ["unit", "on this slice"], rows, hint: rows.length ? "" : "Every unit switches on this slice." };
 }
 
-/** @param {View} view @returns {Table} */
-function indecisive(view) {
+/** @param {View} view @param {Named} named @returns {Table} */
+function indecisive(view, named) {
   const table = view.tables["indecisive/worst"];
   if (!table && !view.units.has("indecisive/osc")) return { head: [], rows: [], hint: "Not enough samples yet, or sampled without the metric of indecisive units." };
   const rows = (table ?? []).map((row) => {
     const layer = view.layers.find(({ name }) => name === row.layer);
-    const words = called(row.layer, placeOf(layer, row.unit));
-    return { keys: [keyOf(row.layer, row.unit)], cells: [words, percent(row.jitter), number(row.osc), number(row.ret)], strong: true };
+    const place = placeOf(layer, row.unit);
+    const cells = [called(named(row.layer), place), percent(row.jitter), number(row.osc), number(row.ret)];
+    return { keys: [keyOf(row.layer, row.unit)], cells, whole: called(row.layer, place), strong: true };
   });
   return { head: ["unit", "flips a sample", "osc", "ret"], rows, hint: rows.length ? "" : "No unit flips to and fro here." };
 }

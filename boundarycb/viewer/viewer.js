@@ -8,6 +8,7 @@ import { ChoiceBar, Transport } from "./bars.js";
 import { Curves } from "./curves.js";
 import { make, save, say, ticked } from "./dom.js";
 import { makeHelp, showHelp } from "./help.js";
+import { shortNames } from "./names.js";
 import { layerColours, themeOf } from "./palette.js";
 import { Panel } from "./panel.js";
 import { asPng, asSvg } from "./picture.js";
@@ -469,6 +470,7 @@ export class Viewer {
       layerShown,
       shown: (name, index) => layerShown(name) && !(state.hiddenUnits.size && state.hiddenUnits.has(keyOf(name, index))),
       colour: this.colours(),
+      named: this.names(),
       pinned: layer ? state.pinned.filter((key) => parted(key)[0] === layer) : state.pinned,
       hovered: layer && parted(this.hovered)[0] !== layer ? "" : this.hovered,
       trail: state.pinned.length ? this.trailOf(run) : [],
@@ -484,6 +486,12 @@ export class Viewer {
     const table = layerColours(layers.length, this.theme());
     const found = new Map(layers.map(({ name }, place) => [name, table[place]]));
     return (/** @type {string} */ name) => found.get(name) ?? this.theme().ink;
+  }
+
+  /** Returns what gives each layer a short name: the same one in all runs and everywhere on the page. */
+  names() {
+    const short = shortNames(this.layers().map(({ name }) => name));
+    return (/** @type {string} */ name) => short.get(name) ?? name;
   }
 
   /** @param {Run} run @param {number} place; returns a sample if it is unpacked */
@@ -520,17 +528,17 @@ export class Viewer {
     this.askedFor = asking;
     const shown = runs.flatMap((run) => this.shownOf(run, step));
     const ready = runs.every((run) => shown.some((one) => one.run === run) || run.damaged.has(run.records[run.placeAt(step)]));
-    const colour = this.colours();
+    const [colour, named] = [this.colours(), this.names()];
     if (ready) {
       this.drawPanels(shown);
       this.bar.update(this.state, shown, theme.dark);
-      this.layerList.update(this.layers(), this.state, colour, shown);
-      this.pinnedList.update(this.state, colour, shown);
-      this.finder.update(shown);
+      this.layerList.update(this.layers(), this.state, { colour, named }, shown);
+      this.pinnedList.update(this.state, { colour, named }, shown);
+      this.finder.update(shown, named);
     }
     this.transport.update(this.state, steps, place, this.playing);
     this.drawNotice();
-    this.curves.update(this.state, { runs, layers: this.layers(), colour, steps, place, theme });
+    this.curves.update(this.state, { runs, layers: this.layers(), colour, named, steps, place, theme });
     if (ready && shown.length) this.root.dataset.drawn = `${step} ${runs.map((run) => run.records.length).join(" ")}`;
     if (ready && !this.frame) delete this.root.dataset.pending;
   }
@@ -596,15 +604,15 @@ export class Viewer {
       if (!view) continue;
       const choice = this.choiceOf(panel.run, panel.layer);
       panel.draw(view, choice);
-      panel.name(this.titleOf(panel.run, view, panel.layer));
+      panel.name(this.titleOf(panel.run, view, panel.layer, choice.named(panel.layer)), panel.layer);
       say(panel.caption, this.captionOf(panel.run, view, choice));
     }
   }
 
-  /** @param {Run} run @param {View} view @param {string} layer */
-  titleOf(run, view, layer) {
+  /** @param {Run} run @param {View} view @param {string} layer @param {string} named what it is called in short */
+  titleOf(run, view, layer, named) {
     const several = this.shownRuns().length > 1;
-    if (layer) return several ? `${run.name}: ${layer}` : layer;
+    if (layer) return several ? `${run.name}: ${named}` : named;
     const scalars = Object.entries(view.header.scalars).slice(0, 3).map(([name, value]) => `${name} ${number(Number(value))}`);
     return [...(several || this.sources.length > 1 ? [run.name] : []), `step ${number(view.step)}`, ...scalars].join(" · ");
   }
