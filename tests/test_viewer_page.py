@@ -364,7 +364,7 @@ def test_pictures_are_saved(one: Screen, tmp_path: Path, runs: Path) -> None:
     for kind in ("PNG", "SVG"):
         with one.page.expect_download() as download:
             one.inside.get_by_role("button", name=kind).click()
-        assert download.value.suggested_filename == f"boundaries-60.{kind.lower()}"
+        assert download.value.suggested_filename == f"boundaries-one-60.{kind.lower()}"
         download.value.save_as(tmp_path / f"a.{kind.lower()}")
     assert (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
     root = ET.fromstring((tmp_path / "a.svg").read_text())
@@ -375,6 +375,59 @@ def test_pictures_are_saved(one: Screen, tmp_path: Path, runs: Path) -> None:
         (path,) = group.iter("{http://www.w3.org/2000/svg}path")
         lines = sum(last.boundaries.units[owner].layer == name for owner in last.boundaries.owner)
         assert (path.get("d") or "").count("M") >= lines
+
+
+def saved(screen: Screen, kind: str, folder: Path) -> Path:
+    with screen.page.expect_download() as download:
+        screen.inside.get_by_role("button", name=kind).click()
+    path: Path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_a_saved_picture_says_all_that_is_seen_and_no_words_meet(browser: Any, tmp_path: Path) -> None:
+    """Of two runs with long names, of themselves, of layers and of classes; where the second has points that are not finite."""
+    layers = [DEEP.format(k) for k in range(8)]
+    scalars = {"loss": 0.0788, "accuracy": 0.996, "a_number_with_a_long_name": 0.002}
+    classes = tuple(f"a category of things whose name is long number {k}" for k in range(4))
+
+    def broken(u: Any, v: Any) -> Any:
+        return np.where((u > 0.5)[:, None], np.nan, four_classes(u, v))
+
+    histories = {}
+    for run, output in ((f"first_{'x' * 70}", four_classes), (f"second_{'x' * 70}", broken)):
+        sample = renamed(snapshot([fan(2, 0.3 * k) for k in range(8)], output, scalars=scalars), *layers)
+        assert sample.field is not None
+        capture = replace(sample.capture, field=replace(sample.field, names=classes))
+        writer = HistoryWriter(tmp_path / run, sample.slice)
+        writer.append(replace(sample, capture=capture))
+        histories[run] = History(tmp_path / run)
+    (tmp_path / "a.html").write_text(make_page(histories), encoding="utf-8")
+    screen = Screen(browser, (tmp_path / "a.html").as_uri() + "#at=0.7,0.5,2", offline=True)
+    path = saved(screen, "SVG", tmp_path)
+    screen.check("file:")
+    assert re.fullmatch(r"boundaries-first_x+-.*x-0\.svg", path.name)
+    screen.page.goto(path.as_uri())
+    boxes = screen.page.evaluate("""() => [...document.querySelectorAll("text")].map((text) => {
+      const { x, y, width, height } = text.getBBox();
+      return [text.textContent, x, y, x + width, y + height];
+    })""")
+    words = [found[0] for found in boxes]
+    assert words.count("8 layers: the_e…0…ything") == words.count("the_e…7…ything") == 2
+    assert words.count("loss 0.0788 · accuracy 0.996 · a_number_with_a_long_name 0.002") == 2
+    assert [sum(re.search(rf"…{k}$", found) is not None for found in words) for k in range(4)] == [2, 2, 2, 2]
+    assert sum("× 2" in found for found in words) == 2
+    assert sum("output not finite" in found for found in words) == 1
+    width, height = (
+        float(screen.page.evaluate(f"() => document.documentElement.getAttribute('{name}')")) for name in ("width", "height")
+    )
+    for k, (told, x0, y0, x1, y1) in enumerate(boxes):
+        assert x0 >= 0, told
+        assert x1 <= width, told
+        assert y1 <= height, told
+        for other, left, top, right, below in boxes[:k]:
+            assert x0 >= right or left >= x1 or y0 + 3 >= below or top + 3 >= y1, (told, other)
+    screen.close()
 
 
 def test_light_and_dark(browser: Any, runs: Path) -> None:

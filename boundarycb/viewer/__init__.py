@@ -18,6 +18,7 @@ MODULES = (
     "palette.js",
     "pens.js",
     "plot.js",
+    "caption.js",
     "dom.js",
     "help.js",
     "state.js",

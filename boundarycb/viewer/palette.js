@@ -12,6 +12,7 @@
  * @property {string} plot what an empty plot is filled with
  * @property {string} ink
  * @property {string} faint
+ * @property {string} alarm what is wrong, in words
  * @property {string} rule
  * @property {string} halo behind lines that stand out
  * @property {Rgb} low the output's darkest tone
@@ -28,6 +29,7 @@ const LIGHT = {
   plot: "#ffffff",
   ink: "#20232a",
   faint: "#5d626b",
+  alarm: "#b3261e",
   rule: "#d5d8de",
   halo: "rgba(255, 255, 255, .92)",
   low: [168, 168, 168],
@@ -44,6 +46,7 @@ const DARK = {
   plot: "#15171c",
   ink: "#e9ebf0",
   faint: "#a4a9b4",
+  alarm: "#ff9b92",
   rule: "#3a3e47",
   halo: "rgba(16, 18, 22, .92)",
   low: [21, 23, 28],

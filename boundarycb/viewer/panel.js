@@ -1,10 +1,10 @@
 // @ts-check
 /** A plot on the page: a canvas that is drawn anew when something changes, and what pointers and keys do on it. */
 
+import { scalarWords, swatchesOf } from "./caption.js";
 import { make, say } from "./dom.js";
 import { CanvasPen } from "./pens.js";
-import { classColour, css } from "./palette.js";
-import { classesShown, drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
+import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./run.js").View} View */
@@ -95,21 +95,21 @@ export class Panel {
   /** @param {View} view */
   describe(view) {
     const { all, live } = liveUnits(view);
-    const said = [`step ${number(view.step)}`, ...Object.entries(view.header.scalars).map(([name, value]) => `${name} ${number(Number(value))}`)];
+    const said = [`step ${number(view.step)}`, ...scalarWords(view, Infinity)];
     const where = this.layer ? `layer ${this.layer}` : `${all} units, ${live} with a boundary here`;
     this.canvas.setAttribute("aria-label", `${this.run.name}, ${said.join(", ")}: ${where}`);
   }
 
   /** Shows which colour is which class. @param {View} view @param {Choice} choice */
   drawClasses(view, choice) {
-    const classes = classesShown(this.run.scene, view, choice.background);
-    const said = JSON.stringify([classes, choice.theme.dark]);
+    const swatches = swatchesOf(this.run.scene, view, choice.background, choice.theme);
+    const said = JSON.stringify(swatches);
     if (this.classes.dataset.said === said) return;
     this.classes.dataset.said = said;
-    const keys = classes.map(({ number: place, name }) => {
+    const keys = swatches.map(({ colour, name, here }) => {
       const swatch = make("span", { class: "bcb-class" });
-      swatch.style.background = css(classColour(place, 0.8, choice.theme));
-      return make("span", { class: "bcb-key" }, swatch, name);
+      swatch.style.background = colour;
+      return make("span", { class: here ? "bcb-key" : "bcb-key bcb-absent" }, swatch, name);
     });
     this.classes.replaceChildren(...keys);
   }
@@ -118,6 +118,11 @@ export class Panel {
   name(words, whole) {
     say(this.title, words);
     this.title.title = whole;
+  }
+
+  /** @param {{ plain: string[], notes: string[] }} words below the plot */
+  say({ plain, notes }) {
+    say(this.caption, [...plain, ...notes].join(" · "));
   }
 
   // ---------------------------------------------------------------------------------------------------- pointers and keys

@@ -20,7 +20,6 @@ export const MOST_ZOOM = 1000;
 const REACH = 7; // pixels from a line within which a pointer means it
 const SMOOTHEST = 24; // pixels a grid point at which the output is no longer smoothed: what is between the points is not known
 export const LETTERS = 11; // pixels
-const MOST_CLASSES = 24; // that a legend names
 const EDGE = 5; // pixels between a unit's name and the plot's sides
 const LEVELS = 63; // of the output, less one
 
@@ -441,48 +440,6 @@ function tones(scene, view, background, theme) {
   }
   const greys = Array.from({ length: LEVELS + 1 }, (_, level) => mixed(theme.low, theme.high, level / LEVELS));
   return { grid: field, tone: (k) => (levels[k] ? greys[levels[k] - 1] : theme.undefined) };
-}
-
-/**
- * Returns in words what a background is.
- * @param {View} view @param {Background} background @param {Theme} theme
- */
-export function backgroundWords(view, background, theme) {
-  const { said, header } = view;
-  if (background === "none") return "no background";
-  if (background === "target") return "target";
-  if (background === "count") {
-    const [none, all] = theme.dark ? ["dark", "light"] : ["light", "dark"];
-    return `units that are on: ${none} 0 … ${all} ${view.starts[view.starts.length - 1]}`;
-  }
-  if (!said) return "no output";
-  const grid = `sampled at ${header.resolution}²`;
-  if (said.kind === "classes") return `winner of ${said.classes} ${said.sigmoids ? "sigmoid outputs" : "classes"}, ${grid}`;
-  const one = said.names.length > 1 ? said.names[1] : "class 1";
-  const what = said.kind === "probability" ? `p(${one})` : said.what;
-  if (background === "regions") return `where ${one} wins, ${grid}`;
-  return `${what}: dark ${number(said.low)} … light ${number(said.high)}, ${grid}`;
-}
-
-/** @param {Scene} scene; returns what the axes are */
-export function axesWords({ names }) {
-  return `→ ${names[0]}, ↑ ${names[1]}`;
-}
-
-/**
- * Returns the classes that a background shows the colours of, with their names, as many as a legend takes.
- * @param {Scene} scene @param {View} view @param {Background} background
- * @returns {{ number: number, name: string }[]}
- */
-export function classesShown(scene, view, background) {
-  const names = view.said?.names ?? [];
-  const named = (/** @type {number} */ number) => ({ number, name: names[number] ?? String(number) });
-  if (background === "regions" && view.said?.kind === "probability") return [named(0), named(1)];
-  const classes = view.said?.kind === "classes" && (background === "output" || background === "regions");
-  const values = background === "target" ? scene.target?.values : classes ? view.winner?.values : null;
-  if (!values) return [];
-  const found = [...new Set(values)].filter((number) => number >= 0).sort((one, other) => one - other);
-  return found.slice(0, MOST_CLASSES).map(named);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- marks

@@ -5,14 +5,15 @@
  */
 
 import { ChoiceBar, Transport } from "./bars.js";
+import { captionOf, scalarWords } from "./caption.js";
 import { Curves } from "./curves.js";
 import { make, save, say, ticked } from "./dom.js";
 import { makeHelp, showHelp } from "./help.js";
 import { shortNames } from "./names.js";
 import { layerColours, themeOf } from "./palette.js";
 import { Panel } from "./panel.js";
-import { asPng, asSvg } from "./picture.js";
-import { axesWords, backgroundWords, has, kept, number } from "./plot.js";
+import { asPng, asSvg, fileName } from "./picture.js";
+import { has, kept, number } from "./plot.js";
 import { called, keyOf, parted, placeOf, Run } from "./run.js";
 import { Finder, LayerList, PinnedList } from "./sidebar.js";
 import { State } from "./state.js";
@@ -398,11 +399,11 @@ export class Viewer {
   async keep(kind) {
     const items = this.shownRuns().flatMap((run) => {
       const view = this.viewOf(run, run.placeAt(this.shownStep()));
-      return view ? [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, "") }] : [];
+      return view ? [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, ""), wanted: this.state.background }] : [];
     });
     if (!items.length) return;
     const content = kind === "svg" ? asSvg(items, this.state.sight) : await asPng(items, this.state.sight);
-    if (content) save(content, `boundaries-${items[0].view.step}.${kind}`);
+    if (content) save(content, fileName(items, kind));
   }
 
   async share() {
@@ -605,7 +606,7 @@ export class Viewer {
       const choice = this.choiceOf(panel.run, panel.layer);
       panel.draw(view, choice);
       panel.name(this.titleOf(panel.run, view, panel.layer, choice.named(panel.layer)), panel.layer);
-      say(panel.caption, this.captionOf(panel.run, view, choice));
+      panel.say(captionOf(panel.run.scene, view, choice, this.state.background, this.state.sight.zoom));
     }
   }
 
@@ -613,21 +614,7 @@ export class Viewer {
   titleOf(run, view, layer, named) {
     const several = this.shownRuns().length > 1;
     if (layer) return several ? `${run.name}: ${named}` : named;
-    const scalars = Object.entries(view.header.scalars).slice(0, 3).map(([name, value]) => `${name} ${number(Number(value))}`);
-    return [...(several || this.sources.length > 1 ? [run.name] : []), `step ${number(view.step)}`, ...scalars].join(" · ");
-  }
-
-  /** @param {Run} run @param {View} view @param {import("./plot.js").Choice} choice */
-  captionOf(run, view, choice) {
-    const { header } = view;
-    const traced = `on a ${header.resolution}² grid`;
-    const border = header.exact && header.decision && !header.decision.exact ? `, decision traced ${traced}` : "";
-    const lines = header.exact ? `exact lines${border}` : `lines traced ${traced}`;
-    const axes = axesWords(run.scene);
-    const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
-    const missing = choice.background !== this.state.background ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
-    const zoom = this.state.sight.zoom > 1 ? [`× ${number(this.state.sight.zoom)}`] : [];
-    return [axes, lines, mode, missing, ...zoom, ...header.notes].join(" · ");
+    return [...(several || this.sources.length > 1 ? [run.name] : []), `step ${number(view.step)}`, ...scalarWords(view, 3)].join(" · ");
   }
 
   /** Says what is wrong, and what of the runs is not here. */
