@@ -209,6 +209,36 @@ def test_hovering_names_a_unit_and_a_click_pins_it(one: Screen, runs: Path) -> N
     assert one.pinned() == []
 
 
+@pytest.mark.parametrize("how", ["button", "key", "list"])
+def test_a_unit_that_is_let_go_of_is_no_longer_thick(one: Screen, runs: Path, how: str) -> None:
+    """What the pointer is on goes away under it, and so tells of no leave; the pointer itself is not moved."""
+    silent = """() => {
+      for (const name of ["pointerover", "pointerout", "pointerenter", "pointerleave", "pointermove"]) {
+        document.addEventListener(name, (event) => event.stopPropagation(), true);
+      }
+    }"""
+    index, _ = unit_line(runs, "layer1")
+    one.inside.get_by_label("show layer layer1 only").click()
+    plain = one.canvas()
+    if how == "list":
+        one.inside.locator(".bcb-found tbody tr").first.hover()
+        one.page.evaluate(silent)
+        one.inside.get_by_role("tab", name="Dormant").press("Enter")
+    else:
+        one.inside.get_by_label("units of layer layer1").click()
+        one.inside.get_by_label(f"pin unit {index}", exact=True).click()
+        away = one.inside.get_by_role("button", name=f"let go of layer1 · {index}")
+        away.hover()
+        one.page.evaluate(silent)
+        if how == "button":
+            away.click()
+        else:
+            one.page.keyboard.press("Escape")
+    one.settle()
+    assert one.pinned() == []
+    assert (one.canvas() == plain).all()
+
+
 def test_a_card_says_what_the_run_says(one: Screen, runs: Path) -> None:
     last = History(runs / "one")[-1]
     one.inside.get_by_label("units of layer layer2").click()

@@ -16,7 +16,7 @@ import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoom
  * @typedef {object} Listener
  * @property {() => Sight} sight
  * @property {(sight: Sight) => void} look
- * @property {(key: string) => void} hover the unit under the pointer, or empty
+ * @property {(key: string, on: Element) => void} hover the unit under the pointer, or empty
  * @property {(key: string) => void} pin
  */
 
@@ -134,7 +134,7 @@ export class Panel {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", (event) => this.release(event));
     canvas.addEventListener("pointercancel", (event) => this.pointers.delete(event.pointerId));
-    canvas.addEventListener("pointerleave", () => this.listener.hover(""));
+    canvas.addEventListener("pointerleave", () => this.listener.hover("", canvas));
     canvas.addEventListener("dblclick", () => this.listener.look({ x: 0.5, y: 0.5, zoom: 1 }));
     canvas.addEventListener("keydown", (event) => this.key(event));
   }
@@ -169,7 +169,7 @@ export class Panel {
   move(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) {
-      if (event.pointerType !== "touch") this.listener.hover(this.unitUnder(event));
+      if (event.pointerType !== "touch") this.listener.hover(this.unitUnder(event), this.canvas);
       return;
     }
     const others = [...this.pointers.values()].filter((pointer) => pointer.pointerId !== event.pointerId);

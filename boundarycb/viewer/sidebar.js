@@ -5,6 +5,8 @@ import { button, make, say, ticked } from "./dom.js";
 import { keyAt, number } from "./plot.js";
 import { called, columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./run.js";
 
+// What stands for a unit says so by `data-meant`, its key: the viewer makes the line stand out that the pointer means.
+
 /** @typedef {import("./run.js").View} View */
 /** @typedef {import("./run.js").Layer} Layer */
 /** @typedef {import("./state.js").State} State */
@@ -20,7 +22,6 @@ import { called, columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } fr
  * @property {(key: string) => void} toggleUnit
  * @property {(key: string) => void} pin pins a unit, or lets go of it
  * @property {(keys: string[]) => void} pinOnly pins these and no others
- * @property {(key: string) => void} hover
  * @property {() => void} redraw
  */
 
@@ -141,9 +142,7 @@ class UnitList {
       const words = placeOf(this.layer, index);
       const tick = ticked("", () => this.acts.toggleUnit(key));
       tick.input.setAttribute("aria-label", `show unit ${words}`);
-      const pin = button(words, () => this.acts.pin(key), { "aria-label": `pin unit ${words}`, class: "bcb-unit" });
-      pin.addEventListener("pointerenter", () => this.acts.hover(key));
-      pin.addEventListener("pointerleave", () => this.acts.hover(""));
+      const pin = button(words, () => this.acts.pin(key), { "aria-label": `pin unit ${words}`, class: "bcb-unit", "data-meant": key });
       const share = make("span", { class: "bcb-count" });
       this.rows.push({ key, tick: tick.input, pin, share });
       this.element.append(make("div", { class: "bcb-row" }, tick.label, pin, share));
@@ -210,9 +209,7 @@ export class PinnedList {
     const bodies = shown.map(() => make("div", {}));
     const headed = shown.flatMap(({ run }, k) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[k]] : [bodies[k]]));
     const away = button("×", () => this.acts.pin(key), { class: "bcb-quiet", "aria-label": `let go of ${words}` });
-    const card = make("article", { class: "bcb-card" }, make("div", { class: "bcb-row" }, make("h3", { title: words }, called(named(name), unit)), away), ...headed);
-    card.addEventListener("pointerenter", () => this.acts.hover(key));
-    card.addEventListener("pointerleave", () => this.acts.hover(""));
+    const card = make("article", { class: "bcb-card", "data-meant": key }, make("div", { class: "bcb-row" }, make("h3", { title: words }, called(named(name), unit)), away), ...headed);
     return { card, bodies };
   }
 
@@ -317,6 +314,7 @@ export class Finder {
       tab.tabIndex = k === place ? 0 : -1;
     });
     this.update(this.shown, this.named);
+    this.acts.redraw(); // a unit of the list that was there may have stood out
   }
 
   /** @param {Shown[]} shown @param {Named} named */
@@ -349,10 +347,7 @@ export class Finder {
   line({ keys, cells, whole, strong }) {
     const [first, ...rest] = cells;
     const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit", "data-key": keys.join(" "), title: whole, "aria-label": whole });
-    const line = make("tr", { class: strong ? "bcb-strong" : "" }, make("td", {}, pick), ...rest.map((words) => make("td", {}, words)));
-    line.addEventListener("pointerenter", () => this.acts.hover(keys[0]));
-    line.addEventListener("pointerleave", () => this.acts.hover(""));
-    return line;
+    return make("tr", { class: strong ? "bcb-strong" : "", "data-meant": keys[0] }, make("td", {}, pick), ...rest.map((words) => make("td", {}, words)));
   }
 }
 

@@ -71,6 +71,8 @@ export class Viewer {
     this.panels = new Map();
     this.panelNames = "";
     this.hovered = "";
+    /** @type {Element | null} what the pointer is on that means this unit */
+    this.hoveredOn = null;
     this.timer = 0;
     this.frame = 0;
     this.playing = false;
@@ -96,7 +98,6 @@ export class Viewer {
       toggleUnit: (/** @type {string} */ key) => change(({ hiddenUnits }) => flip(hiddenUnits, key)),
       pin: (/** @type {string} */ key) => this.pin(key),
       pinOnly: (/** @type {string[]} */ keys) => change((state) => (state.pinned = keys)),
-      hover: (/** @type {string} */ key) => this.hover(key),
       redraw: this.redraw,
     };
     this.layerList = new LayerList(acts);
@@ -134,6 +135,11 @@ export class Viewer {
     this.runPicker.hidden = true;
     const main = make("div", { class: "bcb-main" }, this.plots, this.transport.element, this.curves.element);
     const side = make("div", { class: "bcb-side" }, this.layerList.element, this.pinnedList.element, this.finder.element);
+    side.addEventListener("pointerover", (event) => {
+      const on = /** @type {HTMLElement} */ (event.target).closest("[data-meant]");
+      this.hover(on instanceof HTMLElement ? (on.dataset.meant ?? "") : "", on);
+    });
+    side.addEventListener("pointerleave", () => this.hover("", null));
     this.root.classList.add("bcb");
     this.root.replaceChildren(this.runPicker, this.bar.element, this.notice, make("div", { class: "bcb-body" }, main, side), this.spoken, this.help);
     this.listensOn = this.host.alone ? document.body : this.root;
@@ -364,8 +370,9 @@ export class Viewer {
     say(this.spoken, `${this.state.pinned.includes(key) ? "Pinned" : "Let go of"} ${called(name, placeOf(this.layers().find((layer) => layer.name === name), index))}`);
   }
 
-  /** @param {string} key of a unit, or empty */
-  hover(key) {
+  /** @param {string} key of a unit, or empty @param {Element | null} on what the pointer is on */
+  hover(key, on) {
+    this.hoveredOn = on;
     if (key === this.hovered) return;
     this.hovered = key;
     this.schedule();
@@ -537,6 +544,7 @@ export class Viewer {
       this.pinnedList.update(this.state, { colour, named }, shown);
       this.finder.update(shown, named);
     }
+    if (this.hoveredOn && !this.hoveredOn.isConnected) this.hover("", null); // what is taken away tells of no leave
     this.transport.update(this.state, steps, place, this.playing);
     this.drawNotice();
     this.curves.update(this.state, { runs, layers: this.layers(), colour, named, steps, place, theme });
@@ -583,7 +591,7 @@ export class Viewer {
     const listener = {
       sight: () => this.state.sight,
       look: (/** @type {any} */ sight) => this.look(sight),
-      hover: (/** @type {string} */ key) => this.hover(key),
+      hover: (/** @type {string} */ key, /** @type {Element} */ on) => this.hover(key, on),
       pin: (/** @type {string} */ key) => this.pin(key),
     };
     const before = this.panels;
