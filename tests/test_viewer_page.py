@@ -589,6 +589,39 @@ def test_a_units_name_stands_whole_inside_the_plot(browser: Any, tmp_path: Path)
         screen.close()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 700)])
+def test_controls_stay_where_they_are_while_a_run_plays(browser: Any, tmp_path: Path, width: int, height: int) -> None:
+    """Classes that win come and go, and scalars, notes and steps change their length."""
+
+    def winner(k: int) -> Any:
+        return lambda u, v: np.stack([9.0 * (place == k % 12) + 0 * u + (place > 6) * k * u for place in range(12)], axis=1)
+
+    samples = []
+    for k in range(12):
+        sample = snapshot(
+            [fan(3, 0.1 * k)], winner(k), step=10**k if k else 0, scalars={"loss": 10.0 ** (-k), "accuracy": k / 7, "lr": 0.01}
+        )
+        assert sample.field is not None
+        names = tuple(f"a category of things whose name is long number {place}" for place in range(12))
+        notes = ("something was left out of this sample, and is told at length",) if k % 2 else ()
+        samples.append(replace(sample, capture=replace(sample.capture, field=replace(sample.field, names=names), notes=notes)))
+    screen = Screen(browser, handmade(tmp_path, samples), offline=True, viewport={"width": width, "height": height})
+    places = set()
+    for place in (*range(12), *range(12)):
+        screen.inside.locator("input[type=range]").evaluate(
+            f"slider => {{ slider.value = {place}; slider.dispatchEvent(new Event('input')); }}"
+        )
+        screen.settle()
+        assert screen.inside.locator(".bcb-classes .bcb-key").count() == 12
+        boxes = [screen.inside.get_by_role("button", name=name).bounding_box() for name in ("Play", "sample before", "next sample")]
+        assert all(box["y"] + box["height"] <= height for box in boxes)
+        places.add(str([(box["x"], box["y"]) for box in [*boxes, screen.inside.locator(".bcb-transport select").bounding_box()]]))
+    assert len(places) == 1
+    assert screen.inside.locator(".bcb-absent").count() > 3
+    screen.check("file:")
+    screen.close()
+
+
 def test_awkward_runs_are_shown(browser: Any, tmp_path: Path) -> None:
     """One sample; no line, no output, no metric; a loss that is no number; layers that change; a thread of a slice."""
     flat = snapshot([[lambda u, v: 0 * u + 1]], None, scalars={"loss": math.nan})

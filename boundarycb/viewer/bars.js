@@ -20,6 +20,7 @@ import { BACKGROUNDS, SPEEDS, TRAILS } from "./state.js";
  */
 
 const BACKGROUND = "Background";
+const LONG = 1e6; // steps from here on are written in a shorter way
 
 /** What is shown, and how. */
 export class ChoiceBar {
@@ -107,6 +108,9 @@ export class Transport {
     this.slider.value = String(place);
     this.slider.setAttribute("aria-valuetext", `step ${number(steps[place] ?? 0)}, sample ${place + 1} of ${steps.length}`);
     say(this.words, steps.length ? `step ${number(steps[place])}` : "");
+    const widest = Math.max(...[...steps.slice(-1), ...steps.filter((step) => step < LONG).slice(-1)].map((step) => number(step).length), 0);
+    this.words.style.minWidth = `${widest + "step ".length}ch`; // so that what stands beside it stays where it is
+    this.count.style.minWidth = `${2 * number(steps.length).length + " of ".length}ch`;
     this.words.title = `sample ${place + 1} of ${steps.length}`;
     say(this.count, steps.length ? `${number(place + 1)} of ${number(steps.length)}` : "");
   }

@@ -116,13 +116,13 @@ export class Panel {
 
   /** @param {string} words @param {string} whole the layer's whole name */
   name(words, whole) {
-    say(this.title, words);
+    tell(this.title, words);
     this.title.title = whole;
   }
 
   /** @param {{ plain: string[], notes: string[] }} words below the plot */
   say({ plain, notes }) {
-    say(this.caption, [...plain, ...notes].join(" · "));
+    tell(this.caption, [...plain, ...notes].join(" · "));
   }
 
   // ---------------------------------------------------------------------------------------------------- pointers and keys
@@ -225,4 +225,17 @@ export class Panel {
     event.stopPropagation();
     this.listener.look(next);
   }
+}
+
+/**
+ * Sets a text, and keeps its element as high as it ever was at this width: what stands below does not move while a run plays.
+ * @param {HTMLElement} element
+ * @param {string} words
+ */
+function tell(element, words) {
+  if (element.textContent === words && element.dataset.width === String(element.clientWidth)) return;
+  say(element, words);
+  if (element.dataset.width !== String(element.clientWidth)) element.style.minHeight = "";
+  element.dataset.width = String(element.clientWidth);
+  element.style.minHeight = `${Math.max(Number.parseFloat(element.style.minHeight) || 0, element.offsetHeight)}px`;
 }
