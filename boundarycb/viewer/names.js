@@ -1,8 +1,7 @@
 // @ts-check
 /** Names that are too long, made short: layers of one network begin alike and often end alike, so that what differs has to stay. */
 
-const SHORT = 16; // letters that a name may have as it stands
-const ROOM = 14; // letters that are left of one
+const ROOM = 14; // letters that are left of a name
 const LEAST = 4; // letters that are worth an ellipsis
 
 /**
@@ -34,14 +33,14 @@ export function fitted(words, room, width) {
 /**
  * Returns names by their short forms, no two alike: of what all long ones share at either end only as much stays as there is room for,
  * and of what is their own the middle of the longest parts goes.
- * @param {string[]} names @param {number} [room] letters
+ * @param {string[]} names @param {number} [room] letters @param {number} [most] letters that a name may have as it stands
  * @returns {Map<string, string>}
  */
-export function shortNames(names, room = ROOM) {
-  const long = [...new Set(names)].filter((name) => [...name].length > SHORT);
+export function shortNames(names, room = ROOM, most = room + 2) {
+  const long = [...new Set(names)].filter((name) => [...name].length > most);
   const [head, tail] = long.length > 1 ? sharedEnds(long) : [0, 0];
   const short = new Map(names.map((name) => [name, long.includes(name) ? withoutEnds(name, head, tail, room) : name]));
-  return new Set(short.values()).size === short.size || room > 1000 ? short : shortNames(names, 2 * room);
+  return new Set(short.values()).size === short.size || room > 1000 ? short : shortNames(names, 2 * room, most);
 }
 
 /** @param {string[]} names; returns how many letters all of them share at their beginnings, and at their ends, in whole parts */

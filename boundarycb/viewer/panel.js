@@ -3,6 +3,7 @@
 
 import { scalarWords, swatchesOf } from "./caption.js";
 import { make, say } from "./dom.js";
+import { shortNames } from "./names.js";
 import { CanvasPen } from "./pens.js";
 import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
 
@@ -21,6 +22,7 @@ import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoom
  */
 
 const [LEFT, BELOW, ABOVE] = [48, 22, 4]; // pixels for the numbers along the sides
+const CLASS_LETTERS = 22; // of a class's name in the legend
 const STILL = 4; // pixels that a pointer may move and still click
 
 export class Panel {
@@ -106,10 +108,11 @@ export class Panel {
     const said = JSON.stringify(swatches);
     if (this.classes.dataset.said === said) return;
     this.classes.dataset.said = said;
+    const named = shortNames(swatches.map(({ name }) => name), CLASS_LETTERS);
     const keys = swatches.map(({ colour, name, here }) => {
       const swatch = make("span", { class: "bcb-class" });
       swatch.style.background = colour;
-      return make("span", { class: here ? "bcb-key" : "bcb-key bcb-absent" }, swatch, name);
+      return make("span", { class: here ? "bcb-key" : "bcb-key bcb-absent", title: name }, swatch, named.get(name) ?? name);
     });
     this.classes.replaceChildren(...keys);
   }

@@ -490,9 +490,7 @@ export class Viewer {
 
   /** Returns what gives each layer its colour: the same one in all runs. */
   colours() {
-    const layers = this.layers();
-    const table = layerColours(layers.length, this.theme());
-    const found = new Map(layers.map(({ name }, place) => [name, table[place]]));
+    const found = layerColours(this.shownRuns().map((run) => run.layers().map(({ name }) => name)), this.theme());
     return (/** @type {string} */ name) => found.get(name) ?? this.theme().ink;
   }
 

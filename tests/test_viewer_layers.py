@@ -1,4 +1,4 @@
-"""Names that are too long, made short by the viewer: what tells them from one another stays."""
+"""What the viewer calls layers and how it colours them: what tells them from one another stays."""
 
 from __future__ import annotations
 
@@ -20,6 +20,36 @@ def ask(browser: Any) -> Iterator[Callable[..., Any]]:
     }"""
     with modules(browser) as page:
         yield lambda file, name, *given: page.evaluate(call, [file, name, list(given)])
+
+
+def colours(ask: Callable[..., Any], *stacks: list[str]) -> dict[str, list[float]]:
+    """Return the colours of runs' layers, on a ramp from black to white; five that are few are red."""
+    theme = {"few": ["red"] * 5, "ramp": [[0, 0, 0], [255, 255, 255]]}
+    found = dict(ask("palette.js", "layerColours", list(stacks), theme))
+    return {name: 0 if told == "red" else int(told[4:].split(",")[0]) + 1 for name, told in found.items()}
+
+
+def test_few_layers_have_colours_of_their_own(ask: Callable[..., Any]) -> None:
+    assert colours(ask, ["0", "2"], ["0", "2", "4"], ["a", "b"]) == dict.fromkeys(["0", "2", "4", "a", "b"], 0)
+
+
+def test_each_run_goes_from_end_to_end_of_the_ramp(ask: Callable[..., Any]) -> None:
+    """Also beside one of many other layers."""
+    deep = [f"layer{k}" for k in range(8)]
+    found = colours(ask, ["0", "2", "4"], ["0", "2", "4"], deep)
+    assert [found[name] for name in ("0", "2", "4")] == [1, 129, 256]
+    assert [found[name] for name in deep] == sorted(found[name] for name in deep)
+    assert (found["layer0"], found["layer7"]) == (1, 256)
+
+
+def test_a_layer_has_one_colour_in_all_runs(ask: Callable[..., Any]) -> None:
+    deep = [str(k) for k in range(6)]
+    assert colours(ask, deep, ["0", "1", "2"])["2"] == 180  # 0.7 of the ramp, after 0.4 and 1
+
+
+def test_layers_of_a_run_never_share_a_colour(ask: Callable[..., Any]) -> None:
+    names = [str(k) for k in range(6)]
+    assert len(set(colours(ask, names, names[::-1]).values())) == 6
 
 
 def short(ask: Callable[..., Any], *names: str) -> list[str]:
