@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -243,6 +244,50 @@ def test_curves_of_units_and_log_scales(shown: Callable[..., Screen]) -> None:
     assert len(straight) == len(logarithmic) == 2
     assert straight[1] - straight[0] < 14  # 0.1 and 0.01, of 1
     assert logarithmic[1] - logarithmic[0] > 25  # a power of ten each
+
+
+def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> None:
+    """A run that explodes: first a part of the plane, then all of it; its loss is infinite, then no number."""
+    losses = (0.5, 0.7, math.inf, math.nan, -math.inf)
+    limits = (2.0, 2.0, 0.5, -2.0, -2.0)
+
+    def output(limit: float) -> Callable[[Any, Any], Any]:
+        return lambda u, v: np.where(u > limit, np.nan, u + 0 * v)[:, None]
+
+    samples = [
+        snapshot([fan(1, 9)], output(limit), step=k, scalars={"loss": loss})
+        for k, (loss, limit) in enumerate(zip(losses, limits, strict=True))
+    ]
+    screen = shown(samples, "hide=layer1")
+    caption, legend = screen.inside.locator(".bcb-caption"), screen.inside.locator(".bcb-legend")
+    for key, words, ground, swatches in (
+        ("End", "−∞", "output: nowhere finite, sampled at", ["not finite"]),
+        ("ArrowLeft", "NaN", "output: nowhere finite, sampled at", ["not finite"]),
+        ("ArrowLeft", "∞", "output: dark −0.984", ["not finite"]),
+        ("ArrowLeft", "0.7", "output: dark −0.984", []),
+    ):
+        screen.press(key)
+        assert screen.inside.locator("figcaption").inner_text().endswith(f"loss {words}")
+        assert legend.inner_text() == words
+        assert f": {words}" in screen.inside.locator(".bcb-chart").get_attribute("aria-label")
+        assert ground in caption.inner_text()
+        assert screen.inside.locator(".bcb-classes .bcb-key").all_inner_texts() == swatches
+        note = screen.inside.locator(".bcb-note")
+        assert note.inner_text() == ("output not finite" if swatches else "")
+        assert note.evaluate("note => getComputedStyle(note).color") == "rgb(179, 38, 30)"
+    crosses = screen.page.evaluate("""() => {
+      const canvas = document.querySelector(".bcb-chart");
+      const { width } = canvas;
+      const { data } = canvas.getContext("2d").getImageData(0, 0, width, 12);
+      const inked = (place) => {
+        const x = Math.round(52 + (place / 4) * (width - 62));
+        let count = 0;
+        for (let y = 4; y < 12; y++) for (let k = x - 4; k <= x + 4; k++) count += data[4 * (y * width + k) + 3] > 100;
+        return count;
+      };
+      return [0, 1, 2, 3, 4].map(inked);
+    }""")
+    assert [count > 8 for count in crosses] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 
 import { classColour, css } from "./palette.js";
 import { number } from "./plot.js";
+import { numberOf } from "./run.js";
 
 /** @typedef {import("./run.js").View} View */
 /** @typedef {import("./run.js").Scene} Scene */
@@ -30,7 +31,7 @@ export function captionOf(scene, view, choice, wanted, zoom) {
 
 /** @param {View} view @param {number} most; returns the first numbers of a sample, in words */
 export function scalarWords(view, most) {
-  return Object.entries(view.header.scalars).slice(0, most).map(([name, value]) => `${name} ${number(Number(value))}`);
+  return Object.entries(view.header.scalars).slice(0, most).map(([name, value]) => `${name} ${number(numberOf(value))}`);
 }
 
 /**
@@ -51,6 +52,7 @@ function backgroundWords(view, background, theme) {
   const one = said.names.length > 1 ? said.names[1] : "class 1";
   const what = said.kind === "probability" ? `p(${one})` : said.what;
   if (background === "regions") return `where ${one} wins, ${grid}`;
+  if (view.field?.values.every((level) => !level)) return `${what}: nowhere finite, ${grid}`;
   return `${what}: dark ${number(said.low)} … light ${number(said.high)}, ${grid}`;
 }
 
@@ -67,11 +69,13 @@ function axesWords({ names }) {
  */
 export function swatchesOf(scene, view, background, theme) {
   const names = view.said?.names ?? [];
-  return classesOf(scene, view, background).map(({ place, here }) => ({
+  const classes = classesOf(scene, view, background).map(({ place, here }) => ({
     colour: css(classColour(place, 0.8, theme)),
     name: names[place] ?? String(place),
     here,
   }));
+  const broken = (background === "output" || background === "regions") && view.field?.values.includes(0);
+  return [...classes, ...(broken ? [{ colour: css(theme.undefined), name: "not finite", here: true }] : [])];
 }
 
 /** @param {Scene} scene @param {View} view @param {Background} background @returns {{ place: number, here: boolean }[]} */

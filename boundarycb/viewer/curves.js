@@ -74,7 +74,7 @@ export class Curves {
       this.legend.dataset.said = key;
       this.legend.replaceChildren(...curves.map((curve) => legendItem(curve, curves.length > 1)));
     }
-    const values = curves.map((curve) => shownValue(valueAt(curve, place)));
+    const values = curves.map((curve) => valueAt(curve, place));
     for (const [k, element] of this.legend.querySelectorAll(".bcb-value").entries()) say(element, values[k]);
     const count = curves.length === 1 ? "1 curve" : `${curves.length} curves`;
     const told = curves.slice(0, MOST_TOLD).map(({ whole }, k) => `${curves.length > 1 ? `${whole} ` : ""}${values[k]}`);
@@ -117,6 +117,7 @@ export class Curves {
           dash: DASHES[(order + place) % DASHES.length],
           places: placesOf(run, plotted.steps),
           values: run.unitSeries(name, key),
+          broken: [],
         };
       });
     });
@@ -131,7 +132,7 @@ function ofNumbers(chosen, state, plotted) {
     const dash = DASHES[order % DASHES.length];
     const known = run.numbers();
     if (known.has(chosen)) {
-      return [{ ...namesOf(plotted, run, "", ""), colour: theme.few[order % theme.few.length], dash, places, values: run.series(chosen) }];
+      return [{ ...namesOf(plotted, run, "", ""), colour: theme.few[order % theme.few.length], dash, places, values: run.series(chosen), broken: run.broken(chosen) }];
     }
     const layers = run.layers().filter(({ name }) => known.has(`${chosen}/${name}`) && !state.hiddenLayers.has(name));
     return layers.map(({ name }) => ({
@@ -140,6 +141,7 @@ function ofNumbers(chosen, state, plotted) {
       dash,
       places,
       values: run.series(`${chosen}/${name}`),
+      broken: run.broken(`${chosen}/${name}`),
     }));
   });
 }
@@ -148,11 +150,6 @@ function ofNumbers(chosen, state, plotted) {
 function namesOf({ runs }, run, short, whole) {
   const [near, full] = runs.length > 1 ? [`${elided(run.name, RUN_LETTERS)} `, `${run.name} `] : ["", ""];
   return { name: `${near}${short}`.trim(), whole: `${full}${whole}`.trim() };
-}
-
-/** @param {number} value */
-function shownValue(value) {
-  return Number.isFinite(value) ? number(value) : "–";
 }
 
 /** @param {Run} run @param {number[]} steps of all runs; returns where the run's own are among them */

@@ -41,7 +41,9 @@ export class Panel {
     this.choice = null;
     this.canvas = make("canvas", { class: "bcb-plot", role: "img", tabIndex: 0 });
     this.title = make("figcaption", {});
-    this.caption = make("p", { class: "bcb-caption" });
+    this.notes = make("span", { class: "bcb-note" });
+    this.plain = make("span", {});
+    this.caption = make("p", { class: "bcb-caption" }, this.notes, this.plain);
     this.classes = make("div", { class: "bcb-classes" });
     this.element = make("figure", { class: layer ? "bcb-panel bcb-small" : "bcb-panel" }, this.title, this.canvas, ...(layer ? [] : [this.classes, this.caption]));
     this.element.style.setProperty("--ratio", String(run.scene.ratio));
@@ -119,13 +121,16 @@ export class Panel {
 
   /** @param {string} words @param {string} whole the layer's whole name */
   name(words, whole) {
-    tell(this.title, words);
+    say(this.title, words);
+    steady(this.title);
     this.title.title = whole;
   }
 
   /** @param {{ plain: string[], notes: string[] }} words below the plot */
   say({ plain, notes }) {
-    tell(this.caption, [...plain, ...notes].join(" · "));
+    say(this.notes, notes.join(" · "));
+    say(this.plain, plain.join(" · "));
+    steady(this.caption);
   }
 
   // ---------------------------------------------------------------------------------------------------- pointers and keys
@@ -231,14 +236,14 @@ export class Panel {
 }
 
 /**
- * Sets a text, and keeps its element as high as it ever was at this width: what stands below does not move while a run plays.
+ * Keeps an element as high as it ever was at this width: what stands below does not move while a run plays.
  * @param {HTMLElement} element
- * @param {string} words
  */
-function tell(element, words) {
-  if (element.textContent === words && element.dataset.width === String(element.clientWidth)) return;
-  say(element, words);
-  if (element.dataset.width !== String(element.clientWidth)) element.style.minHeight = "";
-  element.dataset.width = String(element.clientWidth);
-  element.style.minHeight = `${Math.max(Number.parseFloat(element.style.minHeight) || 0, element.offsetHeight)}px`;
+function steady(element) {
+  const { dataset, style, textContent } = element;
+  const width = String(element.clientWidth);
+  if (dataset.said === textContent && dataset.width === width) return;
+  if (dataset.width !== width) style.minHeight = "";
+  Object.assign(dataset, { said: textContent, width });
+  style.minHeight = `${Math.max(Number.parseFloat(style.minHeight) || 0, element.getBoundingClientRect().height)}px`;
 }

@@ -531,9 +531,9 @@ export function steps(low, span, count) {
   return found;
 }
 
-/** @param {number} value; returns it with three digits */
+/** @param {number} value; returns it with three digits, or says how it is not finite */
 export function number(value) {
-  if (!Number.isFinite(value)) return "–";
+  if (!Number.isFinite(value)) return value === Infinity ? "∞" : value === -Infinity ? "−∞" : "NaN";
   const size = Math.abs(value);
   if (size && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace("-", "−");
   if (Number.isInteger(value)) return value.toLocaleString("en").replace("-", "−");

@@ -400,7 +400,7 @@ function indecisive(view, named) {
   const rows = (table ?? []).map((row) => {
     const layer = view.layers.find(({ name }) => name === row.layer);
     const place = placeOf(layer, row.unit);
-    const cells = [called(named(row.layer), place), percent(row.jitter), number(row.osc), number(row.ret)];
+    const cells = [called(named(row.layer), place), percent(row.jitter), measured(row.osc, ""), measured(row.ret, "")];
     return { keys: [keyOf(row.layer, row.unit)], cells, whole: called(row.layer, place), strong: true };
   });
   return { head: ["unit", "flips a sample", "osc", "ret"], rows, hint: rows.length ? "" : "No unit flips to and fro here." };
@@ -415,5 +415,6 @@ function percent(value) {
 
 /** @param {number} value @param {string} unit */
 function measured(value, unit) {
+  if (!Number.isFinite(value)) return "–";
   return unit === "%" ? percent(value) : `${number(value)}${unit}`;
 }
