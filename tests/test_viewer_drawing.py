@@ -282,7 +282,8 @@ def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> N
       const inked = (place) => {
         const x = Math.round(52 + (place / 4) * (width - 62));
         let count = 0;
-        for (let y = 4; y < 12; y++) for (let k = x - 4; k <= x + 4; k++) count += data[4 * (y * width + k) + 3] > 100;
+        const isBlue = (at) => data[at] < 120 && data[at + 2] > 150 && data[at + 3] > 100; // and no black marker
+        for (let y = 4; y < 12; y++) for (let k = x - 4; k <= x + 4; k++) count += isBlue(4 * (y * width + k));
         return count;
       };
       return [0, 1, 2, 3, 4].map(inked);

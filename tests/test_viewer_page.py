@@ -379,6 +379,35 @@ def test_an_address_shows_what_was_chosen(one: Screen, browser: Any) -> None:
     again.close()
 
 
+def test_a_log_scale_is_in_the_address(one: Screen, browser: Any) -> None:
+    scale = one.inside.locator(".bcb-tick", has_text="Log scale").locator("input")
+    scale.check()
+    again = Screen(browser, one.address(), offline=True)
+    assert again.inside.locator(".bcb-tick", has_text="Log scale").locator("input").is_checked()
+    again.close()
+    scale.uncheck()
+    assert "log" not in one.address()
+
+
+def test_an_address_that_is_pasted_into_an_open_page_is_shown(both: Screen) -> None:
+    both.choose("Background", "count")
+    both.inside.get_by_label("show layer layer1", exact=True).uncheck()
+    both.page.evaluate("location.hash = '#run=one&step=12&pin=layer3%3A5&log=1'")  # before the page has written its own
+    both.settle()
+    assert both.drawn() == [12, 21]
+    assert both.pinned() == ["layer3 · 5"]
+    assert both.inside.locator(".bcb-tick", has_text="Log scale").locator("input").is_checked()
+    assert both.inside.locator(".bcb-field", has_text="Background").locator("select").input_value() == "output"
+    assert both.inside.get_by_label("show layer layer1", exact=True).is_checked()
+    assert both.address().endswith("#run=one&step=12&pin=layer3%3A5&log=1")
+    both.press("ArrowRight")
+    assert "step=15" in both.address()
+    assert "pin=layer3%3A5" in both.address()
+    both.page.go_back()
+    both.settle()
+    assert both.drawn() == [60, 21, 13]  # all runs, as at first
+
+
 def test_the_curve_jumps(one: Screen) -> None:
     chart = one.inside.locator(".bcb-chart")
     box = chart.bounding_box()

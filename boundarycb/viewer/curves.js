@@ -44,10 +44,7 @@ export class Curves {
     this.offered = "";
     this.chart = new Chart(go);
     this.choice = chooser("Curve", [], (value) => change((state) => (state.curve = value)));
-    this.logarithm = ticked("Log scale", (on) => {
-      this.chart.logarithmic = on;
-      redraw();
-    });
+    this.logarithm = ticked("Log scale", (on) => change((state) => (state.logarithmic = on)));
     this.meaning = make("p", { class: "bcb-hint" });
     this.legend = make("div", { class: "bcb-legend" });
     const head = make("div", { class: "bcb-row" }, this.choice.label, this.logarithm.label, this.legend);
@@ -59,6 +56,7 @@ export class Curves {
     this.offer(state, plotted);
     const chosen = this.choice.select.value;
     const name = chosen.replace(UNIT, "");
+    this.logarithm.input.checked = this.chart.logarithmic = state.logarithmic;
     this.chart.steps = plotted.steps;
     this.chart.curves = chosen.startsWith(UNIT) ? this.ofUnits(name, state, plotted) : ofNumbers(name, state, plotted);
     this.chart.draw(plotted.place, plotted.theme);

@@ -51,6 +51,9 @@ const PAUSE = 300; // milliseconds in which nothing more is chosen before the ad
 const HOST = "host"; // what fails that is no run
 const AHEAD = 4; // samples that are unpacked before they are shown
 
+/** What failed is the host, and no run of it: it is said once, until there are runs again. */
+export class HostError extends Error {}
+
 export class Viewer {
   /**
    * @param {HTMLElement} root what the viewer fills
@@ -58,9 +61,7 @@ export class Viewer {
    */
   constructor(root, host = {}) {
     this.host = host;
-    this.state = new State();
-    if (host.fragment) this.state.take(host.fragment);
-    this.state.sight = kept(this.state.sight);
+    this.state = stateOf(host.fragment ?? "");
     /** @type {Source[]} */
     this.sources = [];
     /** @type {Map<string, Run>} */
@@ -204,7 +205,10 @@ export class Viewer {
       })
       .then(
         () => void this.failed.delete(source.key),
-        (/** @type {Error} */ error) => this.fail(source.key, `${source.name}: ${error.message}`),
+        (/** @type {Error} */ error) => {
+          if (error instanceof HostError) this.failAround(error.message);
+          else this.fail(source.key, `${source.name}: ${error.message}`);
+        },
       )
       .finally(() => {
         this.loading.delete(source.key);
@@ -339,6 +343,20 @@ export class Viewer {
     this.schedule();
     window.clearTimeout(this.remembering);
     this.remembering = window.setTimeout(() => this.host.remember?.(this.state.fragment()), PAUSE);
+  }
+
+  /**
+   * Shows what an address says that was pasted into an open page, and nothing of what was chosen before.
+   * @param {string} fragment the end of the address @param {string[] | null} runs those that are shown where it names none
+   */
+  adopt(fragment, runs) {
+    window.clearTimeout(this.remembering); // what was chosen before would overwrite it
+    this.play(false);
+    this.state = stateOf(fragment);
+    this.state.runs ??= runs;
+    this.drawPicker();
+    this.schedule();
+    void this.reload();
   }
 
   /** @param {import("./plot.js").Sight} sight */
@@ -649,6 +667,14 @@ export class Viewer {
     const every = last.every > 1 ? `Of a long run every ${last.every}th sample is written in the end.` : (this.host.few ?? "");
     return [...earlier, few, every];
   }
+}
+
+/** @param {string} fragment the end of an address; returns what it says */
+function stateOf(fragment) {
+  const state = new State();
+  state.take(fragment);
+  state.sight = kept(state.sight);
+  return state;
 }
 
 /** @param {Set<string>} chosen @param {string} name */
