@@ -651,6 +651,65 @@ def test_controls_stay_where_they_are_while_a_run_plays(browser: Any, tmp_path: 
     screen.close()
 
 
+def test_fingers(browser: Any, runs: Path) -> None:
+    """On the curve one goes along the steps or scrolls the page; on the plot it meets a line from farther away than a mouse."""
+    address = (runs / "one" / "boundaries" / "boundaries.html").as_uri() + "#hide=layer2&hide=layer3"
+    screen = Screen(browser, address, offline=True, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    chart = screen.inside.locator(".bcb-chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    hand = screen.context.new_cdp_session(screen.page)
+
+    def touch(kind: str, x: float = 0, y: float = 0) -> None:
+        points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        screen.page.wait_for_timeout(30)
+
+    x, y = box["x"] + 150, box["y"] + 100
+    before = screen.page.evaluate("scrollY")
+    touch("touchStart", x, y)
+    for k in range(1, 9):
+        touch("touchMove", x, y - 25 * k)
+    touch("touchEnd")
+    screen.settle()
+    assert screen.drawn()[0] == 60
+    assert screen.page.evaluate("scrollY") > before + 50
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    seen = []
+    touch("touchStart", box["x"] + 60, box["y"] + 50)
+    for k in (10, 60, 120):
+        touch("touchMove", box["x"] + 60 + k, box["y"] + 50)
+        screen.settle()
+        seen.append(screen.drawn()[0])
+    touch("touchEnd")
+    assert seen == sorted(set(seen))
+    assert seen[-1] < 60
+    screen.page.touchscreen.tap(box["x"] + box["width"] - 12, box["y"] + 50)
+    screen.settle()
+    assert screen.drawn()[0] == 60
+    _, (u, v) = unit_line(runs, "layer1")
+    screen.plot().scroll_into_view_if_needed()
+    plot = screen.plot().bounding_box()
+    place = screen.place(u, v)
+    hits = []
+    for dx, dy in ((13, 0), (-13, 0), (0, 13), (0, -13)):
+        screen.page.touchscreen.tap(plot["x"] + place["x"] + dx, plot["y"] + place["y"] + dy)
+        hits.append(screen.pinned())
+        screen.page.keyboard.press("Escape")
+    assert all(hits)
+    screen.check("file:")
+    screen.close()
+
+
+def test_a_pinch_on_a_trackpad_is_a_wheel_with_a_key(one: Screen) -> None:
+    spot = one.place(0.5, 0.5)
+    one.plot().hover(position=spot)
+    one.plot().dispatch_event("wheel", {"deltaY": -10, "ctrlKey": True, "clientX": 400, "clientY": 400, "cancelable": True})
+    one.settle()
+    assert "× 1.22" in one.inside.locator(".bcb-caption").inner_text()
+
+
 def test_awkward_runs_are_shown(browser: Any, tmp_path: Path) -> None:
     """One sample; no line, no output, no metric; a loss that is no number; layers that change; a thread of a slice."""
     flat = snapshot([[lambda u, v: 0 * u + 1]], None, scalars={"loss": math.nan})

@@ -16,6 +16,7 @@ import { LETTERS, number, steps } from "./plot.js";
  */
 /** @typedef {import("./palette.js").Theme} Theme */
 
+const FINGER = 8; // pixels that a finger trembles
 const MARGIN = 52; // pixels for the numbers at the left
 
 /** @param {Curve} curve @param {number} place; returns its value there, or at its last sample before, in words */
@@ -42,12 +43,26 @@ export class Chart {
       const share = (event.clientX - left - MARGIN) / Math.max(width - MARGIN - 10, 1);
       pick(Math.round(Math.min(Math.max(share, 0), 1) * (this.steps.length - 1)));
     };
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      choose(event);
+    this.listen(choose);
+  }
+
+  /** @param {(event: PointerEvent) => void} choose goes to where the pointer is */
+  listen(choose) {
+    const { canvas } = this;
+    let began = 0; // where a finger came down
+    let across = false; // whether it moved along the steps: moved up or down it scrolls the page, and the browser takes it away
+    canvas.addEventListener("pointerdown", (event) => {
+      [began, across] = [event.clientX, event.pointerType !== "touch"];
+      canvas.setPointerCapture(event.pointerId);
+      if (across) choose(event);
     });
-    this.canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons & 1) choose(event);
+    canvas.addEventListener("pointermove", (event) => {
+      if (!(event.buttons & 1)) return;
+      across ||= Math.abs(event.clientX - began) > FINGER;
+      if (across) choose(event);
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      if (event.pointerType === "touch") choose(event);
     });
   }
 

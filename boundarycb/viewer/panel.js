@@ -23,6 +23,8 @@ import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoom
 
 const [LEFT, BELOW, ABOVE] = [48, 22, 4]; // pixels for the numbers along the sides
 const CLASS_LETTERS = 22; // of a class's name in the legend
+const [REACH, FINGERS_REACH] = [7, 16]; // pixels from a line within which a pointer means it: a finger hides what it points at
+const PINCH = 8; // how much more a pinch on a trackpad means than the wheel that browsers make of it
 const STILL = 4; // pixels that a pointer may move and still click
 
 export class Panel {
@@ -158,8 +160,8 @@ export class Panel {
     const { px, py } = this.place(event);
     const sight = this.listener.sight();
     const window = new Window(sight, this.box());
-    const lines = event.deltaMode === 1 ? 16 : 1;
-    const next = zoomed(sight, window.x(px), window.y(py), Math.exp(-event.deltaY * lines * 0.0025));
+    const size = (event.deltaMode === 1 ? 16 : 1) * (event.ctrlKey ? PINCH : 1);
+    const next = zoomed(sight, window.x(px), window.y(py), Math.exp(-event.deltaY * size * 0.0025));
     if (next.zoom === sight.zoom) return; // the page scrolls where there is nothing to enlarge or to reduce
     event.preventDefault();
     this.listener.look(next);
@@ -209,7 +211,8 @@ export class Panel {
   unitUnder(event) {
     if (!this.view || !this.choice) return "";
     const { px, py } = this.place(event);
-    const column = nearestUnit(this.box(), this.view, this.listener.sight(), this.choice, px, py);
+    const reach = event.pointerType === "touch" ? FINGERS_REACH : REACH;
+    const column = nearestUnit(this.box(), this.view, this.listener.sight(), this.choice, px, py, reach);
     return column < 0 ? "" : keyAt(this.view, column);
   }
 

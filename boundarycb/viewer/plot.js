@@ -17,7 +17,6 @@ import { called, columnOf, keyOf, placeOf, unitAt, unitsOf } from "./run.js";
 /** @typedef {{ x: number, y: number, zoom: number }} Sight the middle of what is seen, in the unit square, and how much it is enlarged */
 
 export const MOST_ZOOM = 1000;
-const REACH = 7; // pixels from a line within which a pointer means it
 const SMOOTHEST = 24; // pixels a grid point at which the output is no longer smoothed: what is between the points is not known
 export const LETTERS = 11; // pixels
 const EDGE = 5; // pixels between a unit's name and the plot's sides
@@ -317,14 +316,15 @@ function labelPlace(window, lines, column) {
 /**
  * Returns the column of the unit whose line is nearest to a place in pixels, among those that are shown; -1 where none is near.
  * @param {Box} box @param {View} view @param {Sight} sight @param {Choice} choice @param {number} x @param {number} y
+ * @param {number} reach pixels from a line within which it is meant
  */
-export function nearestUnit(box, view, sight, choice, x, y) {
+export function nearestUnit(box, view, sight, choice, x, y, reach) {
   const window = new Window(sight, box);
   const flags = view.layers.map((_, number) => shownOf(view, number, choice));
   const { owner, boxes, points, starts } = view.lines;
   const [mx, my] = [window.x(x), window.y(y)];
-  const [rx, ry] = [REACH / (box.width * window.zoom), REACH / (box.height * window.zoom)];
-  let [best, distance] = [-1, REACH * REACH];
+  const [rx, ry] = [reach / (box.width * window.zoom), reach / (box.height * window.zoom)];
+  let [best, distance] = [-1, reach * reach];
   for (let line = 0; line < owner.length; line++) {
     if (boxes[4 * line] > mx + rx || boxes[4 * line + 2] < mx - rx) continue;
     if (boxes[4 * line + 1] > my + ry || boxes[4 * line + 3] < my - ry) continue;
