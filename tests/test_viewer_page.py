@@ -239,6 +239,91 @@ def test_a_unit_that_is_let_go_of_is_no_longer_thick(one: Screen, runs: Path, ho
     assert (one.canvas() == plain).all()
 
 
+FOCUS = "() => (document.activeElement.getAttribute('aria-label') || document.activeElement.textContent)"
+
+
+def test_the_focus_stays_where_units_are_pinned_and_let_go_of(one: Screen, runs: Path) -> None:
+    index, _ = unit_line(runs, "layer1")
+    one.inside.get_by_label("units of layer layer1").click()
+    one.inside.get_by_label(f"pin unit {index}", exact=True).click()
+    one.settle()
+    alike = one.inside.locator(".bcb-alike button").first
+    alike.press("Enter")
+    assert len(one.pinned()) == 2
+    assert one.page.evaluate(FOCUS) == alike.get_attribute("aria-label")
+    one.inside.get_by_role("button", name=f"let go of layer1 · {index}", exact=True).press("Enter")
+    (left,) = one.pinned()
+    assert one.page.evaluate(FOCUS) == f"let go of {left}"
+    one.page.keyboard.press("Enter")
+    assert one.pinned() == []
+    assert one.page.evaluate(FOCUS) == "Pinned units"
+
+
+def test_keys_work_wherever_the_focus_is(one: Screen) -> None:
+    """But for those that the control uses itself."""
+    speed = one.inside.locator(".bcb-field", has_text="Speed").locator("select")
+    slider = one.inside.locator("input[type=range]")
+    one.inside.get_by_label("units of layer layer1").click()
+    for control in (slider, one.inside.locator(".bcb-tick", has_text="Log scale").locator("input")):
+        pin = one.inside.get_by_label("pin unit 3", exact=True)
+        pin.click()
+        assert one.pinned() == ["layer1 · 3"]
+        control.focus()
+        for key, value in (("+", "20"), ("-", "10")):
+            one.page.keyboard.press(key)
+            one.settle()
+            assert speed.input_value() == value
+        one.page.keyboard.press("Escape")
+        assert one.pinned() == []
+        for key, step in (("ArrowLeft", 57), ("ArrowRight", 60), ("Home", 0), ("End", 60)):
+            one.page.keyboard.press(key)
+            one.settle()
+            assert one.drawn()[0] == step
+    one.page.keyboard.press(" ")
+    assert one.inside.locator(".bcb-tick", has_text="Log scale").locator("input").is_checked()
+    assert one.inside.get_by_role("button", name="Play").count() == 1
+
+
+def test_an_open_list_of_units_stays_open_beside_another_run(both: Screen) -> None:
+    tick = both.inside.get_by_label("two", exact=True)
+    tick.uncheck()
+    both.settle()
+    opener = both.inside.get_by_label("units of layer layer1")
+    opener.click()
+    tick.check()
+    both.settle()
+    assert opener.get_attribute("aria-expanded") == "true"
+    assert both.inside.get_by_label("pin unit 3", exact=True).is_visible()
+    opener.click()
+    assert opener.get_attribute("aria-expanded") == "false"
+
+
+def test_one_sample_is_not_played(browser: Any, tmp_path: Path) -> None:
+    screen = Screen(browser, handmade(tmp_path, [snapshot([fan(2, 0)], one_value)]), offline=True)
+    for name in ("Play", "sample before", "next sample"):
+        assert screen.inside.get_by_role("button", name=name).is_disabled()
+    screen.close()
+
+
+def test_the_legend_of_curves_can_be_read(both: Screen) -> None:
+    """Each line as it is drawn, units as they are called elsewhere, and the values where the marker stands, also without eyes."""
+    both.page.evaluate("location.hash = '#pin=layer2:5&pin=2:5&curve=unit:on%2Fshare'")
+    both.settle()
+    legend = both.inside.locator(".bcb-legend")
+    words = legend.locator(".bcb-key").evaluate_all("keys => keys.map(key => key.childNodes[1].textContent)")
+    assert words == ["one layer2 · 5", "one 2 · 5", "two layer2 · 5", "two 2 · 5"]
+    dashes = legend.locator("line").evaluate_all("lines => lines.map(line => line.getAttribute('stroke-dasharray'))")
+    assert dashes == [None, "6 4", "6 4", "2 3"]
+    both.page.wait_for_timeout(200)
+    values = legend.locator(".bcb-value").all_inner_texts()
+    assert values[1] == values[2] == "–"  # a unit that the run does not have
+    label = both.inside.locator(".bcb-chart").get_attribute("aria-label")
+    assert f"4 curves; at step 60: one layer2 · 5 {values[0]}, one 2 · 5 –" in label
+    before = values[0]
+    both.press("Home")
+    assert legend.locator(".bcb-value").first.inner_text() != before
+
+
 def test_a_card_says_what_the_run_says(one: Screen, runs: Path) -> None:
     last = History(runs / "one")[-1]
     one.inside.get_by_label("units of layer layer2").click()

@@ -94,6 +94,8 @@ export class LayerList {
     tick.label.title = `${name}: ${layer.op}, ${layer.shape.join(" × ")}`;
     const count = make("span", { class: "bcb-count" });
     const units = new UnitList(layer, this.acts);
+    const open = this.open.has(name); // also when the list is made anew, since other runs are shown
+    units.element.hidden = !open;
     const opener = button("Units", () => {
       const opens = !this.open.has(name);
       if (opens) this.open.add(name);
@@ -101,7 +103,7 @@ export class LayerList {
       opener.setAttribute("aria-expanded", String(opens));
       units.element.hidden = !opens;
       this.acts.redraw();
-    }, { class: "bcb-quiet", "aria-expanded": "false", "aria-label": `units of layer ${name}` });
+    }, { class: "bcb-quiet", "aria-expanded": String(open), "aria-label": `units of layer ${name}` });
     const only = button("Only", () => this.acts.onlyLayer(name), { class: "bcb-quiet", "aria-label": `show layer ${name} only` });
     const row = make("div", { class: "bcb-layer" }, make("div", { class: "bcb-row" }, tick.label, only, opener), count, units.element);
     return { row, tick: tick.input, swatch, count, units };
@@ -174,10 +176,11 @@ export class PinnedList {
   constructor(acts) {
     this.acts = acts;
     this.body = make("div", {});
-    this.element = make("section", { class: "bcb-pinned", "aria-label": "Pinned units" }, make("h2", {}, "Pinned units"), this.body);
-    /** @type {Map<string, { card: HTMLElement, bodies: HTMLElement[] }>} */
+    this.heading = make("h2", { tabIndex: -1 }, "Pinned units"); // takes the focus of the last card that goes
+    this.element = make("section", { class: "bcb-pinned", "aria-label": "Pinned units" }, this.heading, this.body);
+    /** @type {Map<string, { card: HTMLElement, bodies: HTMLElement[], away: HTMLElement, signature: string }>} */
     this.cards = new Map();
-    this.signature = "";
+    this.frame = "";
   }
 
   /**
@@ -186,17 +189,29 @@ export class PinnedList {
    * @param {Shown[]} shown
    */
   update(state, { colour, named }, shown) {
-    const signature = JSON.stringify([state.pinned.map((key) => [key, named(parted(key)[0])]), shown.map(({ run }) => run.key)]);
-    if (signature !== this.signature) {
-      this.signature = signature;
-      this.cards = new Map(state.pinned.map((key) => [key, this.card(key, shown, named)]));
-      const hint = make("p", { class: "bcb-hint" }, "Click a line to pin its unit: what it did, its trail, and the units most alike.");
-      this.body.replaceChildren(...(this.cards.size ? [...this.cards.values()].map(({ card }) => card) : [hint]));
-    }
+    const frame = JSON.stringify([shown.map(({ run }) => run.key), state.pinned.map((key) => [key, named(parted(key)[0])])]);
+    if (frame !== this.frame) this.arrange(state, named, shown);
+    this.frame = frame;
     for (const [key, { card, bodies }] of this.cards) {
       card.style.borderLeftColor = colour(parted(key)[0]);
       for (const [place, { view }] of shown.entries()) this.fill(bodies[place], key, view);
     }
+  }
+
+  /** Puts the cards there; those that were there stay, and so does the focus. @param {State} state @param {Named} named @param {Shown[]} shown */
+  arrange({ pinned }, named, shown) {
+    const focused = this.body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
+    const place = [...this.cards.values()].findIndex(({ card }) => card.contains(focused));
+    const signature = (/** @type {string} */ key) => JSON.stringify([named(parted(key)[0]), shown.map(({ run }) => run.key)]);
+    this.cards = new Map(pinned.map((key) => {
+      const known = this.cards.get(key);
+      return [key, known?.signature === signature(key) ? known : { ...this.card(key, shown, named), signature: signature(key) }];
+    }));
+    const hint = make("p", { class: "bcb-hint" }, "Click a line to pin its unit: what it did, its trail, and the units most alike.");
+    this.body.replaceChildren(...(this.cards.size ? [...this.cards.values()].map(({ card }) => card) : [hint]));
+    if (!focused) return;
+    const next = [...this.cards.values()][Math.min(place, this.cards.size - 1)]?.away ?? this.heading;
+    (focused.isConnected ? focused : next).focus();
   }
 
   /** @param {string} key @param {Shown[]} shown @param {Named} named */
@@ -210,7 +225,7 @@ export class PinnedList {
     const headed = shown.flatMap(({ run }, k) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[k]] : [bodies[k]]));
     const away = button("×", () => this.acts.pin(key), { class: "bcb-quiet", "aria-label": `let go of ${words}` });
     const card = make("article", { class: "bcb-card", "data-meant": key }, make("div", { class: "bcb-row" }, make("h3", { title: words }, called(named(name), unit)), away), ...headed);
-    return { card, bodies };
+    return { card, bodies, away };
   }
 
   /** @param {HTMLElement} body @param {string} key @param {View} view */

@@ -399,9 +399,7 @@ export class Viewer {
   /** @param {KeyboardEvent} event */
   key(event) {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (event.altKey || event.ctrlKey || event.metaKey || /^(SELECT|TEXTAREA)$/.test(target.tagName)) return;
-    if (target.tagName === "INPUT" && !(event.key === " " && target === this.transport.slider)) return; // a slider moves by itself
-    if (event.key === " " && (target.tagName === "BUTTON" || target.tagName === "SUMMARY")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || usesItself(target, event.key)) return;
     /** @type {Record<string, () => void>} */
     const acts = {
       ArrowLeft: () => this.move(-1),
@@ -667,6 +665,15 @@ export class Viewer {
     const every = last.every > 1 ? `Of a long run every ${last.every}th sample is written in the end.` : (this.host.few ?? "");
     return [...earlier, few, every];
   }
+}
+
+/** @param {HTMLElement} control @param {string} key; returns whether it does something with the key by itself */
+function usesItself(control, key) {
+  if (/^(SELECT|TEXTAREA)$/.test(control.tagName)) return true;
+  if (/^(BUTTON|SUMMARY)$/.test(control.tagName)) return key === " ";
+  if (!(control instanceof HTMLInputElement)) return false;
+  if (control.type === "range") return /^(Arrow|Page|Home|End)/.test(key);
+  return control.type !== "checkbox" || key === " ";
 }
 
 /** @param {string} fragment the end of an address; returns what it says */
