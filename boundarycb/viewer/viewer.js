@@ -142,7 +142,9 @@ export class Viewer {
     });
     side.addEventListener("pointerleave", () => this.hover("", null));
     this.root.classList.add("bcb");
-    this.root.replaceChildren(this.runPicker, this.bar.element, this.notice, make("div", { class: "bcb-body" }, main, side), this.spoken, this.help);
+    const body = make("div", { class: "bcb-body" }, main, side);
+    const frame = make("div", { class: "bcb-frame" }, this.runPicker, this.bar.element, this.notice, body);
+    this.root.replaceChildren(frame, this.spoken, this.help);
     this.listensOn = this.host.alone ? document.body : this.root;
     this.listensOn.addEventListener("keydown", this.hearKey);
     this.sizes.observe(this.root);
