@@ -173,7 +173,7 @@ def test_dragging_moves_the_picture_with_the_pointer(shown: Callable[..., Screen
     screen.page.mouse.up()
     x, y, zoom = (float(part) for part in screen.address().split("at=")[1].replace("%2C", ",").split("&")[0].split(","))
     assert zoom == 4
-    assert x == pytest.approx(0.5 - 50 / (box["width"] - 50) / 4, abs=1e-3)
+    assert x == pytest.approx(0.5 - 50 / (box["width"] - 60) / 4, abs=1e-3)
     assert y == pytest.approx(0.5 + 30 / (box["height"] - 26) / 4, abs=1e-3)
     for _ in range(20):
         screen.press("Shift+ArrowRight")
@@ -244,6 +244,23 @@ def test_curves_of_units_and_log_scales(shown: Callable[..., Screen]) -> None:
     assert len(straight) == len(logarithmic) == 2
     assert straight[1] - straight[0] < 14  # 0.1 and 0.01, of 1
     assert logarithmic[1] - logarithmic[0] > 25  # a power of ten each
+
+
+@pytest.mark.parametrize("span", [2.0, 2e-4])
+def test_numbers_beside_a_plot_stand_whole_also_enlarged(shown: Callable[..., Screen], span: float) -> None:
+    """A thousand times, where they are negative."""
+    plane = slices.box((-span, span), (-span, span))
+    screen = shown([snapshot([fan(1, 9)], corner, plane=plane)], "at=0.4991,0.4991,1000")
+    beside = [(words, left, right) for words, left, right in screen.letters() if right <= 58]
+    assert len(beside) > 3
+    assert all(left >= 0 for _, left, _ in beside), beside
+
+
+def test_what_is_next_to_nothing_has_no_sign(shown: Callable[..., Screen]) -> None:
+    drift = {"drift/flipped_per_unit/layer1": np.full(3, 0.2), "drift/shift_per_unit/layer1": np.array([-1e-5, -0.2, 0.3])}
+    screen = shown([replace(snapshot([fan(3, 0)], corner), per_unit=drift)], "pin=layer1:0&pin=layer1:1")
+    said = screen.inside.locator(".bcb-card dl").all_inner_texts()
+    assert ["0.0 %" in said[0].split("\n"), "−20 %" in said[1].split("\n")] == [True, True], said
 
 
 def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> None:

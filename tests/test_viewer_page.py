@@ -683,7 +683,7 @@ def test_long_names_show_what_tells_them_apart(browser: Any, tmp_path: Path) -> 
     width = screen.plot().bounding_box()["width"]
     labels = [found for found in screen.letters() if found[0] == "the_e…3…ything · 0"]
     assert labels
-    assert all(48 <= left < right <= width for _, left, right in labels)
+    assert all(58 <= left < right <= width for _, left, right in labels)
     screen.choose("Layers", "layers")
     titles = screen.inside.locator("figcaption")
     assert [titles.first.inner_text(), titles.first.get_attribute("title")] == ["the_e…0…ything", names[0]]
@@ -699,7 +699,7 @@ def test_a_units_name_stands_whole_inside_the_plot(browser: Any, tmp_path: Path)
         screen = Screen(browser, address, offline=True, viewport={"width": width, "height": 700})
         labels = [found for found in screen.letters() if "w…w" in found[0] or "ww" in found[0]]
         assert {label[0][-1] for label in labels} == {"0", "1"}
-        assert all(48 <= left < right <= screen.plot().bounding_box()["width"] for _, left, right in labels)
+        assert all(58 <= left < right <= screen.plot().bounding_box()["width"] for _, left, right in labels)
         screen.close()
 
 
@@ -793,6 +793,23 @@ def test_a_pinch_on_a_trackpad_is_a_wheel_with_a_key(one: Screen) -> None:
     one.plot().dispatch_event("wheel", {"deltaY": -10, "ctrlKey": True, "clientX": 400, "clientY": 400, "cancelable": True})
     one.settle()
     assert "× 1.22" in one.inside.locator(".bcb-caption").inner_text()
+
+
+def test_colours_of_the_system(browser: Any, runs: Path) -> None:
+    """Where a reader's system has colours of its own, those that mean something stay, and what is pressed stands out."""
+    address = (runs / "one" / "boundaries" / "boundaries.html").as_uri() + "#background=regions"
+    screen = Screen(browser, address, offline=True, forced_colors="active", color_scheme="light")
+    ground = "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    assert screen.inside.locator(".bcb-swatch").evaluate_all(ground) == ["rgb(31, 111, 208)", "rgb(213, 94, 0)", "rgb(0, 104, 55)"]
+    assert len(set(screen.inside.locator(".bcb-class").evaluate_all(ground))) == 2
+    screen.inside.get_by_label("units of layer layer1").click()
+    pins = screen.inside.locator(".bcb-units .bcb-unit")
+    pins.first.click()
+    screen.settle()
+    screen.page.mouse.move(0, 0)
+    first, second = pins.evaluate_all(ground)[:2]
+    assert first != second
+    screen.close()
 
 
 def test_awkward_runs_are_shown(browser: Any, tmp_path: Path) -> None:

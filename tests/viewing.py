@@ -125,7 +125,7 @@ class Screen:
     def place(self, u: float, v: float, number: int = 0) -> dict[str, float]:
         """Return where a place of the unit square is on a plot, in its pixels, when the whole slice is seen."""
         box = self.plot(number).bounding_box()
-        return {"x": 48 + u * (box["width"] - 50), "y": 4 + (1 - v) * (box["height"] - 26)}
+        return {"x": 58 + u * (box["width"] - 60), "y": 4 + (1 - v) * (box["height"] - 26)}
 
     def wheel(self, u: float, v: float, turns: int, number: int = 0) -> None:
         """Turn the wheel over a place; a turn enlarges by 1.78."""

@@ -21,7 +21,7 @@ import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoom
  * @property {(key: string) => void} pin
  */
 
-const [LEFT, BELOW, ABOVE] = [48, 22, 4]; // pixels for the numbers along the sides
+const [LEFT, BELOW, ABOVE] = [58, 22, 4]; // pixels for the numbers along the sides: −0.0025 stands there whole
 const CLASS_LETTERS = 22; // of a class's name in the legend
 const [REACH, FINGERS_REACH] = [7, 16]; // pixels from a line within which a pointer means it: a finger hides what it points at
 const PINCH = 8; // how much more a pinch on a trackpad means than the wheel that browsers make of it

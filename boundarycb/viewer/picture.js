@@ -28,7 +28,7 @@ import { drawAxes, drawPlot, number } from "./plot.js";
 
 const SIDE = 560; // the plot's longer side, in CSS pixels
 const NARROWEST = 260; // that a run may be: words need some room, however narrow its plot is
-const [PICTURE_LEFT, PICTURE_TOP, GAP] = [52, 54, 14];
+const [PICTURE_LEFT, PICTURE_TOP, GAP] = [58, 54, 14];
 const AXIS = 24; // pixels below a plot for the numbers along it
 const LINE = 16; // pixels from one line of words to the next
 const STRIP = 18; // pixels of a row of classes

@@ -510,7 +510,8 @@ function shortened(ticks) {
   const [first, ...rest] = ticks;
   const further = steps(0, rest[rest.length - 1].value - first.value, rest.length);
   const digits = further[further.length - 1]?.words.split(".")[1]?.length ?? 0;
-  return { ticks: [first, ...rest.map(({ value }) => ({ value, words: `+${(value - first.value).toFixed(digits)}` }))], base: true };
+  const more = (/** @type {number} */ value) => (digits > 4 ? Number(value.toPrecision(3)).toExponential().replace("-", "−") : value.toFixed(digits));
+  return { ticks: [first, ...rest.map(({ value }) => ({ value, words: `+${more(value - first.value)}` }))], base: true };
 }
 
 /**

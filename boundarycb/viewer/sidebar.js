@@ -254,7 +254,7 @@ export class PinnedList {
   /** @param {{ key: string, words: string, phi: number, copy: boolean }[]} alike */
   alike(alike) {
     const buttons = alike.map(({ key, words, phi, copy }) => {
-      const name = `${words}  φ ${phi.toFixed(2).replace("-", "−")}${copy ? "  copycat" : ""}`;
+      const name = `${words}  φ ${fixed(phi, 2)}${copy ? "  copycat" : ""}`;
       return button(name, () => this.acts.pin(key), { class: "bcb-unit", "data-key": key, "aria-label": `pin ${name}` });
     });
     return make("div", { class: "bcb-alike" }, make("span", {}, "most alike"), ...buttons);
@@ -379,7 +379,7 @@ function copycats(view, named) {
       const { layer, index } = unitAt(view, column);
       const names = parted(mine)[1] < parted(key)[1] ? [placeOf(layer, index), words] : [words, placeOf(layer, index)];
       const began = since.get(`${layer.name}:${parted(one)[1]}:${parted(other)[1]}`);
-      const cells = [called(named(layer.name), ...names), phi.toFixed(3).replace("-", "−"), copy && began != null ? number(began) : ""];
+      const cells = [called(named(layer.name), ...names), fixed(phi, 3), copy && began != null ? number(began) : ""];
       pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, whole: called(layer.name, ...names), strong: copy } });
     }
   }
@@ -425,7 +425,12 @@ function indecisive(view, named) {
 function percent(value) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0 || value === 1) return `${100 * value} %`;
-  return `${(100 * value).toFixed(Math.abs(value) < 0.1 ? 1 : 0).replace("-", "−")} %`;
+  return `${fixed(100 * value, Math.abs(value) < 0.1 ? 1 : 0)} %`;
+}
+
+/** @param {number} value @param {number} digits; returns it with so many digits; what is next to nothing has no sign */
+function fixed(value, digits) {
+  return value.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
 }
 
 /** @param {number} value @param {string} unit */
