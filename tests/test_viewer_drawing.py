@@ -276,6 +276,7 @@ def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> N
         for k, (loss, limit) in enumerate(zip(losses, limits, strict=True))
     ]
     screen = shown(samples, "hide=layer1")
+    heights = set()
     caption, legend = screen.inside.locator(".bcb-caption"), screen.inside.locator(".bcb-legend")
     for key, words, ground, swatches in (
         ("End", "−∞", "output: nowhere finite, sampled at", ["not finite"]),
@@ -284,6 +285,7 @@ def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> N
         ("ArrowLeft", "0.7", "output: dark −0.984", []),
     ):
         screen.press(key)
+        heights.add(screen.inside.locator(".bcb-curve").evaluate("curve => curve.offsetTop"))
         assert screen.inside.locator("figcaption").inner_text().endswith(f"loss {words}")
         assert legend.inner_text() == words
         assert f": {words}" in screen.inside.locator(".bcb-chart").get_attribute("aria-label")
@@ -292,6 +294,7 @@ def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> N
         note = screen.inside.locator(".bcb-note")
         assert note.inner_text() == ("output not finite" if swatches else "")
         assert note.evaluate("note => getComputedStyle(note).color") == "rgb(179, 38, 30)"
+    assert len(heights) == 1  # what is below moves for none of it
     crosses = screen.page.evaluate("""() => {
       const canvas = document.querySelector(".bcb-chart");
       const { width } = canvas;

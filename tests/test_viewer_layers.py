@@ -22,7 +22,7 @@ def ask(browser: Any) -> Iterator[Callable[..., Any]]:
         yield lambda file, name, *given: page.evaluate(call, [file, name, list(given)])
 
 
-def colours(ask: Callable[..., Any], *stacks: list[str]) -> dict[str, list[float]]:
+def colours(ask: Callable[..., Any], *stacks: list[str]) -> dict[str, int]:
     """Return the colours of runs' layers, on a ramp from black to white; five that are few are red."""
     theme = {"few": ["red"] * 5, "ramp": [[0, 0, 0], [255, 255, 255]]}
     found = dict(ask("palette.js", "layerColours", list(stacks), theme))

@@ -119,6 +119,7 @@ export class Panel {
       return make("span", { class: here ? "bcb-key" : "bcb-key bcb-absent", title: name }, swatch, named.get(name) ?? name);
     });
     this.classes.replaceChildren(...keys);
+    steady(this.classes);
   }
 
   /** @param {string} words @param {string} whole the layer's whole name */
