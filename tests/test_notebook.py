@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import importlib.util
 import json
@@ -20,6 +21,7 @@ from viewing import train
 import boundarycb
 from boundarycb.history import History, HistoryWriter
 from boundarycb.notebook import Frame
+from boundarycb.viewer import STYLE, joined, text_of
 
 
 @pytest.fixture
@@ -81,6 +83,40 @@ def test_bad_arguments_are_said(runs: Path, tmp_path: Path) -> None:
         boundarycb.show([])
     with pytest.raises(FileNotFoundError, match=r"No history\.bcb"):
         boundarycb.show(tmp_path / "nowhere")
+
+
+WIDGET = """async ([text, runs, width]) => {
+  const bytes = Uint8Array.from(atob(runs), (sign) => sign.charCodeAt(0));
+  const { default: widget } = await import(`data:text/javascript;base64,${text}`);
+  const traits = { height: 600, texts: {}, runs: new DataView(bytes.buffer) };
+  const el = document.body.appendChild(document.createElement("div"));
+  el.style.width = `${width}px`;
+  await widget.render({ model: { get: (name) => traits[name] }, el });
+}"""
+
+
+@pytest.mark.parametrize(("width", "columns"), [(640, 1), (1000, 2)])
+def test_a_widget_is_laid_out_in_the_room_it_has(runs: Path, browser: Any, width: int, columns: int) -> None:
+    """In a window that is wider and higher than it."""
+    page = browser.new_page(viewport={"width": 1600, "height": 1400})
+    page.set_content(f"<!doctype html><style>{text_of(STYLE)}</style><body></body>")
+    data = [base64.b64encode(part).decode() for part in (joined("widget.js").encode(), boundarycb.show(runs / "a").runs)]
+    page.evaluate(WIDGET, [*data, width])
+    until(lambda: page.locator("[data-drawn]").count())
+    plots, side = page.locator(".bcb-plots").bounding_box(), page.locator(".bcb-side").bounding_box()
+    assert (side["x"] > plots["x"] + plots["width"]) == (columns == 2)
+    assert page.locator(".bcb-plot").bounding_box()["width"] <= 280  # and the controls are in sight
+    root, play = page.locator(".bcb").bounding_box(), page.get_by_role("button", name="Play").bounding_box()
+    assert root["height"] == 600
+    assert play["y"] + play["height"] <= root["y"] + 600
+    page.locator(".bcb-field", has_text="Layers").locator("select").select_option("layers")
+    until(lambda: page.locator(".bcb-plot").count() == 3)
+    boxes = [plot.bounding_box() for plot in page.locator(".bcb-panel").all()]
+    inside = page.locator(".bcb-plots").bounding_box()
+    assert len({box["y"] for box in boxes[:2]}) == 1
+    if columns == 1:  # 640 pixels hold two or three of them, which take all of the room
+        assert boxes[-1]["x"] + boxes[-1]["width"] <= inside["x"] + inside["width"] + 1
+    page.close()
 
 
 NOTEBOOK = {

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import functools
-import http.server
 import io
 import json
-import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from viewing import modules
 
 from boundarycb import wire
-from boundarycb.viewer import FOLDER
 
 GOLDEN = Path(__file__).parent / "golden" / "records"
 KINDS = ("<f2", "<f4", "<f8", "|i1", "<i2", "<i4", "<i8", "|u1", "<u2", "<u4", "<u8", "|b1")
@@ -51,26 +48,11 @@ UNPACK = """async ([data, most]) => {
 }"""
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Serves the viewer's files; says nothing."""
-
-    extensions_map = {".js": "text/javascript", ".html": "text/html"}  # noqa: RUF012 - as its parent has it
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture(scope="module")
 def page(browser: Any) -> Iterator[Any]:
     """A page that may import the viewer's modules."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(FOLDER)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    page = browser.new_page()
-    page.goto(f"http://127.0.0.1:{server.server_port}/record.js")
-    yield page
-    page.close()
-    server.shutdown()
-    server.server_close()
+    with modules(browser) as page:
+        yield page
 
 
 @pytest.fixture(scope="module")

@@ -309,6 +309,23 @@ def test_a_run_that_vanishes_and_comes_back_is_shown_again(tmp_path: Path, brows
         screen.close()
 
 
+def test_an_address_that_is_pasted_and_a_tensorboard_that_is_gone(trained: Path, browser: Any) -> None:
+    with board("--logdir", str(trained)) as tensorboard:
+        tensorboard.await_runs(2)
+        screen = Screen(browser, f"{tensorboard.address}#boundaries&p.boundaries.state=run%3Done", frame=FRAME)
+        until(lambda: screen.drawn()[1] == 21)
+        screen.page.evaluate("location.hash = '#boundaries&p.boundaries.state=run%3Done%26step%3D30%26pin%3Dlayer3%253A5'")
+        until(lambda: screen.drawn() == [30, 21])
+        assert screen.pinned() == ["layer3 · 5"]
+        screen.page.evaluate("location.hash = '#boundaries'")  # TensorBoard's own: nothing was chosen there
+        screen.settle()
+        assert screen.drawn() == [30, 21]
+    screen.inside.get_by_label("two", exact=True).check()
+    notice = screen.inside.locator(".bcb-notice")
+    until(lambda: notice.inner_text() == "TensorBoard does not answer.")
+    screen.close()
+
+
 def test_it_is_as_dark_as_tensorboard(trained: Path, browser: Any) -> None:
     with board("--logdir", str(trained)) as tensorboard:
         tensorboard.await_runs(2)

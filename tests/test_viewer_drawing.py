@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -172,7 +173,7 @@ def test_dragging_moves_the_picture_with_the_pointer(shown: Callable[..., Screen
     screen.page.mouse.up()
     x, y, zoom = (float(part) for part in screen.address().split("at=")[1].replace("%2C", ",").split("&")[0].split(","))
     assert zoom == 4
-    assert x == pytest.approx(0.5 - 50 / (box["width"] - 50) / 4, abs=1e-3)
+    assert x == pytest.approx(0.5 - 50 / (box["width"] - 60) / 4, abs=1e-3)
     assert y == pytest.approx(0.5 + 30 / (box["height"] - 26) / 4, abs=1e-3)
     for _ in range(20):
         screen.press("Shift+ArrowRight")
@@ -243,6 +244,71 @@ def test_curves_of_units_and_log_scales(shown: Callable[..., Screen]) -> None:
     assert len(straight) == len(logarithmic) == 2
     assert straight[1] - straight[0] < 14  # 0.1 and 0.01, of 1
     assert logarithmic[1] - logarithmic[0] > 25  # a power of ten each
+
+
+@pytest.mark.parametrize("span", [2.0, 2e-4])
+def test_numbers_beside_a_plot_stand_whole_also_enlarged(shown: Callable[..., Screen], span: float) -> None:
+    """A thousand times, where they are negative."""
+    plane = slices.box((-span, span), (-span, span))
+    screen = shown([snapshot([fan(1, 9)], corner, plane=plane)], "at=0.4991,0.4991,1000")
+    beside = [(words, left, right) for words, left, right in screen.letters() if right <= 58]
+    assert len(beside) > 3
+    assert all(left >= 0 for _, left, _ in beside), beside
+
+
+def test_what_is_next_to_nothing_has_no_sign(shown: Callable[..., Screen]) -> None:
+    drift = {"drift/flipped_per_unit/layer1": np.full(3, 0.2), "drift/shift_per_unit/layer1": np.array([-1e-5, -0.2, 0.3])}
+    screen = shown([replace(snapshot([fan(3, 0)], corner), per_unit=drift)], "pin=layer1:0&pin=layer1:1")
+    said = screen.inside.locator(".bcb-card dl").all_inner_texts()
+    assert ["0.0 %" in said[0].split("\n"), "−20 %" in said[1].split("\n")] == [True, True], said
+
+
+def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> None:
+    """A run that explodes: first a part of the plane, then all of it; its loss is infinite, then no number."""
+    losses = (0.5, 0.7, math.inf, math.nan, -math.inf)
+    limits = (2.0, 2.0, 0.5, -2.0, -2.0)
+
+    def output(limit: float) -> Callable[[Any, Any], Any]:
+        return lambda u, v: np.where(u > limit, np.nan, u + 0 * v)[:, None]
+
+    samples = [
+        snapshot([fan(1, 9)], output(limit), step=k, scalars={"loss": loss})
+        for k, (loss, limit) in enumerate(zip(losses, limits, strict=True))
+    ]
+    screen = shown(samples, "hide=layer1")
+    heights = set()
+    caption, legend = screen.inside.locator(".bcb-caption"), screen.inside.locator(".bcb-legend")
+    for key, words, ground, swatches in (
+        ("End", "−∞", "output: nowhere finite, sampled at", ["not finite"]),
+        ("ArrowLeft", "NaN", "output: nowhere finite, sampled at", ["not finite"]),
+        ("ArrowLeft", "∞", "output: dark −0.984", ["not finite"]),
+        ("ArrowLeft", "0.7", "output: dark −0.984", []),
+    ):
+        screen.press(key)
+        heights.add(screen.inside.locator(".bcb-curve").evaluate("curve => curve.offsetTop"))
+        assert screen.inside.locator("figcaption").inner_text().endswith(f"loss {words}")
+        assert legend.inner_text() == words
+        assert f": {words}" in screen.inside.locator(".bcb-chart").get_attribute("aria-label")
+        assert ground in caption.inner_text()
+        assert screen.inside.locator(".bcb-classes .bcb-key").all_inner_texts() == swatches
+        note = screen.inside.locator(".bcb-note")
+        assert note.inner_text() == ("output not finite" if swatches else "")
+        assert note.evaluate("note => getComputedStyle(note).color") == "rgb(179, 38, 30)"
+    assert len(heights) == 1  # what is below moves for none of it
+    crosses = screen.page.evaluate("""() => {
+      const canvas = document.querySelector(".bcb-chart");
+      const { width } = canvas;
+      const { data } = canvas.getContext("2d").getImageData(0, 0, width, 12);
+      const inked = (place) => {
+        const x = Math.round(52 + (place / 4) * (width - 62));
+        let count = 0;
+        const isBlue = (at) => data[at] < 120 && data[at + 2] > 150 && data[at + 3] > 100; // and no black marker
+        for (let y = 4; y < 12; y++) for (let k = x - 4; k <= x + 4; k++) count += isBlue(4 * (y * width + k));
+        return count;
+      };
+      return [0, 1, 2, 3, 4].map(inked);
+    }""")
+    assert [count > 8 for count in crosses] == [False, False, True, True, True]
 
 
 @pytest.mark.parametrize(

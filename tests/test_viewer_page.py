@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
@@ -208,6 +209,121 @@ def test_hovering_names_a_unit_and_a_click_pins_it(one: Screen, runs: Path) -> N
     assert one.pinned() == []
 
 
+@pytest.mark.parametrize("how", ["button", "key", "list"])
+def test_a_unit_that_is_let_go_of_is_no_longer_thick(one: Screen, runs: Path, how: str) -> None:
+    """What the pointer is on goes away under it, and so tells of no leave; the pointer itself is not moved."""
+    silent = """() => {
+      for (const name of ["pointerover", "pointerout", "pointerenter", "pointerleave", "pointermove"]) {
+        document.addEventListener(name, (event) => event.stopPropagation(), true);
+      }
+    }"""
+    index, _ = unit_line(runs, "layer1")
+    one.inside.get_by_label("show layer layer1 only").click()
+    plain = one.canvas()
+    if how == "list":
+        one.inside.locator(".bcb-found tbody tr").first.hover()
+        one.page.evaluate(silent)
+        one.inside.get_by_role("tab", name="Dormant").press("Enter")
+    else:
+        one.inside.get_by_label("units of layer layer1").click()
+        one.inside.get_by_label(f"pin unit {index}", exact=True).click()
+        away = one.inside.get_by_role("button", name=f"let go of layer1 · {index}")
+        away.hover()
+        one.page.evaluate(silent)
+        if how == "button":
+            away.click()
+        else:
+            one.page.keyboard.press("Escape")
+    one.settle()
+    assert one.pinned() == []
+    assert (one.canvas() == plain).all()
+
+
+FOCUS = "() => (document.activeElement.getAttribute('aria-label') || document.activeElement.textContent)"
+
+
+def test_the_focus_stays_where_units_are_pinned_and_let_go_of(one: Screen, runs: Path) -> None:
+    index, _ = unit_line(runs, "layer1")
+    one.inside.get_by_label("units of layer layer1").click()
+    one.inside.get_by_label(f"pin unit {index}", exact=True).click()
+    one.settle()
+    alike = one.inside.locator(".bcb-alike button").first
+    alike.press("Enter")
+    assert len(one.pinned()) == 2
+    assert one.page.evaluate(FOCUS) == alike.get_attribute("aria-label")
+    one.inside.get_by_role("button", name=f"let go of layer1 · {index}", exact=True).press("Enter")
+    (left,) = one.pinned()
+    assert one.page.evaluate(FOCUS) == f"let go of {left}"
+    one.page.keyboard.press("Enter")
+    assert one.pinned() == []
+    assert one.page.evaluate(FOCUS) == "Pinned units"
+
+
+def test_keys_work_wherever_the_focus_is(one: Screen) -> None:
+    """But for those that the control uses itself."""
+    speed = one.inside.locator(".bcb-field", has_text="Speed").locator("select")
+    slider = one.inside.locator("input[type=range]")
+    one.inside.get_by_label("units of layer layer1").click()
+    for control in (slider, one.inside.locator(".bcb-tick", has_text="Log scale").locator("input")):
+        pin = one.inside.get_by_label("pin unit 3", exact=True)
+        pin.click()
+        assert one.pinned() == ["layer1 · 3"]
+        control.focus()
+        for key, value in (("+", "20"), ("-", "10")):
+            one.page.keyboard.press(key)
+            one.settle()
+            assert speed.input_value() == value
+        one.page.keyboard.press("Escape")
+        assert one.pinned() == []
+        for key, step in (("ArrowLeft", 57), ("ArrowRight", 60), ("Home", 0), ("End", 60)):
+            one.page.keyboard.press(key)
+            one.settle()
+            assert one.drawn()[0] == step
+    one.page.keyboard.press(" ")
+    assert one.inside.locator(".bcb-tick", has_text="Log scale").locator("input").is_checked()
+    assert one.inside.get_by_role("button", name="Play").count() == 1
+
+
+def test_an_open_list_of_units_stays_open_beside_another_run(both: Screen) -> None:
+    tick = both.inside.get_by_label("two", exact=True)
+    tick.uncheck()
+    both.settle()
+    opener = both.inside.get_by_label("units of layer layer1")
+    opener.click()
+    tick.check()
+    both.settle()
+    assert opener.get_attribute("aria-expanded") == "true"
+    assert both.inside.get_by_label("pin unit 3", exact=True).is_visible()
+    opener.click()
+    assert opener.get_attribute("aria-expanded") == "false"
+
+
+def test_one_sample_is_not_played(browser: Any, tmp_path: Path) -> None:
+    screen = Screen(browser, handmade(tmp_path, [snapshot([fan(2, 0)], one_value)]), offline=True)
+    for name in ("Play", "sample before", "next sample"):
+        assert screen.inside.get_by_role("button", name=name).is_disabled()
+    screen.close()
+
+
+def test_the_legend_of_curves_can_be_read(both: Screen) -> None:
+    """Each line as it is drawn, units as they are called elsewhere, and the values where the marker stands, also without eyes."""
+    both.page.evaluate("location.hash = '#pin=layer2:5&pin=2:5&curve=unit:on%2Fshare'")
+    both.settle()
+    legend = both.inside.locator(".bcb-legend")
+    words = legend.locator(".bcb-key").evaluate_all("keys => keys.map(key => key.childNodes[1].textContent)")
+    assert words == ["one layer2 · 5", "one 2 · 5", "two layer2 · 5", "two 2 · 5"]
+    dashes = legend.locator("line").evaluate_all("lines => lines.map(line => line.getAttribute('stroke-dasharray'))")
+    assert dashes == [None, "6 4", "6 4", "2 3"]
+    both.page.wait_for_timeout(200)
+    values = legend.locator(".bcb-value").all_inner_texts()
+    assert values[1] == values[2] == "–"  # a unit that the run does not have
+    label = both.inside.locator(".bcb-chart").get_attribute("aria-label")
+    assert f"4 curves; at step 60: one layer2 · 5 {values[0]}, one 2 · 5 –" in label
+    before = values[0]
+    both.press("Home")
+    assert legend.locator(".bcb-value").first.inner_text() != before
+
+
 def test_a_card_says_what_the_run_says(one: Screen, runs: Path) -> None:
     last = History(runs / "one")[-1]
     one.inside.get_by_label("units of layer layer2").click()
@@ -218,8 +334,9 @@ def test_a_card_says_what_the_run_says(one: Screen, runs: Path) -> None:
     assert said[0] == "on"
     assert abs(float(said[1].removesuffix(" %")) / 100 - share) < 0.006
     one.choose("Curve", "unit:on/share")
-    assert one.inside.locator(".bcb-legend").inner_text() == ""  # one curve needs none
-    assert "1 curves" in one.inside.locator(".bcb-chart").get_attribute("aria-label")
+    value = float(one.inside.locator(".bcb-legend").inner_text())  # one curve needs no name
+    assert value == pytest.approx(share, abs=0.0006)
+    assert f"1 curve; at step 60: {value:.3g}" in one.inside.locator(".bcb-chart").get_attribute("aria-label")
 
 
 def test_the_lists_select(one: Screen) -> None:
@@ -347,6 +464,35 @@ def test_an_address_shows_what_was_chosen(one: Screen, browser: Any) -> None:
     again.close()
 
 
+def test_a_log_scale_is_in_the_address(one: Screen, browser: Any) -> None:
+    scale = one.inside.locator(".bcb-tick", has_text="Log scale").locator("input")
+    scale.check()
+    again = Screen(browser, one.address(), offline=True)
+    assert again.inside.locator(".bcb-tick", has_text="Log scale").locator("input").is_checked()
+    again.close()
+    scale.uncheck()
+    assert "log" not in one.address()
+
+
+def test_an_address_that_is_pasted_into_an_open_page_is_shown(both: Screen) -> None:
+    both.choose("Background", "count")
+    both.inside.get_by_label("show layer layer1", exact=True).uncheck()
+    both.page.evaluate("location.hash = '#run=one&step=12&pin=layer3%3A5&log=1'")  # before the page has written its own
+    both.settle()
+    assert both.drawn() == [12, 21]
+    assert both.pinned() == ["layer3 · 5"]
+    assert both.inside.locator(".bcb-tick", has_text="Log scale").locator("input").is_checked()
+    assert both.inside.locator(".bcb-field", has_text="Background").locator("select").input_value() == "output"
+    assert both.inside.get_by_label("show layer layer1", exact=True).is_checked()
+    assert both.address().endswith("#run=one&step=12&pin=layer3%3A5&log=1")
+    both.press("ArrowRight")
+    assert "step=15" in both.address()
+    assert "pin=layer3%3A5" in both.address()
+    both.page.go_back()
+    both.settle()
+    assert both.drawn() == [60, 21, 13]  # all runs, as at first
+
+
 def test_the_curve_jumps(one: Screen) -> None:
     chart = one.inside.locator(".bcb-chart")
     box = chart.bounding_box()
@@ -354,7 +500,7 @@ def test_the_curve_jumps(one: Screen) -> None:
     one.settle()
     assert one.drawn()[0] == 30
     one.choose("Curve", "drift/shift")
-    assert one.inside.locator(".bcb-legend").inner_text().split() == ["layer1", "layer2", "layer3"]
+    assert re.findall(r"layer\d", one.inside.locator(".bcb-legend").inner_text()) == ["layer1", "layer2", "layer3"]
     assert "boundaries shifting in parallel" in one.inside.locator(".bcb-curve .bcb-hint").inner_text()
 
 
@@ -362,7 +508,7 @@ def test_pictures_are_saved(one: Screen, tmp_path: Path, runs: Path) -> None:
     for kind in ("PNG", "SVG"):
         with one.page.expect_download() as download:
             one.inside.get_by_role("button", name=kind).click()
-        assert download.value.suggested_filename == f"boundaries-60.{kind.lower()}"
+        assert download.value.suggested_filename == f"boundaries-one-60.{kind.lower()}"
         download.value.save_as(tmp_path / f"a.{kind.lower()}")
     assert (tmp_path / "a.png").read_bytes()[1:4] == b"PNG"
     root = ET.fromstring((tmp_path / "a.svg").read_text())
@@ -373,6 +519,59 @@ def test_pictures_are_saved(one: Screen, tmp_path: Path, runs: Path) -> None:
         (path,) = group.iter("{http://www.w3.org/2000/svg}path")
         lines = sum(last.boundaries.units[owner].layer == name for owner in last.boundaries.owner)
         assert (path.get("d") or "").count("M") >= lines
+
+
+def saved(screen: Screen, kind: str, folder: Path) -> Path:
+    with screen.page.expect_download() as download:
+        screen.inside.get_by_role("button", name=kind).click()
+    path: Path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_a_saved_picture_says_all_that_is_seen_and_no_words_meet(browser: Any, tmp_path: Path) -> None:
+    """Of two runs with long names, of themselves, of layers and of classes; where the second has points that are not finite."""
+    layers = [DEEP.format(k) for k in range(8)]
+    scalars = {"loss": 0.0788, "accuracy": 0.996, "a_number_with_a_long_name": 0.002}
+    classes = tuple(f"a category of things whose name is long number {k}" for k in range(4))
+
+    def broken(u: Any, v: Any) -> Any:
+        return np.where((u > 0.5)[:, None], np.nan, four_classes(u, v))
+
+    histories = {}
+    for run, output in ((f"first_{'x' * 70}", four_classes), (f"second_{'x' * 70}", broken)):
+        sample = renamed(snapshot([fan(2, 0.3 * k) for k in range(8)], output, scalars=scalars), *layers)
+        assert sample.field is not None
+        capture = replace(sample.capture, field=replace(sample.field, names=classes))
+        writer = HistoryWriter(tmp_path / run, sample.slice)
+        writer.append(replace(sample, capture=capture))
+        histories[run] = History(tmp_path / run)
+    (tmp_path / "a.html").write_text(make_page(histories), encoding="utf-8")
+    screen = Screen(browser, (tmp_path / "a.html").as_uri() + "#at=0.7,0.5,2", offline=True)
+    path = saved(screen, "SVG", tmp_path)
+    screen.check("file:")
+    assert re.fullmatch(r"boundaries-first_x+-.*x-0\.svg", path.name)
+    screen.page.goto(path.as_uri())
+    boxes = screen.page.evaluate("""() => [...document.querySelectorAll("text")].map((text) => {
+      const { x, y, width, height } = text.getBBox();
+      return [text.textContent, x, y, x + width, y + height];
+    })""")
+    words = [found[0] for found in boxes]
+    assert words.count("8 layers: the_e…0…ything") == words.count("the_e…7…ything") == 2
+    assert words.count("loss 0.0788 · accuracy 0.996 · a_number_with_a_long_name 0.002") == 2
+    assert [sum(re.search(rf"…{k}$", found) is not None for found in words) for k in range(4)] == [2, 2, 2, 2]
+    assert sum("× 2" in found for found in words) == 2
+    assert sum("output not finite" in found for found in words) == 1
+    width, height = (
+        float(screen.page.evaluate(f"() => document.documentElement.getAttribute('{name}')")) for name in ("width", "height")
+    )
+    for k, (told, x0, y0, x1, y1) in enumerate(boxes):
+        assert x0 >= 0, told
+        assert x1 <= width, told
+        assert y1 <= height, told
+        for other, left, top, right, below in boxes[:k]:
+            assert x0 >= right or left >= x1 or y0 + 3 >= below or top + 3 >= y1, (told, other)
+    screen.close()
 
 
 def test_light_and_dark(browser: Any, runs: Path) -> None:
@@ -438,6 +637,178 @@ def test_units_of_a_convolution_are_named_by_their_places(browser: Any, tmp_path
     screen.inside.get_by_label("pin unit (1, 2, 2)").click()
     assert screen.pinned() == []
     screen.check("file:")
+    screen.close()
+
+
+DEEP = "the_encoder_of_the_second_generation_with_residuals.{}.feed_forward_projection_in_the_middle_of_everything"
+
+
+def renamed(sample: Snapshot, *names: str) -> Snapshot:
+    """Return a sample whose layers have other names."""
+    layers = tuple(replace(layer, name=name) for layer, name in zip(sample.capture.layers, names, strict=True))
+    per_unit = {
+        key.replace(old.name, new.name): value
+        for old, new in zip(sample.layers, layers, strict=True)
+        for key, value in sample.per_unit.items()
+        if old.name in key
+    }
+    return replace(
+        sample,
+        per_unit=per_unit,
+        capture=replace(sample.capture, layers=layers),
+        boundaries=replace(sample.boundaries, layers=layers),
+    )
+
+
+def test_long_names_show_what_tells_them_apart(browser: Any, tmp_path: Path) -> None:
+    names = [DEEP.format(k) for k in range(8)]
+    never = [lambda u, v: 0 * u - 1]
+    sample = renamed(snapshot([fan(2, 0.3 * k) + never for k in range(8)], four_classes), *names)
+    per_unit = {f"mine_per_unit/{name}": np.arange(3.0) for name in names}
+    screen = Screen(
+        browser, handmade(tmp_path, [replace(sample, per_unit=per_unit)]) + f"#pin={DEEP.format(3)}:0&curve=unit:mine", offline=True
+    )
+    rows = screen.inside.locator(".bcb-layer .bcb-tick > span:last-child")
+    assert rows.all_inner_texts() == [f"the_e…{k}…ything" for k in range(8)]
+    fits = "rows => rows.every(row => row.scrollWidth <= row.clientWidth)"
+    assert rows.evaluate_all(fits)
+    assert screen.inside.get_by_label(f"show layer {names[3]}", exact=True).count() == 1
+    for tab in ("Copycats", "Dormant"):
+        screen.inside.get_by_role("tab", name=tab).click()
+        screen.settle()
+        assert screen.inside.locator(".bcb-found, .bcb-found button").evaluate_all(fits)
+    assert screen.inside.locator(".bcb-found button").first.get_attribute("title") == f"{names[0]} · 2"
+    assert screen.pinned() == ["the_e…3…ything · 0"]
+    assert screen.inside.locator(".bcb-card h3").get_attribute("title") == f"{names[3]} · 0"
+    width = screen.plot().bounding_box()["width"]
+    labels = [found for found in screen.letters() if found[0] == "the_e…3…ything · 0"]
+    assert labels
+    assert all(58 <= left < right <= width for _, left, right in labels)
+    screen.choose("Layers", "layers")
+    titles = screen.inside.locator("figcaption")
+    assert [titles.first.inner_text(), titles.first.get_attribute("title")] == ["the_e…0…ything", names[0]]
+    screen.check("file:")
+    screen.close()
+
+
+def test_a_units_name_stands_whole_inside_the_plot(browser: Any, tmp_path: Path) -> None:
+    """Beside a line at an edge, also in a plot that is narrower than the name."""
+    sample = renamed(snapshot([[lambda u, v: u - 0.38 + 0 * v, lambda u, v: u + 0.97 + 0 * v]], four_classes), "w" * 16)
+    for width in (300, 1280):
+        address = handmade(tmp_path / str(width), [sample]) + f"#pin={'w' * 16}:0&pin={'w' * 16}:1"
+        screen = Screen(browser, address, offline=True, viewport={"width": width, "height": 700})
+        labels = [found for found in screen.letters() if "w…w" in found[0] or "ww" in found[0]]
+        assert {label[0][-1] for label in labels} == {"0", "1"}
+        assert all(58 <= left < right <= screen.plot().bounding_box()["width"] for _, left, right in labels)
+        screen.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 700)])
+def test_controls_stay_where_they_are_while_a_run_plays(browser: Any, tmp_path: Path, width: int, height: int) -> None:
+    """Classes that win come and go, and scalars, notes and steps change their length."""
+
+    def winner(k: int) -> Any:
+        return lambda u, v: np.stack([9.0 * (place == k % 12) + 0 * u + (place > 6) * k * u for place in range(12)], axis=1)
+
+    samples = []
+    for k in range(12):
+        sample = snapshot(
+            [fan(3, 0.1 * k)], winner(k), step=10**k if k else 0, scalars={"loss": 10.0 ** (-k), "accuracy": k / 7, "lr": 0.01}
+        )
+        assert sample.field is not None
+        names = tuple(f"a category of things whose name is long number {place}" for place in range(12))
+        notes = ("something was left out of this sample, and is told at length",) if k % 2 else ()
+        samples.append(replace(sample, capture=replace(sample.capture, field=replace(sample.field, names=names), notes=notes)))
+    screen = Screen(browser, handmade(tmp_path, samples), offline=True, viewport={"width": width, "height": height})
+    places = set()
+    for place in (*range(12), *range(12)):
+        screen.inside.locator("input[type=range]").evaluate(
+            f"slider => {{ slider.value = {place}; slider.dispatchEvent(new Event('input')); }}"
+        )
+        screen.settle()
+        assert screen.inside.locator(".bcb-classes .bcb-key").count() == 12
+        boxes = [screen.inside.get_by_role("button", name=name).bounding_box() for name in ("Play", "sample before", "next sample")]
+        assert all(box["y"] + box["height"] <= height for box in boxes)
+        places.add(str([(box["x"], box["y"]) for box in [*boxes, screen.inside.locator(".bcb-transport select").bounding_box()]]))
+    assert len(places) == 1
+    assert screen.inside.locator(".bcb-absent").count() > 3
+    screen.check("file:")
+    screen.close()
+
+
+def test_fingers(browser: Any, runs: Path) -> None:
+    """On the curve one goes along the steps or scrolls the page; on the plot it meets a line from farther away than a mouse."""
+    address = (runs / "one" / "boundaries" / "boundaries.html").as_uri() + "#hide=layer2&hide=layer3"
+    screen = Screen(browser, address, offline=True, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    chart = screen.inside.locator(".bcb-chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    hand = screen.context.new_cdp_session(screen.page)
+
+    def touch(kind: str, x: float = 0, y: float = 0) -> None:
+        points = [] if kind == "touchEnd" else [{"x": x, "y": y}]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        screen.page.wait_for_timeout(30)
+
+    x, y = box["x"] + 150, box["y"] + 100
+    before = screen.page.evaluate("scrollY")
+    touch("touchStart", x, y)
+    for k in range(1, 9):
+        touch("touchMove", x, y - 25 * k)
+    touch("touchEnd")
+    screen.settle()
+    assert screen.drawn()[0] == 60
+    assert screen.page.evaluate("scrollY") > before + 50
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    seen = []
+    touch("touchStart", box["x"] + 60, box["y"] + 50)
+    for k in (10, 60, 120):
+        touch("touchMove", box["x"] + 60 + k, box["y"] + 50)
+        screen.settle()
+        seen.append(screen.drawn()[0])
+    touch("touchEnd")
+    assert seen == sorted(set(seen))
+    assert seen[-1] < 60
+    screen.page.touchscreen.tap(box["x"] + box["width"] - 12, box["y"] + 50)
+    screen.settle()
+    assert screen.drawn()[0] == 60
+    _, (u, v) = unit_line(runs, "layer1")
+    screen.plot().scroll_into_view_if_needed()
+    plot = screen.plot().bounding_box()
+    place = screen.place(u, v)
+    hits = []
+    for dx, dy in ((13, 0), (-13, 0), (0, 13), (0, -13)):
+        screen.page.touchscreen.tap(plot["x"] + place["x"] + dx, plot["y"] + place["y"] + dy)
+        hits.append(screen.pinned())
+        screen.page.keyboard.press("Escape")
+    assert all(hits)
+    screen.check("file:")
+    screen.close()
+
+
+def test_a_pinch_on_a_trackpad_is_a_wheel_with_a_key(one: Screen) -> None:
+    spot = one.place(0.5, 0.5)
+    one.plot().hover(position=spot)
+    one.plot().dispatch_event("wheel", {"deltaY": -10, "ctrlKey": True, "clientX": 400, "clientY": 400, "cancelable": True})
+    one.settle()
+    assert "× 1.22" in one.inside.locator(".bcb-caption").inner_text()
+
+
+def test_colours_of_the_system(browser: Any, runs: Path) -> None:
+    """Where a reader's system has colours of its own, those that mean something stay, and what is pressed stands out."""
+    address = (runs / "one" / "boundaries" / "boundaries.html").as_uri() + "#background=regions"
+    screen = Screen(browser, address, offline=True, forced_colors="active", color_scheme="light")
+    ground = "all => all.map(one => getComputedStyle(one).backgroundColor)"
+    assert screen.inside.locator(".bcb-swatch").evaluate_all(ground) == ["rgb(31, 111, 208)", "rgb(213, 94, 0)", "rgb(0, 104, 55)"]
+    assert len(set(screen.inside.locator(".bcb-class").evaluate_all(ground))) == 2
+    screen.inside.get_by_label("units of layer layer1").click()
+    pins = screen.inside.locator(".bcb-units .bcb-unit")
+    pins.first.click()
+    screen.settle()
+    screen.page.mouse.move(0, 0)
+    first, second = pins.evaluate_all(ground)[:2]
+    assert first != second
     screen.close()
 
 

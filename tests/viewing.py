@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import base64
+import functools
+import http.server
 import io
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +19,44 @@ from PIL import Image
 from torch import nn
 
 from boundarycb import slices, watch
+from boundarycb.viewer import FOLDER
 
 FOREIGN = ("Multiple instances of Three.js", "No tfevents", "Lit is in dev mode", "willReadFrequently")  # what is not of the viewer
+
+
+WRITTEN = """() => {
+  window.written = [];
+  const pen = CanvasRenderingContext2D.prototype;
+  const write = pen.fillText;
+  pen.fillText = function (words, x, y) {
+    const wide = this.measureText(words).width;
+    const left = { left: x, center: x - wide / 2, right: x - wide }[this.textAlign];
+    window.written.push([words, left, left + wide]);
+    return write.call(this, words, x, y);
+  };
+}"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves the viewer's files; says nothing."""
+
+    extensions_map = {".js": "text/javascript", ".html": "text/html"}  # noqa: RUF012 - as its parent has it
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def modules(browser: Any) -> Iterator[Any]:
+    """A page that may import the viewer's modules one by one."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(FOLDER)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    page = browser.new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/record.js")
+    yield page
+    page.close()
+    server.shutdown()
+    server.server_close()
 
 
 class Screen:
@@ -84,7 +125,7 @@ class Screen:
     def place(self, u: float, v: float, number: int = 0) -> dict[str, float]:
         """Return where a place of the unit square is on a plot, in its pixels, when the whole slice is seen."""
         box = self.plot(number).bounding_box()
-        return {"x": 48 + u * (box["width"] - 50), "y": 4 + (1 - v) * (box["height"] - 26)}
+        return {"x": 58 + u * (box["width"] - 60), "y": 4 + (1 - v) * (box["height"] - 26)}
 
     def wheel(self, u: float, v: float, turns: int, number: int = 0) -> None:
         """Turn the wheel over a place; a turn enlarges by 1.78."""
@@ -97,6 +138,14 @@ class Screen:
     def pinned(self) -> list[str]:
         self.settle()
         return list(self.inside.locator(".bcb-card h3").all_inner_texts())
+
+    def letters(self) -> list[tuple[str, float, float]]:
+        """Draw anew; return what is written on all canvases: the words, and where they begin and end across."""
+        self.page.evaluate(WRITTEN)
+        self.page.set_viewport_size({**self.page.viewport_size, "width": self.page.viewport_size["width"] - 1})
+        self.page.wait_for_timeout(80)
+        self.settle()
+        return [tuple(found) for found in self.page.evaluate("() => window.written")]
 
     def check(self, *hosts: str) -> None:
         """Assert that nothing went wrong and that nothing was asked of anything but `hosts`."""

@@ -13,10 +13,12 @@ FOLDER = Path(__file__).parent
 
 MODULES = (
     "record.js",
+    "names.js",
     "run.js",
     "palette.js",
     "pens.js",
     "plot.js",
+    "caption.js",
     "dom.js",
     "help.js",
     "state.js",

@@ -20,6 +20,7 @@ import { BACKGROUNDS, SPEEDS, TRAILS } from "./state.js";
  */
 
 const BACKGROUND = "Background";
+const LONG = 1e6; // steps from here on are written in a shorter way
 
 /** What is shown, and how. */
 export class ChoiceBar {
@@ -93,9 +94,9 @@ export class Transport {
     this.count = make("span", { class: "bcb-count" });
     const speeds = /** @type {[string, string][]} */ (SPEEDS.map((speed) => [String(speed), `${speed} / s`]));
     this.speed = chooser("Speed", speeds, (value) => acts.change((state) => (state.speed = Number(value))));
-    const before = button("‹", () => acts.move(-1), { "aria-label": "sample before", title: "Sample before (left arrow)" });
-    const after = button("›", () => acts.move(1), { "aria-label": "next sample", title: "Next sample (right arrow)" });
-    const parts = [this.player, before, this.slider, after, this.words, this.count, this.speed.label];
+    this.before = button("‹", () => acts.move(-1), { "aria-label": "sample before", title: "Sample before (left arrow)" });
+    this.after = button("›", () => acts.move(1), { "aria-label": "next sample", title: "Next sample (right arrow)" });
+    const parts = [this.player, this.before, this.slider, this.after, this.words, this.count, this.speed.label];
     this.element = make("div", { class: "bcb-transport", role: "group", "aria-label": "Steps" }, ...parts);
   }
 
@@ -103,10 +104,14 @@ export class Transport {
   update(state, steps, place, playing) {
     say(this.player, playing ? "Stop" : "Play");
     this.speed.select.value = String(state.speed);
+    for (const control of [this.player, this.before, this.after]) control.disabled = steps.length < 2;
     this.slider.max = String(Math.max(steps.length - 1, 0));
     this.slider.value = String(place);
     this.slider.setAttribute("aria-valuetext", `step ${number(steps[place] ?? 0)}, sample ${place + 1} of ${steps.length}`);
     say(this.words, steps.length ? `step ${number(steps[place])}` : "");
+    const widest = Math.max(...[...steps.slice(-1), ...steps.filter((step) => step < LONG).slice(-1)].map((step) => number(step).length), 0);
+    this.words.style.minWidth = `${widest + "step ".length}ch`; // so that what stands beside it stays where it is
+    this.count.style.minWidth = `${2 * number(steps.length).length + " of ".length}ch`;
     this.words.title = `sample ${place + 1} of ${steps.length}`;
     say(this.count, steps.length ? `${number(place + 1)} of ${number(steps.length)}` : "");
   }

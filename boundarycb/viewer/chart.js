@@ -4,10 +4,27 @@
 import { CanvasPen, straight } from "./pens.js";
 import { LETTERS, number, steps } from "./plot.js";
 
-/** @typedef {{ name: string, colour: string, dash: number[], places: number[], values: number[] }} Curve places grow; NaN breaks the line */
+/**
+ * @typedef {object} Curve
+ * @property {string} name in short
+ * @property {string} whole
+ * @property {string} colour
+ * @property {number[]} dash
+ * @property {number[]} places of its values across; they grow
+ * @property {number[]} values what is not finite breaks the line
+ * @property {number[]} broken which of them were taken and are not finite
+ */
 /** @typedef {import("./palette.js").Theme} Theme */
 
+const FINGER = 8; // pixels that a finger trembles
 const MARGIN = 52; // pixels for the numbers at the left
+
+/** @param {Curve} curve @param {number} place; returns its value there, or at its last sample before, in words */
+export function valueAt({ places, values, broken }, place) {
+  let last = -1;
+  while (last + 1 < places.length && places[last + 1] <= place) last++;
+  return Number.isFinite(values[last]) || broken.includes(last) ? number(values[last]) : "–";
+}
 
 export class Chart {
   /** @param {(place: number) => void} pick takes the place that was clicked */
@@ -26,12 +43,26 @@ export class Chart {
       const share = (event.clientX - left - MARGIN) / Math.max(width - MARGIN - 10, 1);
       pick(Math.round(Math.min(Math.max(share, 0), 1) * (this.steps.length - 1)));
     };
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.canvas.setPointerCapture(event.pointerId);
-      choose(event);
+    this.listen(choose);
+  }
+
+  /** @param {(event: PointerEvent) => void} choose goes to where the pointer is */
+  listen(choose) {
+    const { canvas } = this;
+    let began = 0; // where a finger came down
+    let across = false; // whether it moved along the steps: moved up or down it scrolls the page, and the browser takes it away
+    canvas.addEventListener("pointerdown", (event) => {
+      [began, across] = [event.clientX, event.pointerType !== "touch"];
+      canvas.setPointerCapture(event.pointerId);
+      if (across) choose(event);
     });
-    this.canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons & 1) choose(event);
+    canvas.addEventListener("pointermove", (event) => {
+      if (!(event.buttons & 1)) return;
+      across ||= Math.abs(event.clientX - began) > FINGER;
+      if (across) choose(event);
+    });
+    canvas.addEventListener("pointerup", (event) => {
+      if (event.pointerType === "touch") choose(event);
     });
   }
 
@@ -57,7 +88,7 @@ export class Chart {
       pen.text(box.x - 6, y + 4, words, { size: LETTERS, colour: theme.faint, align: "right" });
     }
     this.drawSteps(pen, box, across, theme);
-    for (const curve of this.curves) this.drawCurve(pen, curve, across, scale.at);
+    for (const curve of this.curves) this.drawCurve(pen, curve, across, scale.at, box.y);
     const x = across(place);
     pen.stroke(straight(x, box.y, x, box.y + box.height), { colour: theme.ink, width: 1.5 });
     for (const curve of this.curves) {
@@ -98,8 +129,8 @@ export class Chart {
     }
   }
 
-  /** @param {CanvasPen} pen @param {Curve} curve @param {(k: number) => number} across @param {(value: number) => number} at */
-  drawCurve(pen, curve, across, at) {
+  /** @param {CanvasPen} pen @param {Curve} curve @param {(k: number) => number} across @param {(value: number) => number} at @param {number} top */
+  drawCurve(pen, curve, across, at, top) {
     let down = false;
     const trace = (/** @type {import("./pens.js").Path} */ path) => {
       curve.values.forEach((value, k) => {
@@ -114,9 +145,19 @@ export class Chart {
       });
     };
     pen.stroke(trace, { colour: curve.colour, width: 1.6, dash: curve.dash });
+    for (const k of curve.broken) pen.stroke(cross(across(curve.places[k]), top), { colour: curve.colour, width: 1.4 });
     curve.values.forEach((value, k) => {
       const alone = !Number.isFinite(curve.values[k - 1] ?? NaN) && !Number.isFinite(curve.values[k + 1] ?? NaN);
       if (alone && Number.isFinite(at(value))) pen.dot(across(curve.places[k]), at(value), 2, curve.colour, curve.colour);
     });
   }
+}
+
+/** Traces a small cross: here the value was not finite. @param {number} x @param {number} y */
+function cross(x, y) {
+  const arm = 3;
+  return (/** @type {import("./pens.js").Path} */ path) => {
+    straight(x - arm, y - arm, x + arm, y + arm)(path);
+    straight(x - arm, y + arm, x + arm, y - arm)(path);
+  };
 }

@@ -63,6 +63,22 @@ export function say(element, words) {
 }
 
 /**
+ * Returns a short line as curves are drawn, for their legend.
+ * @param {string} colour
+ * @param {number[]} dash
+ */
+export function dashed(colour, dash) {
+  const [width, height] = [28, 8]; // the longest pattern shows once and a half
+  const made = (/** @type {string} */ tag) => document.createElementNS("http://www.w3.org/2000/svg", tag);
+  const [picture, line] = [made("svg"), made("line")];
+  const said = { x1: 1, x2: width - 1, y1: height / 2, y2: height / 2, stroke: colour, "stroke-width": 2.4, "stroke-dasharray": dash.join(" ") };
+  for (const [name, value] of Object.entries(said)) if (value !== "") line.setAttribute(name, String(value));
+  for (const [name, value] of Object.entries({ class: "bcb-line", width, height, "aria-hidden": "true" })) picture.setAttribute(name, String(value));
+  picture.append(line);
+  return picture;
+}
+
+/**
  * Offers `content` as a file to save.
  * @param {Blob} content
  * @param {string} name

@@ -6,7 +6,7 @@ import { button, make } from "./dom.js";
 const SEEN = [
   "Each line is a unit's boundary: the unit is on at one side of it and off at the other. Colours are layers. The thick line in black, or in white on a dark page, is where the winning class changes.",
   "Click a line to pin its unit: short strokes stand on the side where it is on, faint lines are where it was at the samples before, and beside the plot stands what metrics say of it.",
-  "The axis of the curve has one place for each sample, as the slider has, so steps that were sampled densely take more room. Click it to go there.",
+  "The axis of the curve has one place for each sample, as the slider has, so steps that were sampled densely take more room. Click it to go there. A cross at its upper edge is a value that is not finite.",
   "The output behind the lines was sampled on a grid; lines are vectors, and stay true to × 1,000 where they are exact.",
 ];
 

@@ -41,7 +41,9 @@ async function open() {
       texts: JSON.parse(textOf("texts") || "{}"),
       few: "The others were left out to keep this page small.",
     });
-    viewer.state.runs ??= runs.slice(0, MOST_SHOWN).map(({ name }) => name);
+    const first = runs.slice(0, MOST_SHOWN).map(({ name }) => name);
+    viewer.state.runs ??= first;
+    window.addEventListener("hashchange", () => viewer.adopt(location.hash, first)); // replaceState, as above, tells of none
     await viewer.offer(
       runs.map(({ name, of, records: [scene, ...views] }) => ({
         key: name,

@@ -12,6 +12,7 @@
  * @property {string} plot what an empty plot is filled with
  * @property {string} ink
  * @property {string} faint
+ * @property {string} alarm what is wrong, in words
  * @property {string} rule
  * @property {string} halo behind lines that stand out
  * @property {Rgb} low the output's darkest tone
@@ -28,6 +29,7 @@ const LIGHT = {
   plot: "#ffffff",
   ink: "#20232a",
   faint: "#5d626b",
+  alarm: "#b3261e",
   rule: "#d5d8de",
   halo: "rgba(255, 255, 255, .92)",
   low: [168, 168, 168],
@@ -44,6 +46,7 @@ const DARK = {
   plot: "#15171c",
   ink: "#e9ebf0",
   faint: "#a4a9b4",
+  alarm: "#ff9b92",
   rule: "#3a3e47",
   halo: "rgba(16, 18, 22, .92)",
   low: [21, 23, 28],
@@ -66,13 +69,34 @@ export function themeOf(dark) {
 }
 
 /**
- * Returns one colour a layer, in depth order.
- * @param {number} count
+ * Returns the colours of layers by their names. A few have colours of their own; more are placed on the ramp by how deep they lie, on
+ * average over the runs that have them, so that each run goes from end to end of it, whatever layers the others have.
+ * @param {string[][]} stacks the names of each run's layers, in depth order
  * @param {Theme} theme
+ * @returns {Map<string, string>}
  */
-export function layerColours(count, theme) {
-  if (count <= theme.few.length) return theme.few.slice(0, count);
-  return Array.from({ length: count }, (_, number) => css(along(theme.ramp, number / (count - 1))));
+export function layerColours(stacks, theme) {
+  const names = [...new Set(stacks.flat())];
+  if (names.length <= theme.few.length) return new Map(names.map((name, place) => [name, theme.few[place]]));
+  const depths = depthsOf(stacks);
+  return new Map(names.map((name) => [name, css(along(theme.ramp, depths.get(name) ?? 0))]));
+}
+
+/** @param {string[][]} stacks; returns how deep each layer lies, 0 to 1: no two of a run alike */
+function depthsOf(stacks) {
+  /** @type {Map<string, number[]>} */
+  const found = new Map();
+  for (const names of stacks) {
+    names.forEach((name, place) => {
+      const depth = names.length > 1 ? place / (names.length - 1) : 0;
+      found.set(name, [...(found.get(name) ?? []), depth]);
+    });
+  }
+  const means = new Map([...found].map(([name, depths]) => [name, depths.reduce((sum, depth) => sum + depth, 0) / depths.length]));
+  const told = (/** @type {string[]} */ names) => new Set(names.map((name) => Math.round(100 * (means.get(name) ?? 0)))).size === names.length;
+  if (stacks.every((names) => names.length > 50 || told(names))) return means;
+  const sorted = [...means].sort(([, one], [, other]) => one - other); // runs that have the same layers in other orders
+  return new Map(sorted.map(([name], place) => [name, place / Math.max(sorted.length - 1, 1)]));
 }
 
 /**

@@ -1,10 +1,11 @@
 // @ts-check
 /** A plot on the page: a canvas that is drawn anew when something changes, and what pointers and keys do on it. */
 
+import { scalarWords, swatchesOf } from "./caption.js";
 import { make, say } from "./dom.js";
+import { shortNames } from "./names.js";
 import { CanvasPen } from "./pens.js";
-import { classColour, css } from "./palette.js";
-import { classesShown, drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
+import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
 
 /** @typedef {import("./run.js").Run} Run */
 /** @typedef {import("./run.js").View} View */
@@ -16,11 +17,14 @@ import { classesShown, drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number
  * @typedef {object} Listener
  * @property {() => Sight} sight
  * @property {(sight: Sight) => void} look
- * @property {(key: string) => void} hover the unit under the pointer, or empty
+ * @property {(key: string, on: Element) => void} hover the unit under the pointer, or empty
  * @property {(key: string) => void} pin
  */
 
-const [LEFT, BELOW, ABOVE] = [48, 22, 4]; // pixels for the numbers along the sides
+const [LEFT, BELOW, ABOVE] = [58, 22, 4]; // pixels for the numbers along the sides: −0.0025 stands there whole
+const CLASS_LETTERS = 22; // of a class's name in the legend
+const [REACH, FINGERS_REACH] = [7, 16]; // pixels from a line within which a pointer means it: a finger hides what it points at
+const PINCH = 8; // how much more a pinch on a trackpad means than the wheel that browsers make of it
 const STILL = 4; // pixels that a pointer may move and still click
 
 export class Panel {
@@ -39,7 +43,9 @@ export class Panel {
     this.choice = null;
     this.canvas = make("canvas", { class: "bcb-plot", role: "img", tabIndex: 0 });
     this.title = make("figcaption", {});
-    this.caption = make("p", { class: "bcb-caption" });
+    this.notes = make("span", { class: "bcb-note" });
+    this.plain = make("span", {});
+    this.caption = make("p", { class: "bcb-caption" }, this.notes, this.plain);
     this.classes = make("div", { class: "bcb-classes" });
     this.element = make("figure", { class: layer ? "bcb-panel bcb-small" : "bcb-panel" }, this.title, this.canvas, ...(layer ? [] : [this.classes, this.caption]));
     this.element.style.setProperty("--ratio", String(run.scene.ratio));
@@ -95,28 +101,39 @@ export class Panel {
   /** @param {View} view */
   describe(view) {
     const { all, live } = liveUnits(view);
-    const said = [`step ${number(view.step)}`, ...Object.entries(view.header.scalars).map(([name, value]) => `${name} ${number(Number(value))}`)];
+    const said = [`step ${number(view.step)}`, ...scalarWords(view, Infinity)];
     const where = this.layer ? `layer ${this.layer}` : `${all} units, ${live} with a boundary here`;
     this.canvas.setAttribute("aria-label", `${this.run.name}, ${said.join(", ")}: ${where}`);
   }
 
   /** Shows which colour is which class. @param {View} view @param {Choice} choice */
   drawClasses(view, choice) {
-    const classes = classesShown(this.run.scene, view, choice.background);
-    const said = JSON.stringify([classes, choice.theme.dark]);
+    const swatches = swatchesOf(this.run.scene, view, choice.background, choice.theme);
+    const said = JSON.stringify(swatches);
     if (this.classes.dataset.said === said) return;
     this.classes.dataset.said = said;
-    const keys = classes.map(({ number: place, name }) => {
+    const named = shortNames(swatches.map(({ name }) => name), CLASS_LETTERS);
+    const keys = swatches.map(({ colour, name, here }) => {
       const swatch = make("span", { class: "bcb-class" });
-      swatch.style.background = css(classColour(place, 0.8, choice.theme));
-      return make("span", { class: "bcb-key" }, swatch, name);
+      swatch.style.background = colour;
+      return make("span", { class: here ? "bcb-key" : "bcb-key bcb-absent", title: name }, swatch, named.get(name) ?? name);
     });
     this.classes.replaceChildren(...keys);
+    steady(this.classes);
   }
 
-  /** @param {string} words */
-  name(words) {
+  /** @param {string} words @param {string} whole the layer's whole name */
+  name(words, whole) {
     say(this.title, words);
+    steady(this.title);
+    this.title.title = whole;
+  }
+
+  /** @param {{ plain: string[], notes: string[] }} words below the plot */
+  say({ plain, notes }) {
+    say(this.notes, notes.join(" · "));
+    say(this.plain, plain.join(" · "));
+    steady(this.caption);
   }
 
   // ---------------------------------------------------------------------------------------------------- pointers and keys
@@ -128,7 +145,7 @@ export class Panel {
     canvas.addEventListener("pointermove", (event) => this.move(event));
     canvas.addEventListener("pointerup", (event) => this.release(event));
     canvas.addEventListener("pointercancel", (event) => this.pointers.delete(event.pointerId));
-    canvas.addEventListener("pointerleave", () => this.listener.hover(""));
+    canvas.addEventListener("pointerleave", () => this.listener.hover("", canvas));
     canvas.addEventListener("dblclick", () => this.listener.look({ x: 0.5, y: 0.5, zoom: 1 }));
     canvas.addEventListener("keydown", (event) => this.key(event));
   }
@@ -144,8 +161,8 @@ export class Panel {
     const { px, py } = this.place(event);
     const sight = this.listener.sight();
     const window = new Window(sight, this.box());
-    const lines = event.deltaMode === 1 ? 16 : 1;
-    const next = zoomed(sight, window.x(px), window.y(py), Math.exp(-event.deltaY * lines * 0.0025));
+    const size = (event.deltaMode === 1 ? 16 : 1) * (event.ctrlKey ? PINCH : 1);
+    const next = zoomed(sight, window.x(px), window.y(py), Math.exp(-event.deltaY * size * 0.0025));
     if (next.zoom === sight.zoom) return; // the page scrolls where there is nothing to enlarge or to reduce
     event.preventDefault();
     this.listener.look(next);
@@ -163,7 +180,7 @@ export class Panel {
   move(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) {
-      if (event.pointerType !== "touch") this.listener.hover(this.unitUnder(event));
+      if (event.pointerType !== "touch") this.listener.hover(this.unitUnder(event), this.canvas);
       return;
     }
     const others = [...this.pointers.values()].filter((pointer) => pointer.pointerId !== event.pointerId);
@@ -195,7 +212,8 @@ export class Panel {
   unitUnder(event) {
     if (!this.view || !this.choice) return "";
     const { px, py } = this.place(event);
-    const column = nearestUnit(this.box(), this.view, this.listener.sight(), this.choice, px, py);
+    const reach = event.pointerType === "touch" ? FINGERS_REACH : REACH;
+    const column = nearestUnit(this.box(), this.view, this.listener.sight(), this.choice, px, py, reach);
     return column < 0 ? "" : keyAt(this.view, column);
   }
 
@@ -219,4 +237,17 @@ export class Panel {
     event.stopPropagation();
     this.listener.look(next);
   }
+}
+
+/**
+ * Keeps an element as high as it ever was at this width: what stands below does not move while a run plays.
+ * @param {HTMLElement} element
+ */
+function steady(element) {
+  const { dataset, style, textContent } = element;
+  const width = String(element.clientWidth);
+  if (dataset.said === textContent && dataset.width === width) return;
+  if (dataset.width !== width) style.minHeight = "";
+  Object.assign(dataset, { said: textContent, width });
+  style.minHeight = `${Math.max(Number.parseFloat(style.minHeight) || 0, element.getBoundingClientRect().height)}px`;
 }

@@ -77,7 +77,7 @@ export class CanvasPen {
   /** @param {number} x @param {number} y @param {string} words @param {Letters} letters */
   text(x, y, words, { size, colour, align = "left", bold = false, halo = "" }) {
     const { context } = this;
-    context.font = `${bold ? "600 " : ""}${size}px ${FONT}`;
+    context.font = fontOf({ size, bold });
     context.textAlign = align;
     context.textBaseline = "alphabetic";
     if (halo) {
@@ -88,6 +88,11 @@ export class CanvasPen {
     }
     context.fillStyle = colour;
     context.fillText(words, x, y);
+  }
+
+  /** @param {string} words @param {Letters} letters; returns how wide they are */
+  wide(words, letters) {
+    return widthOf(this.context, words, letters);
   }
 
   /** @param {Box} box @param {() => void} draw */
@@ -106,6 +111,17 @@ export class CanvasPen {
   }
 }
 
+/** @param {{ size: number, bold?: boolean }} letters */
+function fontOf({ size, bold = false }) {
+  return `${bold ? "600 " : ""}${size}px ${FONT}`;
+}
+
+/** @param {CanvasRenderingContext2D} context @param {string} words @param {{ size: number, bold?: boolean }} letters */
+function widthOf(context, words, letters) {
+  context.font = fontOf(letters);
+  return context.measureText(words).width;
+}
+
 /** Writes SVG. */
 export class SvgPen {
   /** @param {number} width @param {number} height */
@@ -115,6 +131,12 @@ export class SvgPen {
     /** @type {string[]} */
     this.parts = [];
     this.clips = 0;
+    this.ruler = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
+  }
+
+  /** @param {string} words @param {Letters} letters; returns how wide they are in this browser's fonts */
+  wide(words, letters) {
+    return widthOf(this.ruler, words, letters);
   }
 
   /** @param {Box} box @param {string} fill */

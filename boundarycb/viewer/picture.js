@@ -1,101 +1,237 @@
 // @ts-check
-/** The picture to keep: what is seen of each run, with its step, the layers' colours and what the background is. */
+/** The picture to keep: what is seen of each run, with its step, the layers' and classes' colours and what stands below a plot. */
 
+import { captionOf, scalarWords, swatchesOf } from "./caption.js";
+import { fitted, shortNames } from "./names.js";
 import { CanvasPen, straight, SvgPen } from "./pens.js";
-import { axesWords, backgroundWords, drawAxes, drawPlot, number } from "./plot.js";
+import { drawAxes, drawPlot, number } from "./plot.js";
 
-/** @typedef {{ name: string, scene: import("./run.js").Scene, view: import("./run.js").View, choice: import("./plot.js").Choice }} Item */
+/** @typedef {import("./plot.js").Choice} Choice */
+/** @typedef {import("./run.js").View} View */
+/** @typedef {{ name: string, scene: import("./run.js").Scene, view: View, choice: Choice, wanted: import("./plot.js").Background }} Item */
 /** @typedef {import("./plot.js").Sight} Sight */
 /** @typedef {import("./pens.js").Pen} Pen */
+/** @typedef {import("./pens.js").Box} Box */
+/** @typedef {import("./pens.js").Letters} Letters */
+/** @typedef {{ colour: string, name: string, here: boolean }} Swatch */
+
+/**
+ * What stands around a plot.
+ * @typedef {object} Words
+ * @property {string} title
+ * @property {string} scalars
+ * @property {boolean} apart whether they need a line of their own
+ * @property {string[]} lines below the plot
+ * @property {string[]} notes below them
+ * @property {Swatch[][]} strip rows of classes
+ */
 
 const SIDE = 560; // the plot's longer side, in CSS pixels
-const [PICTURE_LEFT, PICTURE_TOP, PICTURE_BELOW, GAP] = [52, 54, 58, 14];
+const NARROWEST = 260; // that a run may be: words need some room, however narrow its plot is
+const [PICTURE_LEFT, PICTURE_TOP, GAP] = [58, 54, 14];
+const AXIS = 24; // pixels below a plot for the numbers along it
+const LINE = 16; // pixels from one line of words to the next
+const STRIP = 18; // pixels of a row of classes
+const CELL = 58; // pixels that a class's name has at least
+const KEY = 37; // pixels of a layer's stroke, and of the gaps around its name
 const MOST_NAMES = 6; // of layers, that stand in a line
+const MOST_LETTERS = 60; // of a file's name
 const SCALE = 2; // pixels of a PNG by CSS pixel
 
-/** @param {Item[]} items */
-function layoutOf(items) {
+/** @param {Item[]} items @param {Sight} sight; returns where things are, and all words */
+function layoutOf(items, sight) {
+  const ruler = new SvgPen(0, 0);
+  const shapes = items.map(({ scene }) => (scene.ratio >= 1 ? [SIDE, SIDE / scene.ratio] : [SIDE * scene.ratio, SIDE]));
+  const rooms = shapes.map(([width]) => Math.max(Math.round(width), NARROWEST));
+  const words = items.map((item, place) => wordsOf(ruler, item, rooms[place], items.length > 1, sight));
+  const top = PICTURE_TOP + (words.some(({ apart }) => apart) ? LINE : 0);
   let x = 0;
   let height = 0;
-  const boxes = items.map(({ scene }) => {
-    const [width, high] = scene.ratio >= 1 ? [SIDE, SIDE / scene.ratio] : [SIDE * scene.ratio, SIDE];
-    const box = { x: x + PICTURE_LEFT, y: PICTURE_TOP, width: Math.round(width), height: Math.round(high) };
-    x = box.x + box.width + GAP;
-    height = Math.max(height, box.height);
+  const boxes = shapes.map(([width, high], place) => {
+    const box = { x: x + PICTURE_LEFT, y: top, width: Math.round(width), height: Math.round(high) };
+    x += PICTURE_LEFT + rooms[place] + GAP;
+    const { lines, notes, strip } = words[place];
+    height = Math.max(height, top + box.height + AXIS + (lines.length + notes.length) * LINE + strip.length * STRIP + 8);
     return box;
   });
-  return { boxes, width: x, height: PICTURE_TOP + height + PICTURE_BELOW };
+  return { boxes, rooms, words, top, width: x, height };
 }
 
-/** @param {Pen} pen @param {Item[]} items @param {Sight} sight */
-function draw(pen, items, sight) {
-  const { boxes, width, height } = layoutOf(items);
+/** @param {Pen} pen @param {Item} item @param {number} room @param {boolean} several @param {Sight} sight @returns {Words} */
+function wordsOf(pen, { name, scene, view, choice, wanted }, room, several, sight) {
+  const { plain, notes } = captionOf(scene, view, choice, wanted, sight.zoom);
+  const title = [...(several ? [name] : []), `step ${number(view.step)}`].join(" · ");
+  const scalars = scalarWords(view, 3).join(" · ");
+  const apart = pen.wide(title, titled(choice)) + pen.wide(scalars, plainly(choice)) + LINE > room;
+  const small = captioned(choice);
+  const strip = rowsOf(swatchesOf(scene, view, choice.background, choice.theme), room);
+  return { title, scalars, apart, lines: wrapped(pen, plain.join(" · "), room, small), notes: wrapped(pen, notes.join(" · "), room, small), strip };
+}
+
+/** @param {Choice} choice @returns {Letters} */
+function titled({ theme }) {
+  return { size: 14, colour: theme.ink, bold: true };
+}
+
+/** @param {Choice} choice @returns {Letters} */
+function plainly({ theme }) {
+  return { size: 12, colour: theme.ink };
+}
+
+/** @param {Choice} choice @returns {Letters} */
+function captioned({ theme }) {
+  return { size: 11, colour: theme.faint };
+}
+
+/** @param {Pen} pen @param {string} words @param {number} room @param {Letters} letters; returns lines that fit */
+function wrapped(pen, words, room, letters) {
+  /** @type {string[]} */
+  const lines = [];
+  for (const word of words.split(" ").filter((some) => some)) {
+    const longer = lines.length ? `${lines[lines.length - 1]} ${word}` : word;
+    if (lines.length && pen.wide(longer, letters) <= room) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines.map((line) => fitted(line, room, (some) => pen.wide(some, letters)));
+}
+
+/** @param {Swatch[]} swatches @param {number} room; returns them in rows of about as many each */
+function rowsOf(swatches, room) {
+  const rows = Math.ceil(swatches.length / Math.floor(room / CELL));
+  const each = Math.ceil(swatches.length / Math.max(rows, 1));
+  return Array.from({ length: rows }, (_, row) => swatches.slice(row * each, (row + 1) * each));
+}
+
+/** @param {Pen} pen @param {Item[]} items @param {Sight} sight @param {ReturnType<typeof layoutOf>} layout */
+function draw(pen, items, sight, { boxes, rooms, words, top, width, height }) {
   const { theme } = items[0].choice;
   pen.fill({ x: 0, y: 0, width, height }, theme.plot);
-  items.forEach(({ name, scene, view, choice }, place) => {
+  items.forEach(({ scene, view, choice }, place) => {
     const box = boxes[place];
-    const scalars = Object.entries(view.header.scalars).slice(0, 2).map(([key, value]) => `${key} ${number(Number(value))}`);
-    const words = [items.length > 1 ? name : "", `step ${number(view.step)}`].filter((part) => part).join("  ");
-    pen.text(box.x, 20, words, { size: 14, colour: theme.ink, bold: true });
-    pen.text(box.x + box.width, 20, scalars.join("   "), { size: 12, colour: theme.ink, align: "right" });
-    drawLegend(pen, box.x, 42, box.width, view, choice);
+    drawHead(pen, box.x, rooms[place], words[place], choice);
+    drawLegend(pen, box.x, top - 12, rooms[place], view, choice);
     drawPlot(pen, box, scene, view, sight, choice);
     drawAxes(pen, box, scene, sight, theme);
-    const caption = [view.header.exact ? "exact lines" : `lines traced on a ${view.header.resolution}² grid`, backgroundWords(view, choice.background, theme)];
-    pen.text(box.x, box.y + box.height + 34, axesWords(scene), { size: 11, colour: theme.faint });
-    pen.text(box.x, box.y + box.height + 50, caption.join("   "), { size: 11, colour: theme.faint });
+    drawFoot(pen, box, rooms[place], words[place], choice);
   });
+}
+
+/** @param {Pen} pen @param {number} x @param {number} room @param {Words} words @param {Choice} choice */
+function drawHead(pen, x, room, { title, scalars, apart }, choice) {
+  const fit = (/** @type {string} */ words, /** @type {Letters} */ letters) => fitted(words, room, (some) => pen.wide(some, letters));
+  pen.text(x, 20, fit(title, titled(choice)), titled(choice));
+  const letters = plainly(choice);
+  if (apart) pen.text(x, 20 + LINE, fit(scalars, letters), letters);
+  else pen.text(x + room, 20, scalars, { ...letters, align: "right" });
+}
+
+/** @param {Pen} pen @param {Box} box @param {number} room @param {Words} words @param {Choice} choice */
+function drawFoot(pen, box, room, { lines, notes, strip }, choice) {
+  let y = box.y + box.height + AXIS + 11;
+  const write = (/** @type {string} */ line, /** @type {string} */ colour) => {
+    pen.text(box.x, y, line, { ...captioned(choice), colour });
+    y += LINE;
+  };
+  for (const line of lines) write(line, choice.theme.faint);
+  for (const line of notes) write(line, choice.theme.alarm);
+  const each = strip.length ? room / strip[0].length : 0;
+  const names = stripNames(pen, strip.flat(), each - 8, captioned(choice));
+  strip.forEach((row, number) => {
+    row.forEach(({ colour, here }, column) => {
+      const cell = { x: box.x + column * each, y: y - 11 + number * STRIP, width: each - 2, height: STRIP - 3 };
+      const name = names[number * strip[0].length + column];
+      pen.fill(cell, colour);
+      pen.text(cell.x + 3, cell.y + 11, name, { ...captioned(choice), colour: here ? choice.theme.ink : choice.theme.faint });
+    });
+  });
+}
+
+/** @param {Pen} pen @param {Swatch[]} swatches @param {number} room @param {Letters} letters; returns the classes' names as they fit */
+function stripNames(pen, swatches, room, letters) {
+  const width = (/** @type {string} */ words) => pen.wide(words, letters);
+  const names = swatches.map(({ name }) => name);
+  if (names.every((name) => width(name) <= room)) return names;
+  const short = shortNames(names, Math.max(Math.floor(room / 7), 4));
+  return names.map((name) => fitted(short.get(name) ?? name, room, width));
+}
+
+// ---------------------------------------------------------------------------------------------------------------- legend
+
+/** @param {Pen} pen @param {number} x @param {number} y @param {number} room @param {View} view @param {Choice} choice */
+function drawLegend(pen, x, y, room, view, choice) {
+  const layers = view.layers.map(({ name }) => name).filter((name) => choice.layerShown(name));
+  const border = view.border && choice.border ? [{ colour: choice.theme.ink, name: "decision" }] : [];
+  if (layers.length > MOST_NAMES) {
+    const left = drawRamp(pen, x, y, room - (border.length ? 90 : 0), layers, choice);
+    return drawKeys(pen, left, y, x + room - left, border, choice);
+  }
+  const keys = layers.map((name) => ({ colour: choice.colour(name), name: choice.named(name) }));
+  return drawKeys(pen, x, y, room, [...keys, ...border], choice);
 }
 
 /**
- * @param {Pen} pen @param {number} x @param {number} y @param {number} room
- * @param {import("./run.js").View} view @param {import("./plot.js").Choice} choice
+ * Draws strokes with names beside one another, shortened where they need more room than there is.
+ * @param {Pen} pen @param {number} x @param {number} y @param {number} room @param {{ colour: string, name: string }[]} keys @param {Choice} choice
  */
-function drawLegend(pen, x, y, room, view, choice) {
-  const shown = view.layers.filter((layer) => choice.layerShown(layer.name));
-  if (shown.length > MOST_NAMES) return drawRamp(pen, x, y, room, shown.map(({ name }) => name), choice);
-  const each = Math.min(96, room / Math.max(shown.length, 1));
-  const letters = Math.floor((each - 26) / 6.5);
-  shown.forEach((layer, place) => {
-    const left = x + place * each;
-    pen.stroke(straight(left, y - 4, left + Math.min(16, each - 2), y - 4), { colour: choice.colour(layer.name), width: 3 });
-    const words = layer.name.length > letters ? `${layer.name.slice(0, Math.max(letters - 1, 0))}…` : layer.name;
-    if (letters > 2) pen.text(left + 21, y, words, { size: 12, colour: choice.theme.ink });
-  });
+function drawKeys(pen, x, y, room, keys, choice) {
+  const letters = plainly(choice);
+  const width = (/** @type {string} */ words) => pen.wide(words, letters);
+  const crowded = keys.reduce((sum, { name }) => sum + width(name) + KEY, 0) - LINE > room;
+  let left = x;
+  for (const { colour, name } of keys) {
+    const words = crowded ? fitted(name, room / keys.length - KEY, width) : name;
+    pen.stroke(straight(left, y - 4, left + 16, y - 4), { colour, width: 3 });
+    pen.text(left + 21, y, words, letters);
+    left += width(words) + KEY;
+  }
 }
 
-/** Draws the colours of many layers beside one another, between the names of the first and the last.
- * @param {Pen} pen @param {number} x @param {number} y @param {number} room @param {string[]} names
- * @param {import("./plot.js").Choice} choice
+/**
+ * Draws the colours of many layers beside one another, between the names of the first and the last.
+ * @param {Pen} pen @param {number} x @param {number} y @param {number} room @param {string[]} names @param {Choice} choice
+ * @returns {number} where there is room again
  */
 function drawRamp(pen, x, y, room, names, choice) {
-  const letters = { size: 12, colour: choice.theme.ink };
-  const wide = Math.min(160, room / 3);
-  const left = x + room / 3;
-  pen.text(left - 8, y, `${names.length} layers: ${names[0]}`, { ...letters, align: "right" });
+  const letters = plainly(choice);
+  const width = (/** @type {string} */ words) => pen.wide(words, letters);
+  const wide = Math.min(120, room / 4);
+  const free = room - wide - 3 * 8;
+  const first = fitted(`${names.length} layers: ${choice.named(names[0])}`, free * 0.58, width);
+  const last = fitted(choice.named(names[names.length - 1]), free * 0.42, width);
+  const left = x + width(first) + 8;
+  pen.text(x, y, first, letters);
   names.forEach((name, place) => {
-    const at = left + (place * wide) / names.length;
-    pen.fill({ x: at, y: y - 7, width: wide / names.length, height: 4 }, choice.colour(name));
+    pen.fill({ x: left + (place * wide) / names.length, y: y - 7, width: wide / names.length, height: 4 }, choice.colour(name));
   });
-  pen.text(left + wide + 8, y, names[names.length - 1], letters);
+  pen.text(left + wide + 8, y, last, letters);
+  return left + wide + width(last) + 24;
+}
+
+// ----------------------------------------------------------------------------------------------------------------- files
+
+/** @param {Item[]} items @param {string} kind; returns the name of a file that holds them */
+export function fileName(items, kind) {
+  const runs = items.map(({ name }) => name.replace(/[^\p{L}\p{N}_.=-]+/gu, "-").replace(/^[.-]+|[.-]+$/g, "")).filter((name) => name);
+  const told = fitted(runs.join("+"), MOST_LETTERS, (words) => words.length).replace("…", "-");
+  return ["boundaries", ...(told ? [told] : []), `${items[0].view.step}.${kind}`].join("-");
 }
 
 /** @param {Item[]} items @param {Sight} sight; returns what is seen as an SVG file */
 export function asSvg(items, sight) {
-  const { width, height } = layoutOf(items);
-  const pen = new SvgPen(width, height);
-  draw(pen, items, sight);
+  const layout = layoutOf(items, sight);
+  const pen = new SvgPen(layout.width, layout.height);
+  draw(pen, items, sight, layout);
   return new Blob([pen.svg()], { type: "image/svg+xml" });
 }
 
 /** @param {Item[]} items @param {Sight} sight @returns {Promise<Blob | null>} what is seen as a PNG file */
 export function asPng(items, sight) {
-  const { width, height } = layoutOf(items);
+  const layout = layoutOf(items, sight);
   const canvas = document.createElement("canvas");
-  canvas.width = width * SCALE;
-  canvas.height = height * SCALE;
+  canvas.width = layout.width * SCALE;
+  canvas.height = layout.height * SCALE;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   context.scale(SCALE, SCALE);
-  draw(new CanvasPen(context), items, sight);
+  draw(new CanvasPen(context), items, sight, layout);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 }

@@ -2,6 +2,7 @@
 /** One plot: the output, the lines over it, and what is picked, seen through a window that zooms and moves. */
 
 import { straight } from "./pens.js";
+import { fitted } from "./names.js";
 import { along, classColour, css, mixed } from "./palette.js";
 import { called, columnOf, keyOf, placeOf, unitAt, unitsOf } from "./run.js";
 
@@ -16,10 +17,9 @@ import { called, columnOf, keyOf, placeOf, unitAt, unitsOf } from "./run.js";
 /** @typedef {{ x: number, y: number, zoom: number }} Sight the middle of what is seen, in the unit square, and how much it is enlarged */
 
 export const MOST_ZOOM = 1000;
-const REACH = 7; // pixels from a line within which a pointer means it
 const SMOOTHEST = 24; // pixels a grid point at which the output is no longer smoothed: what is between the points is not known
 export const LETTERS = 11; // pixels
-const MOST_CLASSES = 24; // that a legend names
+const EDGE = 5; // pixels between a unit's name and the plot's sides
 const LEVELS = 63; // of the output, less one
 
 /**
@@ -29,6 +29,7 @@ const LEVELS = 63; // of the output, less one
  * @property {(layer: string, index: number) => boolean} shown whether a unit's lines are
  * @property {(layer: string) => boolean} layerShown whether a layer is
  * @property {(layer: string) => string} colour of a layer
+ * @property {(layer: string) => string} named what a layer is called where there is little room
  * @property {string[]} pinned keys of units
  * @property {string} hovered key of a unit, or empty
  * @property {View[]} trail earlier samples, oldest first
@@ -159,11 +160,25 @@ function drawPicked(pen, window, view, key, choice, pinned) {
   pen.stroke(trace, { colour: choice.theme.halo, width: 6 });
   pen.stroke(trace, { colour, width: 3 });
   pen.stroke(ticks(window, view.lines, column), { colour, width: 1.2 });
-  const place = labelPlace(window, view.lines, column);
-  if (!place) return;
   const { layer } = unitAt(view, column);
   const letters = { size: LETTERS + 1, colour, bold: true, halo: choice.theme.halo };
-  pen.text(place.x, place.y, called(name, placeOf(layer, index)), { ...letters, align: place.align });
+  drawLabel(pen, window, view.lines, column, called(choice.named(name), placeOf(layer, index)), letters);
+}
+
+/**
+ * Writes a unit's name beside its line, inside the plot: it would be cut before its number, which stands at its end.
+ * @param {Pen} pen @param {Window} window @param {Lines} lines @param {number} column @param {string} words
+ * @param {import("./pens.js").Letters} letters
+ */
+function drawLabel(pen, window, lines, column, words, letters) {
+  const place = labelPlace(window, lines, column);
+  if (!place) return;
+  const { x, y, width, height } = window.box;
+  const told = fitted(words, width - 2 * EDGE, (some) => pen.wide(some, letters));
+  const wide = pen.wide(told, letters);
+  const left = place.align === "right" ? place.x - wide : place.x;
+  const inside = (/** @type {number} */ value, /** @type {number} */ low, /** @type {number} */ high) => Math.max(Math.min(value, high), low);
+  pen.text(inside(left, x + EDGE, x + width - EDGE - wide), inside(place.y, y + 14, y + height - EDGE), told, letters);
 }
 
 // ----------------------------------------------------------------------------------------------------------------- lines
@@ -301,14 +316,15 @@ function labelPlace(window, lines, column) {
 /**
  * Returns the column of the unit whose line is nearest to a place in pixels, among those that are shown; -1 where none is near.
  * @param {Box} box @param {View} view @param {Sight} sight @param {Choice} choice @param {number} x @param {number} y
+ * @param {number} reach pixels from a line within which it is meant
  */
-export function nearestUnit(box, view, sight, choice, x, y) {
+export function nearestUnit(box, view, sight, choice, x, y, reach) {
   const window = new Window(sight, box);
   const flags = view.layers.map((_, number) => shownOf(view, number, choice));
   const { owner, boxes, points, starts } = view.lines;
   const [mx, my] = [window.x(x), window.y(y)];
-  const [rx, ry] = [REACH / (box.width * window.zoom), REACH / (box.height * window.zoom)];
-  let [best, distance] = [-1, REACH * REACH];
+  const [rx, ry] = [reach / (box.width * window.zoom), reach / (box.height * window.zoom)];
+  let [best, distance] = [-1, reach * reach];
   for (let line = 0; line < owner.length; line++) {
     if (boxes[4 * line] > mx + rx || boxes[4 * line + 2] < mx - rx) continue;
     if (boxes[4 * line + 1] > my + ry || boxes[4 * line + 3] < my - ry) continue;
@@ -426,48 +442,6 @@ function tones(scene, view, background, theme) {
   return { grid: field, tone: (k) => (levels[k] ? greys[levels[k] - 1] : theme.undefined) };
 }
 
-/**
- * Returns in words what a background is.
- * @param {View} view @param {Background} background @param {Theme} theme
- */
-export function backgroundWords(view, background, theme) {
-  const { said, header } = view;
-  if (background === "none") return "no background";
-  if (background === "target") return "target";
-  if (background === "count") {
-    const [none, all] = theme.dark ? ["dark", "light"] : ["light", "dark"];
-    return `units that are on: ${none} 0 … ${all} ${view.starts[view.starts.length - 1]}`;
-  }
-  if (!said) return "no output";
-  const grid = `sampled at ${header.resolution}²`;
-  if (said.kind === "classes") return `winner of ${said.classes} ${said.sigmoids ? "sigmoid outputs" : "classes"}, ${grid}`;
-  const one = said.names.length > 1 ? said.names[1] : "class 1";
-  const what = said.kind === "probability" ? `p(${one})` : said.what;
-  if (background === "regions") return `where ${one} wins, ${grid}`;
-  return `${what}: dark ${number(said.low)} … light ${number(said.high)}, ${grid}`;
-}
-
-/** @param {Scene} scene; returns what the axes are */
-export function axesWords({ names }) {
-  return `→ ${names[0]}, ↑ ${names[1]}`;
-}
-
-/**
- * Returns the classes that a background shows the colours of, with their names, as many as a legend takes.
- * @param {Scene} scene @param {View} view @param {Background} background
- * @returns {{ number: number, name: string }[]}
- */
-export function classesShown(scene, view, background) {
-  const names = view.said?.names ?? [];
-  const named = (/** @type {number} */ number) => ({ number, name: names[number] ?? String(number) });
-  if (background === "regions" && view.said?.kind === "probability") return [named(0), named(1)];
-  const classes = view.said?.kind === "classes" && (background === "output" || background === "regions");
-  const values = background === "target" ? scene.target?.values : classes ? view.winner?.values : null;
-  if (!values) return [];
-  const found = [...new Set(values)].filter((number) => number >= 0).sort((one, other) => one - other);
-  return found.slice(0, MOST_CLASSES).map(named);
-}
-
 // ----------------------------------------------------------------------------------------------------------------- marks
 
 /** @param {Pen} pen @param {Window} window @param {Scene} scene @param {Choice} choice */
@@ -536,7 +510,8 @@ function shortened(ticks) {
   const [first, ...rest] = ticks;
   const further = steps(0, rest[rest.length - 1].value - first.value, rest.length);
   const digits = further[further.length - 1]?.words.split(".")[1]?.length ?? 0;
-  return { ticks: [first, ...rest.map(({ value }) => ({ value, words: `+${(value - first.value).toFixed(digits)}` }))], base: true };
+  const more = (/** @type {number} */ value) => (digits > 4 ? Number(value.toPrecision(3)).toExponential().replace("-", "−") : value.toFixed(digits));
+  return { ticks: [first, ...rest.map(({ value }) => ({ value, words: `+${more(value - first.value)}` }))], base: true };
 }
 
 /**
@@ -557,9 +532,9 @@ export function steps(low, span, count) {
   return found;
 }
 
-/** @param {number} value; returns it with three digits */
+/** @param {number} value; returns it with three digits, or says how it is not finite */
 export function number(value) {
-  if (!Number.isFinite(value)) return "–";
+  if (!Number.isFinite(value)) return value === Infinity ? "∞" : value === -Infinity ? "−∞" : "NaN";
   const size = Math.abs(value);
   if (size && (size < 1e-3 || size >= 1e6)) return value.toExponential(1).replace("-", "−");
   if (Number.isInteger(value)) return value.toLocaleString("en").replace("-", "−");

@@ -269,10 +269,28 @@ export class Run {
   series(name) {
     const known = this.knownSeries.get(name);
     if (known) return known;
-    const values = this.records.map(({ header }) => Number(header.scalars[name] ?? header.metrics[name] ?? NaN));
+    const values = this.records.map(({ header }) => numberOf(header.scalars[name] ?? header.metrics[name]));
     this.knownSeries.set(name, values);
     return values;
   }
+
+  /**
+   * Returns the places of samples at which a number was taken and is not finite. A metric that is NaN is one that has no value there.
+   * @param {string} name
+   */
+  broken(name) {
+    const values = this.series(name);
+    return this.records.flatMap(({ header }, place) => {
+      const wrong = name in header.scalars ? !Number.isFinite(values[place]) : Math.abs(values[place]) === Infinity;
+      return wrong ? [place] : [];
+    });
+  }
+}
+
+/** @param {unknown} value as a header has it, in words where it is not finite; NaN where there is none */
+export function numberOf(value) {
+  if (value === "inf" || value === "-inf") return value === "inf" ? Infinity : -Infinity;
+  return value === undefined || value === null ? NaN : Number(value);
 }
 
 /** @param {BoundaryRecord} record @returns {Promise<View>} */

@@ -5,6 +5,8 @@ import { button, make, say, ticked } from "./dom.js";
 import { keyAt, number } from "./plot.js";
 import { called, columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } from "./run.js";
 
+// What stands for a unit says so by `data-meant`, its key: the viewer makes the line stand out that the pointer means.
+
 /** @typedef {import("./run.js").View} View */
 /** @typedef {import("./run.js").Layer} Layer */
 /** @typedef {import("./state.js").State} State */
@@ -20,7 +22,6 @@ import { called, columnOf, indexOf, keyOf, parted, placeOf, unitAt, unitsOf } fr
  * @property {(key: string) => void} toggleUnit
  * @property {(key: string) => void} pin pins a unit, or lets go of it
  * @property {(keys: string[]) => void} pinOnly pins these and no others
- * @property {(key: string) => void} hover
  * @property {() => void} redraw
  */
 
@@ -57,14 +58,14 @@ export class LayerList {
   /**
    * @param {Layer[]} layers
    * @param {State} state
-   * @param {(name: string) => string} colour
+   * @param {{ colour: (name: string) => string, named: Named }} looks of a layer
    * @param {Shown[]} shown
    */
-  update(layers, state, colour, shown) {
+  update(layers, state, { colour, named }, shown) {
     const signature = layers.map(({ name }) => name).join("\n");
     if (signature !== this.signature) {
       this.signature = signature;
-      this.rows = new Map(layers.map((layer) => [layer.name, this.row(layer)]));
+      this.rows = new Map(layers.map((layer) => [layer.name, this.row(layer, named(layer.name))]));
       const all = [
         button("All", () => this.acts.allLayers(true), { class: "bcb-quiet", "aria-label": "show all layers" }),
         button("None", () => this.acts.allLayers(false), { class: "bcb-quiet", "aria-label": "hide all layers" }),
@@ -83,16 +84,18 @@ export class LayerList {
     }
   }
 
-  /** @param {Layer} layer */
-  row(layer) {
+  /** @param {Layer} layer @param {string} named what it is called in short */
+  row(layer, named) {
     const { name } = layer;
-    const tick = ticked(name, () => this.acts.toggleLayer(name));
+    const tick = ticked(named, () => this.acts.toggleLayer(name));
     tick.input.setAttribute("aria-label", `show layer ${name}`);
     const swatch = make("span", { class: "bcb-swatch" });
     tick.label.insertBefore(swatch, tick.label.lastChild);
     tick.label.title = `${name}: ${layer.op}, ${layer.shape.join(" × ")}`;
     const count = make("span", { class: "bcb-count" });
     const units = new UnitList(layer, this.acts);
+    const open = this.open.has(name); // also when the list is made anew, since other runs are shown
+    units.element.hidden = !open;
     const opener = button("Units", () => {
       const opens = !this.open.has(name);
       if (opens) this.open.add(name);
@@ -100,7 +103,7 @@ export class LayerList {
       opener.setAttribute("aria-expanded", String(opens));
       units.element.hidden = !opens;
       this.acts.redraw();
-    }, { class: "bcb-quiet", "aria-expanded": "false", "aria-label": `units of layer ${name}` });
+    }, { class: "bcb-quiet", "aria-expanded": String(open), "aria-label": `units of layer ${name}` });
     const only = button("Only", () => this.acts.onlyLayer(name), { class: "bcb-quiet", "aria-label": `show layer ${name} only` });
     const row = make("div", { class: "bcb-layer" }, make("div", { class: "bcb-row" }, tick.label, only, opener), count, units.element);
     return { row, tick: tick.input, swatch, count, units };
@@ -141,9 +144,7 @@ class UnitList {
       const words = placeOf(this.layer, index);
       const tick = ticked("", () => this.acts.toggleUnit(key));
       tick.input.setAttribute("aria-label", `show unit ${words}`);
-      const pin = button(words, () => this.acts.pin(key), { "aria-label": `pin unit ${words}`, class: "bcb-unit" });
-      pin.addEventListener("pointerenter", () => this.acts.hover(key));
-      pin.addEventListener("pointerleave", () => this.acts.hover(""));
+      const pin = button(words, () => this.acts.pin(key), { "aria-label": `pin unit ${words}`, class: "bcb-unit", "data-meant": key });
       const share = make("span", { class: "bcb-count" });
       this.rows.push({ key, tick: tick.input, pin, share });
       this.element.append(make("div", { class: "bcb-row" }, tick.label, pin, share));
@@ -175,44 +176,56 @@ export class PinnedList {
   constructor(acts) {
     this.acts = acts;
     this.body = make("div", {});
-    this.element = make("section", { class: "bcb-pinned", "aria-label": "Pinned units" }, make("h2", {}, "Pinned units"), this.body);
-    /** @type {Map<string, { card: HTMLElement, bodies: HTMLElement[] }>} */
+    this.heading = make("h2", { tabIndex: -1 }, "Pinned units"); // takes the focus of the last card that goes
+    this.element = make("section", { class: "bcb-pinned", "aria-label": "Pinned units" }, this.heading, this.body);
+    /** @type {Map<string, { card: HTMLElement, bodies: HTMLElement[], away: HTMLElement, signature: string }>} */
     this.cards = new Map();
-    this.signature = "";
+    this.frame = "";
   }
 
   /**
    * @param {State} state
-   * @param {(name: string) => string} colour
+   * @param {{ colour: (name: string) => string, named: Named }} looks of a layer
    * @param {Shown[]} shown
    */
-  update(state, colour, shown) {
-    const signature = JSON.stringify([state.pinned, shown.map(({ run }) => run.key)]);
-    if (signature !== this.signature) {
-      this.signature = signature;
-      this.cards = new Map(state.pinned.map((key) => [key, this.card(key, shown)]));
-      const hint = make("p", { class: "bcb-hint" }, "Click a line to pin its unit: what it did, its trail, and the units most alike.");
-      this.body.replaceChildren(...(this.cards.size ? [...this.cards.values()].map(({ card }) => card) : [hint]));
-    }
+  update(state, { colour, named }, shown) {
+    const frame = JSON.stringify([shown.map(({ run }) => run.key), state.pinned.map((key) => [key, named(parted(key)[0])])]);
+    if (frame !== this.frame) this.arrange(state, named, shown);
+    this.frame = frame;
     for (const [key, { card, bodies }] of this.cards) {
       card.style.borderLeftColor = colour(parted(key)[0]);
       for (const [place, { view }] of shown.entries()) this.fill(bodies[place], key, view);
     }
   }
 
-  /** @param {string} key @param {Shown[]} shown */
-  card(key, shown) {
+  /** Puts the cards there; those that were there stay, and so does the focus. @param {State} state @param {Named} named @param {Shown[]} shown */
+  arrange({ pinned }, named, shown) {
+    const focused = this.body.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement) : null;
+    const place = [...this.cards.values()].findIndex(({ card }) => card.contains(focused));
+    const signature = (/** @type {string} */ key) => JSON.stringify([named(parted(key)[0]), shown.map(({ run }) => run.key)]);
+    this.cards = new Map(pinned.map((key) => {
+      const known = this.cards.get(key);
+      return [key, known?.signature === signature(key) ? known : { ...this.card(key, shown, named), signature: signature(key) }];
+    }));
+    const hint = make("p", { class: "bcb-hint" }, "Click a line to pin its unit: what it did, its trail, and the units most alike.");
+    this.body.replaceChildren(...(this.cards.size ? [...this.cards.values()].map(({ card }) => card) : [hint]));
+    if (!focused) return;
+    const next = [...this.cards.values()][Math.min(place, this.cards.size - 1)]?.away ?? this.heading;
+    (focused.isConnected ? focused : next).focus();
+  }
+
+  /** @param {string} key @param {Shown[]} shown @param {Named} named */
+  card(key, shown, named) {
     const [name, index] = parted(key);
     const layer = shown.map(({ view }) => view.layers.find((known) => known.name === name)).find((known) => known);
     const place = placeOf(layer, index);
-    const words = called(name, place === String(index) ? place : `${index} ${place}`);
+    const unit = place === String(index) ? place : `${index} ${place}`;
+    const words = called(name, unit);
     const bodies = shown.map(() => make("div", {}));
     const headed = shown.flatMap(({ run }, k) => (shown.length > 1 ? [make("h4", {}, run.name), bodies[k]] : [bodies[k]]));
     const away = button("×", () => this.acts.pin(key), { class: "bcb-quiet", "aria-label": `let go of ${words}` });
-    const card = make("article", { class: "bcb-card" }, make("div", { class: "bcb-row" }, make("h3", {}, words), away), ...headed);
-    card.addEventListener("pointerenter", () => this.acts.hover(key));
-    card.addEventListener("pointerleave", () => this.acts.hover(""));
-    return { card, bodies };
+    const card = make("article", { class: "bcb-card", "data-meant": key }, make("div", { class: "bcb-row" }, make("h3", { title: words }, called(named(name), unit)), away), ...headed);
+    return { card, bodies, away };
   }
 
   /** @param {HTMLElement} body @param {string} key @param {View} view */
@@ -241,7 +254,7 @@ export class PinnedList {
   /** @param {{ key: string, words: string, phi: number, copy: boolean }[]} alike */
   alike(alike) {
     const buttons = alike.map(({ key, words, phi, copy }) => {
-      const name = `${words}  φ ${phi.toFixed(2).replace("-", "−")}${copy ? "  copycat" : ""}`;
+      const name = `${words}  φ ${fixed(phi, 2)}${copy ? "  copycat" : ""}`;
       return button(name, () => this.acts.pin(key), { class: "bcb-unit", "data-key": key, "aria-label": `pin ${name}` });
     });
     return make("div", { class: "bcb-alike" }, make("span", {}, "most alike"), ...buttons);
@@ -270,10 +283,11 @@ function nearestOf(view, column) {
 
 // ------------------------------------------------------------------------------------------------------------------ finder
 
-/** @typedef {{ keys: string[], cells: string[], strong: boolean }} Row */
+/** @typedef {(layer: string) => string} Named what a layer is called in short */
+/** @typedef {{ keys: string[], cells: string[], whole: string, strong: boolean }} Row whole: the first cell with the layer's whole name */
 /** @typedef {{ head: string[], rows: Row[], hint: string }} Table */
 
-const FINDERS = /** @type {[string, (view: View) => Table][]} */ ([
+const FINDERS = /** @type {[string, (view: View, named: Named) => Table][]} */ ([
   ["Copycats", copycats],
   ["Dormant", dormant],
   ["Indecisive", indecisive],
@@ -302,6 +316,8 @@ export class Finder {
     this.element = make("section", { class: "bcb-finder", "aria-label": "Units worth a look" }, make("h2", {}, "Worth a look"), bar, this.body);
     /** @type {Shown[]} */
     this.shown = [];
+    /** @type {Named} */
+    this.named = (name) => name;
   }
 
   /** @param {number} place */
@@ -312,13 +328,15 @@ export class Finder {
       tab.setAttribute("aria-selected", String(k === place));
       tab.tabIndex = k === place ? 0 : -1;
     });
-    this.update(this.shown);
+    this.update(this.shown, this.named);
+    this.acts.redraw(); // a unit of the list that was there may have stood out
   }
 
-  /** @param {Shown[]} shown */
-  update(shown) {
+  /** @param {Shown[]} shown @param {Named} named */
+  update(shown, named) {
     this.shown = shown;
-    const tables = shown.map(({ run, view }) => ({ name: run.name, table: FINDERS[this.chosen][1](view) }));
+    this.named = named;
+    const tables = shown.map(({ run, view }) => ({ name: run.name, table: FINDERS[this.chosen][1](view, named) }));
     const said = JSON.stringify([this.chosen, tables]);
     if (said === this.said) return;
     this.said = said;
@@ -341,18 +359,15 @@ export class Finder {
   }
 
   /** @param {Row} row */
-  line({ keys, cells, strong }) {
+  line({ keys, cells, whole, strong }) {
     const [first, ...rest] = cells;
-    const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit", "data-key": keys.join(" ") });
-    const line = make("tr", { class: strong ? "bcb-strong" : "" }, make("td", {}, pick), ...rest.map((words) => make("td", {}, words)));
-    line.addEventListener("pointerenter", () => this.acts.hover(keys[0]));
-    line.addEventListener("pointerleave", () => this.acts.hover(""));
-    return line;
+    const pick = button(first, () => this.acts.pinOnly(keys), { class: "bcb-unit", "data-key": keys.join(" "), title: whole, "aria-label": whole });
+    return make("tr", { class: strong ? "bcb-strong" : "", "data-meant": keys[0] }, make("td", {}, pick), ...rest.map((words) => make("td", {}, words)));
   }
 }
 
-/** @param {View} view @returns {Table} */
-function copycats(view) {
+/** @param {View} view @param {Named} named @returns {Table} */
+function copycats(view, named) {
   if (!view.nearest || !view.phi) return { head: [], rows: [], hint: "This run was sampled without the metric of copycats." };
   /** @type {Map<string, { size: number, row: Row }>} */
   const pairs = new Map();
@@ -364,8 +379,8 @@ function copycats(view) {
       const { layer, index } = unitAt(view, column);
       const names = parted(mine)[1] < parted(key)[1] ? [placeOf(layer, index), words] : [words, placeOf(layer, index)];
       const began = since.get(`${layer.name}:${parted(one)[1]}:${parted(other)[1]}`);
-      const cells = [called(layer.name, ...names), phi.toFixed(3).replace("-", "−"), copy && began != null ? number(began) : ""];
-      pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, strong: copy } });
+      const cells = [called(named(layer.name), ...names), fixed(phi, 3), copy && began != null ? number(began) : ""];
+      pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, whole: called(layer.name, ...names), strong: copy } });
     }
   }
   const sorted = [...pairs.values()].sort((one, other) => other.size - one.size).map(({ row }) => row);
@@ -376,8 +391,8 @@ function copycats(view) {
   return { head: head.slice(0, 2), rows: sorted.slice(0, FEW).map((row) => ({ ...row, cells: row.cells.slice(0, 2) })), hint: "No pair is more alike than chance explains. The most alike:" };
 }
 
-/** @param {View} view @returns {Table} */
-function dormant(view) {
+/** @param {View} view @param {Named} named @returns {Table} */
+function dormant(view, named) {
   const shares = view.units.get("on/share");
   const live = new Set(view.lines.owner);
   /** @type {Row[]} */
@@ -387,19 +402,21 @@ function dormant(view) {
     const words = share === 0 ? "never on" : share === 1 ? "always on" : shares || live.has(column) ? "" : "does not switch";
     if (!words) continue;
     const { layer, index } = unitAt(view, column);
-    rows.push({ keys: [keyOf(layer.name, index)], cells: [called(layer.name, placeOf(layer, index)), words], strong: share === 0 });
+    const place = placeOf(layer, index);
+    rows.push({ keys: [keyOf(layer.name, index)], cells: [called(named(layer.name), place), words], whole: called(layer.name, place), strong: share === 0 });
   }
   return { head: ["unit", "on this slice"], rows, hint: rows.length ? "" : "Every unit switches on this slice." };
 }
 
-/** @param {View} view @returns {Table} */
-function indecisive(view) {
+/** @param {View} view @param {Named} named @returns {Table} */
+function indecisive(view, named) {
   const table = view.tables["indecisive/worst"];
   if (!table && !view.units.has("indecisive/osc")) return { head: [], rows: [], hint: "Not enough samples yet, or sampled without the metric of indecisive units." };
   const rows = (table ?? []).map((row) => {
     const layer = view.layers.find(({ name }) => name === row.layer);
-    const words = called(row.layer, placeOf(layer, row.unit));
-    return { keys: [keyOf(row.layer, row.unit)], cells: [words, percent(row.jitter), number(row.osc), number(row.ret)], strong: true };
+    const place = placeOf(layer, row.unit);
+    const cells = [called(named(row.layer), place), percent(row.jitter), measured(row.osc, ""), measured(row.ret, "")];
+    return { keys: [keyOf(row.layer, row.unit)], cells, whole: called(row.layer, place), strong: true };
   });
   return { head: ["unit", "flips a sample", "osc", "ret"], rows, hint: rows.length ? "" : "No unit flips to and fro here." };
 }
@@ -408,10 +425,16 @@ function indecisive(view) {
 function percent(value) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0 || value === 1) return `${100 * value} %`;
-  return `${(100 * value).toFixed(Math.abs(value) < 0.1 ? 1 : 0).replace("-", "−")} %`;
+  return `${fixed(100 * value, Math.abs(value) < 0.1 ? 1 : 0)} %`;
+}
+
+/** @param {number} value @param {number} digits; returns it with so many digits; what is next to nothing has no sign */
+function fixed(value, digits) {
+  return value.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
 }
 
 /** @param {number} value @param {string} unit */
 function measured(value, unit) {
+  if (!Number.isFinite(value)) return "–";
   return unit === "%" ? percent(value) : `${number(value)}${unit}`;
 }

@@ -38,6 +38,7 @@ export class State {
     /** @type {Sight} */
     this.sight = { x: 0.5, y: 0.5, zoom: 1 };
     this.curve = "";
+    this.logarithmic = false;
     this.trail = 8;
     this.marks = true;
     this.border = true;
@@ -62,6 +63,7 @@ export class State {
       if (this[name] !== first[name]) said.set(name, String(this[name]));
     }
     for (const name of /** @type {const} */ (["marks", "border"])) if (!this[name]) said.set(name, "0");
+    if (this.logarithmic) said.set("log", "1");
     for (const name of this.hiddenLayers) said.append("hide", name);
     for (const key of this.hiddenUnits) said.append("hide-unit", key);
     for (const key of this.pinned) said.append("pin", key);
@@ -84,6 +86,7 @@ export class State {
     if (background) this.background = background[0];
     if (said.get("arrangement") === "layers") this.arrangement = "layers";
     this.curve = said.get("curve") ?? this.curve;
+    this.logarithmic = said.get("log") === "1";
     this.trail = TRAILS.find((length) => String(length) === said.get("trail")) ?? this.trail;
     this.speed = SPEEDS.find((speed) => String(speed) === said.get("speed")) ?? this.speed;
     this.marks = said.get("marks") !== "0";

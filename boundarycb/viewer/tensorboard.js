@@ -7,7 +7,7 @@
 import { make } from "./dom.js";
 import { FormatError, readRecords } from "./record.js";
 import { Scene } from "./run.js";
-import { Viewer } from "./viewer.js";
+import { HostError, Viewer } from "./viewer.js";
 
 const PLUGIN = "boundaries";
 const STATE = `p.${PLUGIN}.state`; // in TensorBoard's address: its plugins' own parts begin so
@@ -82,12 +82,21 @@ class Feed {
   /** @param {Record<string, string>} query @returns {Promise<Answer>} */
   async fetch(query) {
     const { run, tag } = this.series;
-    const answer = await fetch(`frames?${new URLSearchParams({ run, tag, ...query })}`);
+    const answer = await asked(`frames?${new URLSearchParams({ run, tag, ...query })}`);
     if (!answer.ok) throw new FormatError(await answer.text());
     const { records, problem } = readRecords(new Uint8Array(await answer.arrayBuffer()));
     const [page, scene, ...views] = records;
     if (!scene) throw new FormatError(problem || "TensorBoard's answer is cut off.");
     return { page: problem ? { ...page.header, more: false } : page.header, scene, views, problem };
+  }
+}
+
+/** @param {string} address; returns TensorBoard's answer, of whatever kind it is */
+async function asked(address) {
+  try {
+    return await fetch(address);
+  } catch {
+    throw new HostError("TensorBoard does not answer."); // browsers differ in what they say then
   }
 }
 
@@ -116,6 +125,25 @@ function stateInAddress() {
   }
 }
 
+/**
+ * Calls `take` when an address with what a reader chose is pasted over TensorBoard's. It writes its own addresses, when another tab is
+ * chosen, say: they have no such part, and mean nothing here.
+ * @param {(fragment: string) => void} take
+ */
+function hearAddress(take) {
+  const hear = () => {
+    const fragment = stateInAddress();
+    if (fragment) take(fragment);
+  };
+  try {
+    const around = window.parent;
+    around.addEventListener("hashchange", hear);
+    window.addEventListener("pagehide", () => around.removeEventListener("hashchange", hear)); // the tab goes, and TensorBoard stays
+  } catch {
+    // another origin around it, whose address is not to be had
+  }
+}
+
 /** Shows the tab. TensorBoard calls this. */
 export async function render() {
   document.head.append(make("link", { rel: "stylesheet", href: "viewer.css" }));
@@ -132,14 +160,15 @@ export async function render() {
   const refresh = async () => {
     try {
       /** @type {Series[]} */
-      const listed = await (await fetch("runs")).json();
+      const listed = await (await asked("runs")).json();
       for (const series of listed) if (!feeds.has(series.key)) feeds.set(series.key, new Feed(series));
       const latest = listed.reduce((one, other) => (other.time > one.time ? other : one), listed[0]);
       if (latest) viewer.state.runs ??= [latest.key]; // and it stays, also when another one becomes the latest
       const sources = listed.flatMap(({ key }) => feeds.get(key) ?? []);
       await viewer.offer(sources.map((feed) => ({ key: feed.key, name: feed.name, load: (take) => feed.load(take) })));
     } catch (error) {
-      viewer.failAround(`TensorBoard does not answer: ${/** @type {Error} */ (error).message}`);
+      const { message } = /** @type {Error} */ (error);
+      viewer.failAround(error instanceof HostError ? message : `TensorBoard's answer cannot be read: ${message}`);
     }
   };
   channel.listeners.set("experimental.DataReloaded", () => void refresh());
@@ -149,5 +178,6 @@ export async function render() {
   } catch {
     // another origin around it: then it is as light or dark as the system
   }
+  hearAddress((fragment) => viewer.adopt(fragment, viewer.state.runs));
   await refresh();
 }

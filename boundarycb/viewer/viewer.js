@@ -5,13 +5,15 @@
  */
 
 import { ChoiceBar, Transport } from "./bars.js";
+import { captionOf, scalarWords } from "./caption.js";
 import { Curves } from "./curves.js";
 import { make, save, say, ticked } from "./dom.js";
 import { makeHelp, showHelp } from "./help.js";
+import { shortNames } from "./names.js";
 import { layerColours, themeOf } from "./palette.js";
 import { Panel } from "./panel.js";
-import { asPng, asSvg } from "./picture.js";
-import { axesWords, backgroundWords, has, kept, number } from "./plot.js";
+import { asPng, asSvg, fileName } from "./picture.js";
+import { has, kept, number } from "./plot.js";
 import { called, keyOf, parted, placeOf, Run } from "./run.js";
 import { Finder, LayerList, PinnedList } from "./sidebar.js";
 import { State } from "./state.js";
@@ -49,6 +51,9 @@ const PAUSE = 300; // milliseconds in which nothing more is chosen before the ad
 const HOST = "host"; // what fails that is no run
 const AHEAD = 4; // samples that are unpacked before they are shown
 
+/** What failed is the host, and no run of it: it is said once, until there are runs again. */
+export class HostError extends Error {}
+
 export class Viewer {
   /**
    * @param {HTMLElement} root what the viewer fills
@@ -56,9 +61,7 @@ export class Viewer {
    */
   constructor(root, host = {}) {
     this.host = host;
-    this.state = new State();
-    if (host.fragment) this.state.take(host.fragment);
-    this.state.sight = kept(this.state.sight);
+    this.state = stateOf(host.fragment ?? "");
     /** @type {Source[]} */
     this.sources = [];
     /** @type {Map<string, Run>} */
@@ -69,6 +72,8 @@ export class Viewer {
     this.panels = new Map();
     this.panelNames = "";
     this.hovered = "";
+    /** @type {Element | null} what the pointer is on that means this unit */
+    this.hoveredOn = null;
     this.timer = 0;
     this.frame = 0;
     this.playing = false;
@@ -94,7 +99,6 @@ export class Viewer {
       toggleUnit: (/** @type {string} */ key) => change(({ hiddenUnits }) => flip(hiddenUnits, key)),
       pin: (/** @type {string} */ key) => this.pin(key),
       pinOnly: (/** @type {string[]} */ keys) => change((state) => (state.pinned = keys)),
-      hover: (/** @type {string} */ key) => this.hover(key),
       redraw: this.redraw,
     };
     this.layerList = new LayerList(acts);
@@ -132,8 +136,15 @@ export class Viewer {
     this.runPicker.hidden = true;
     const main = make("div", { class: "bcb-main" }, this.plots, this.transport.element, this.curves.element);
     const side = make("div", { class: "bcb-side" }, this.layerList.element, this.pinnedList.element, this.finder.element);
+    side.addEventListener("pointerover", (event) => {
+      const on = /** @type {HTMLElement} */ (event.target).closest("[data-meant]");
+      this.hover(on instanceof HTMLElement ? (on.dataset.meant ?? "") : "", on);
+    });
+    side.addEventListener("pointerleave", () => this.hover("", null));
     this.root.classList.add("bcb");
-    this.root.replaceChildren(this.runPicker, this.bar.element, this.notice, make("div", { class: "bcb-body" }, main, side), this.spoken, this.help);
+    const body = make("div", { class: "bcb-body" }, main, side);
+    const frame = make("div", { class: "bcb-frame" }, this.runPicker, this.bar.element, this.notice, body);
+    this.root.replaceChildren(frame, this.spoken, this.help);
     this.listensOn = this.host.alone ? document.body : this.root;
     this.listensOn.addEventListener("keydown", this.hearKey);
     this.sizes.observe(this.root);
@@ -196,7 +207,10 @@ export class Viewer {
       })
       .then(
         () => void this.failed.delete(source.key),
-        (/** @type {Error} */ error) => this.fail(source.key, `${source.name}: ${error.message}`),
+        (/** @type {Error} */ error) => {
+          if (error instanceof HostError) this.failAround(error.message);
+          else this.fail(source.key, `${source.name}: ${error.message}`);
+        },
       )
       .finally(() => {
         this.loading.delete(source.key);
@@ -333,6 +347,20 @@ export class Viewer {
     this.remembering = window.setTimeout(() => this.host.remember?.(this.state.fragment()), PAUSE);
   }
 
+  /**
+   * Shows what an address says that was pasted into an open page, and nothing of what was chosen before.
+   * @param {string} fragment the end of the address @param {string[] | null} runs those that are shown where it names none
+   */
+  adopt(fragment, runs) {
+    window.clearTimeout(this.remembering); // what was chosen before would overwrite it
+    this.play(false);
+    this.state = stateOf(fragment);
+    this.state.runs ??= runs;
+    this.drawPicker();
+    this.schedule();
+    void this.reload();
+  }
+
   /** @param {import("./plot.js").Sight} sight */
   look(sight) {
     this.change(() => (this.state.sight = sight));
@@ -362,8 +390,9 @@ export class Viewer {
     say(this.spoken, `${this.state.pinned.includes(key) ? "Pinned" : "Let go of"} ${called(name, placeOf(this.layers().find((layer) => layer.name === name), index))}`);
   }
 
-  /** @param {string} key of a unit, or empty */
-  hover(key) {
+  /** @param {string} key of a unit, or empty @param {Element | null} on what the pointer is on */
+  hover(key, on) {
+    this.hoveredOn = on;
     if (key === this.hovered) return;
     this.hovered = key;
     this.schedule();
@@ -372,9 +401,7 @@ export class Viewer {
   /** @param {KeyboardEvent} event */
   key(event) {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (event.altKey || event.ctrlKey || event.metaKey || /^(SELECT|TEXTAREA)$/.test(target.tagName)) return;
-    if (target.tagName === "INPUT" && !(event.key === " " && target === this.transport.slider)) return; // a slider moves by itself
-    if (event.key === " " && (target.tagName === "BUTTON" || target.tagName === "SUMMARY")) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || usesItself(target, event.key)) return;
     /** @type {Record<string, () => void>} */
     const acts = {
       ArrowLeft: () => this.move(-1),
@@ -397,11 +424,11 @@ export class Viewer {
   async keep(kind) {
     const items = this.shownRuns().flatMap((run) => {
       const view = this.viewOf(run, run.placeAt(this.shownStep()));
-      return view ? [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, "") }] : [];
+      return view ? [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, ""), wanted: this.state.background }] : [];
     });
     if (!items.length) return;
     const content = kind === "svg" ? asSvg(items, this.state.sight) : await asPng(items, this.state.sight);
-    if (content) save(content, `boundaries-${items[0].view.step}.${kind}`);
+    if (content) save(content, fileName(items, kind));
   }
 
   async share() {
@@ -469,6 +496,7 @@ export class Viewer {
       layerShown,
       shown: (name, index) => layerShown(name) && !(state.hiddenUnits.size && state.hiddenUnits.has(keyOf(name, index))),
       colour: this.colours(),
+      named: this.names(),
       pinned: layer ? state.pinned.filter((key) => parted(key)[0] === layer) : state.pinned,
       hovered: layer && parted(this.hovered)[0] !== layer ? "" : this.hovered,
       trail: state.pinned.length ? this.trailOf(run) : [],
@@ -480,10 +508,14 @@ export class Viewer {
 
   /** Returns what gives each layer its colour: the same one in all runs. */
   colours() {
-    const layers = this.layers();
-    const table = layerColours(layers.length, this.theme());
-    const found = new Map(layers.map(({ name }, place) => [name, table[place]]));
+    const found = layerColours(this.shownRuns().map((run) => run.layers().map(({ name }) => name)), this.theme());
     return (/** @type {string} */ name) => found.get(name) ?? this.theme().ink;
+  }
+
+  /** Returns what gives each layer a short name: the same one in all runs and everywhere on the page. */
+  names() {
+    const short = shortNames(this.layers().map(({ name }) => name));
+    return (/** @type {string} */ name) => short.get(name) ?? name;
   }
 
   /** @param {Run} run @param {number} place; returns a sample if it is unpacked */
@@ -520,17 +552,18 @@ export class Viewer {
     this.askedFor = asking;
     const shown = runs.flatMap((run) => this.shownOf(run, step));
     const ready = runs.every((run) => shown.some((one) => one.run === run) || run.damaged.has(run.records[run.placeAt(step)]));
-    const colour = this.colours();
+    const [colour, named] = [this.colours(), this.names()];
     if (ready) {
       this.drawPanels(shown);
       this.bar.update(this.state, shown, theme.dark);
-      this.layerList.update(this.layers(), this.state, colour, shown);
-      this.pinnedList.update(this.state, colour, shown);
-      this.finder.update(shown);
+      this.layerList.update(this.layers(), this.state, { colour, named }, shown);
+      this.pinnedList.update(this.state, { colour, named }, shown);
+      this.finder.update(shown, named);
     }
+    if (this.hoveredOn && !this.hoveredOn.isConnected) this.hover("", null); // what is taken away tells of no leave
     this.transport.update(this.state, steps, place, this.playing);
     this.drawNotice();
-    this.curves.update(this.state, { runs, layers: this.layers(), colour, steps, place, theme });
+    this.curves.update(this.state, { runs, layers: this.layers(), colour, named, steps, place, theme });
     if (ready && shown.length) this.root.dataset.drawn = `${step} ${runs.map((run) => run.records.length).join(" ")}`;
     if (ready && !this.frame) delete this.root.dataset.pending;
   }
@@ -574,7 +607,7 @@ export class Viewer {
     const listener = {
       sight: () => this.state.sight,
       look: (/** @type {any} */ sight) => this.look(sight),
-      hover: (/** @type {string} */ key) => this.hover(key),
+      hover: (/** @type {string} */ key, /** @type {Element} */ on) => this.hover(key, on),
       pin: (/** @type {string} */ key) => this.pin(key),
     };
     const before = this.panels;
@@ -596,30 +629,16 @@ export class Viewer {
       if (!view) continue;
       const choice = this.choiceOf(panel.run, panel.layer);
       panel.draw(view, choice);
-      panel.name(this.titleOf(panel.run, view, panel.layer));
-      say(panel.caption, this.captionOf(panel.run, view, choice));
+      panel.name(this.titleOf(panel.run, view, panel.layer, choice.named(panel.layer)), panel.layer);
+      panel.say(captionOf(panel.run.scene, view, choice, this.state.background, this.state.sight.zoom));
     }
   }
 
-  /** @param {Run} run @param {View} view @param {string} layer */
-  titleOf(run, view, layer) {
+  /** @param {Run} run @param {View} view @param {string} layer @param {string} named what it is called in short */
+  titleOf(run, view, layer, named) {
     const several = this.shownRuns().length > 1;
-    if (layer) return several ? `${run.name}: ${layer}` : layer;
-    const scalars = Object.entries(view.header.scalars).slice(0, 3).map(([name, value]) => `${name} ${number(Number(value))}`);
-    return [...(several || this.sources.length > 1 ? [run.name] : []), `step ${number(view.step)}`, ...scalars].join(" · ");
-  }
-
-  /** @param {Run} run @param {View} view @param {import("./plot.js").Choice} choice */
-  captionOf(run, view, choice) {
-    const { header } = view;
-    const traced = `on a ${header.resolution}² grid`;
-    const border = header.exact && header.decision && !header.decision.exact ? `, decision traced ${traced}` : "";
-    const lines = header.exact ? `exact lines${border}` : `lines traced ${traced}`;
-    const axes = axesWords(run.scene);
-    const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
-    const missing = choice.background !== this.state.background ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
-    const zoom = this.state.sight.zoom > 1 ? [`× ${number(this.state.sight.zoom)}`] : [];
-    return [axes, lines, mode, missing, ...zoom, ...header.notes].join(" · ");
+    if (layer) return several ? `${run.name}: ${named}` : named;
+    return [...(several || this.sources.length > 1 ? [run.name] : []), `step ${number(view.step)}`, ...scalarWords(view, 3)].join(" · ");
   }
 
   /** Says what is wrong, and what of the runs is not here. */
@@ -648,6 +667,23 @@ export class Viewer {
     const every = last.every > 1 ? `Of a long run every ${last.every}th sample is written in the end.` : (this.host.few ?? "");
     return [...earlier, few, every];
   }
+}
+
+/** @param {HTMLElement} control @param {string} key; returns whether it does something with the key by itself */
+function usesItself(control, key) {
+  if (/^(SELECT|TEXTAREA)$/.test(control.tagName)) return true;
+  if (/^(BUTTON|SUMMARY)$/.test(control.tagName)) return key === " ";
+  if (!(control instanceof HTMLInputElement)) return false;
+  if (control.type === "range") return /^(Arrow|Page|Home|End)/.test(key);
+  return control.type !== "checkbox" || key === " ";
+}
+
+/** @param {string} fragment the end of an address; returns what it says */
+function stateOf(fragment) {
+  const state = new State();
+  state.take(fragment);
+  state.sight = kept(state.sight);
+  return state;
 }
 
 /** @param {Set<string>} chosen @param {string} name */

@@ -21,6 +21,7 @@ function isDarkNotebook() {
 /** @param {{ model: Model, el: HTMLElement }} place */
 async function renderWidget({ model, el }) {
   const root = make("div", {});
+  root.style.setProperty("--bcb-height", `${model.get("height")}px`); // plots fit into it, and not into the window
   root.style.maxHeight = `${model.get("height")}px`;
   root.style.overflow = "auto";
   el.append(root);
