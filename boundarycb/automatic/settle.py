@@ -128,7 +128,7 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     if data is None:
         source = example.source if example.call is None else None
         more = batch if len(batch.values) >= MOST else _more(source, MOST, batch, read)
-        data = Data.of_batch(more.values, more.labels)
+        data = Data.of_batch(more.values, more.labels, more.feed.beside())
     together = len(batch.values)
     return Settled(plane, replace(conditions, feed=feed), together * example.batches, data, together)
 

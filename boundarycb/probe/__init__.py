@@ -6,7 +6,7 @@ from boundarycb.probe.activity import Activity
 from boundarycb.probe.away import fetched
 from boundarycb.probe.budget import LEAST_POINTS, Budget
 from boundarycb.probe.conditions import Conditions
-from boundarycb.probe.feed import Feed, ForwardLike, feed_in, feed_out, module_at
+from boundarycb.probe.feed import PLAIN, Beside, Feed, ForwardLike, feed_in, feed_out, module_at
 from boundarycb.probe.following import follow
 from boundarycb.probe.moves import compare
 from boundarycb.probe.output import BackgroundLike, OutputLike
@@ -22,10 +22,12 @@ __all__ = [
     "LEAST_POINTS",
     "MAX_ALL_UNITS",
     "MAX_UNITS",
+    "PLAIN",
     "STAGE_3",
     "Activity",
     "Alone",
     "BackgroundLike",
+    "Beside",
     "Budget",
     "Conditions",
     "Feed",

@@ -22,6 +22,7 @@ from boundarycb.probe.away import Away, fetched, numbers, stays
 from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
+from boundarycb.probe.feed import Beside
 from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.together import Message, Pass, is_shard, reshard
@@ -329,18 +330,23 @@ class Prober:
             # Weights that the pass wrote to are put back after it: then they are not what they were in it.
             return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
 
-    def answer(self, inputs: Floats) -> tuple[tuple[Activity, ...], Floats | None]:
+    def answer(self, inputs: Floats, beside: Beside | None = None) -> tuple[tuple[Activity, ...], Floats | None]:
         """Run the model once, on `inputs`, and return what each layer that is watched gives, and the shown output (n, C).
+
+        Args:
+            inputs: the inputs (n, *input_shape).
+            beside: what else of the call each of them has a row of its own of (n, …); the rest is held at the feed's row.
 
         Raises:
             ValueError: the model cannot take inputs of this shape, or calls no activation.
             Exception: what the forward pass itself raises.
         """
-        self._tell("answer", inputs)
+        self._tell("answer", inputs, beside)
         session, padded = self._session, self._padded(inputs)
+        more = {path: own[torch.arange(len(padded)) % len(own)] for path, own in (beside or {}).items()}
         with session.passing():
             optional, watched, n = self._conditions.activations, self._watched, len(padded)
-            output, watch = self._run(padded, lambda _: ActivityWatch(n, session.running, optional, watched))
+            output, watch = self._run(padded, lambda _: ActivityWatch(n, session.running, optional, watched), more)
             shown = self._shown(output, n)[0]
             return watch.activities(len(inputs)), None if shown is None else shown[: len(inputs)]
 
@@ -361,7 +367,7 @@ class Prober:
         home = torch.float64, self._home[1]
         return Prober(self._session, home, StandIns(self._session.reach), max_units)
 
-    def _run(self, inputs: Floats, watch_of: Callable[[torch.Tensor], W]) -> tuple[Any, W]:
+    def _run(self, inputs: Floats, watch_of: Callable[[torch.Tensor], W], beside: Beside | None = None) -> tuple[Any, W]:
         """Run the model under a watch made for its batch; return its output, and the watch, which saw activations."""
         session = self._session
         assert session.kept is not None
@@ -370,7 +376,7 @@ class Prober:
         try:
             # The watch sees what the forward pass calls, and not how the stand-ins get into their places.
             with self._graph(), session.kept.guard(), self._standing_in(), watch, self._widening():
-                output = self._call(batch)
+                output = self._call(batch, beside)
         except Exception as error:
             if not watch.differentiates or session.needs_graph:
                 _explain(error, session, inputs, watch)
@@ -378,13 +384,13 @@ class Prober:
         if watch.differentiates and not session.needs_graph:  # such as a Hamiltonian network
             session.needs_graph = True
             session.kept.put_back()
-            return self._run(inputs, watch_of)
+            return self._run(inputs, watch_of, beside)
         if not watch.calls:
             raise NothingToDraw(_nothing_seen(session.model, watch))
         return output, watch
 
-    def _call(self, batch: torch.Tensor) -> Any:
-        return self._conditions.feed(self._session.model, batch)
+    def _call(self, batch: torch.Tensor, beside: Beside | None = None) -> Any:
+        return self._conditions.feed(self._session.model, batch, beside)
 
     def _shown(self, output: Any, n: int) -> tuple[Floats | None, str]:
         """Return the part of the model's output that is shown (n, C), or None, and what it is."""

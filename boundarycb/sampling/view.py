@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from boundarycb import wire
 from boundarycb.automatic import Data, Example, Given, Plan, Settled, Work, plan, settle
 from boundarycb.engines import exact
 from boundarycb.engines.bands import checked_resolution
-from boundarycb.probe import Conditions, Feed, Message, Trace, feed_in, feed_out, probe
+from boundarycb.nested import is_plain, spelled
+from boundarycb.probe import PLAIN, Conditions, Feed, Message, Trace, feed_in, feed_out, probe
 from boundarycb.sampling.data import fitting
 from boundarycb.sampling.engine import Engine, EngineName, glimpse
 from boundarycb.sampling.looking import RESOLUTION, Look, look
@@ -181,7 +182,19 @@ class View:
             surfaces=self._surfaces,
         )
         self._conditions = replace(self._conditions, verify=False)
-        return seen
+        held = self._held_for_data() if seen.answers is not None else ()
+        return replace(seen, notes=(*seen.notes, *held))
+
+    def _held_for_data(self) -> Iterator[str]:
+        """Yield, where samples of the data do not bring all that goes into the model, what is held for them, in words."""
+        assert self._settled is not None
+        data = self._settled.data
+        held = () if data is None else [spelled(path) for path in self._conditions.feed.beside() if path not in data.beside]
+        if held:
+            yield (
+                f"numbers of the data points are those with {', '.join(held)} held at one sample's, since what belongs to each of "
+                "them is not known, as of `data`, or takes more than 16 MB"
+            )
 
     def _make_plan(self, model: nn.Module, settled: Settled) -> None:
         with probe(model, replace(settled.conditions, verify=False)) as forward:
@@ -203,18 +216,24 @@ class View:
 
 
 def _data_out(data: Data | None) -> dict[str, Any] | None:
-    """Return samples of the data as tensors."""
+    """Return samples of the data as tensors; what is beside them only where all of it is plain tensors."""
     if data is None:
         return None
     labels = None if data.labels is None else torch.from_numpy(data.labels.copy())
-    return {"values": torch.from_numpy(data.values.copy()), "labels": labels}
+    beside = [[list(path), whole] for path, whole in data.beside.items()]
+    return {
+        "values": torch.from_numpy(data.values.copy()),
+        "labels": labels,
+        "beside": beside if is_plain(beside, PLAIN) else [],
+    }
 
 
 def _data_in(state: Mapping[str, Any] | None) -> Data | None:
     if state is None:
         return None
-    labels = state["labels"]
-    return Data(state["values"].numpy(), None if labels is None else labels.numpy())
+    labels, beside = state["labels"], state.get("beside", [])  # an older checkpoint has none
+    rows = {tuple(path): whole for path, whole in beside}
+    return Data(state["values"].numpy(), None if labels is None else labels.numpy(), rows)
 
 
 def checked_auto(resolution: ResolutionLike) -> ResolutionLike:
