@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import warnings
 from collections import namedtuple
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from zoo import Hamiltonian
 
-from boundarycb import BoundaryCallback, Recorder, load, slices
+from boundarycb import BoundaryCallback, Recorder, load, slices, watch
 from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
 from boundarycb.probe import Conditions, probe
@@ -452,6 +453,95 @@ def test_a_model_whose_points_depend_on_each_other_is_refused() -> None:
         settled(encoder, rows(5, 16, 8))
     found = settled(encoder, rows(16, 5, 8), forward=lambda m, x: m(x.transpose(0, 1)).transpose(0, 1))
     assert found.slice.input_shape == (5, 8)
+
+
+class Autoencoder(nn.Module):
+    """Draws noise between two parts that draw none, also in eval mode."""
+
+    def __init__(self, draw: Callable[..., Any] = torch.randn_like) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.draw = mlp(5, 8, 3), mlp(3, 8, 5), draw
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mean = self.encoder(x)
+        return self.decoder(mean + self.draw(mean))
+
+
+def by_numpy(mean: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(np.random.standard_normal(tuple(mean.shape))).to(mean.dtype)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        torch.randn_like,
+        lambda mean: torch.randn(mean.shape[-1], dtype=mean.dtype),  # the same for all points, and another one at each sample
+        lambda mean: F.dropout(mean),
+        lambda mean: mean if random.random() < 0.5 else -mean,
+        by_numpy,
+    ],
+)
+def test_a_model_that_draws_random_numbers_is_asked_about_for_that_reason(draw: Any) -> None:
+    model = Autoencoder(draw)
+    random.seed(0)
+    state = torch.get_rng_state()
+    with pytest.raises(Asked, match="Autoencoder draws random numbers while it runs, in eval mode.*: give `forward`, ") as caught:
+        settled(model, rows(16, 5))
+    assert "depends on the others" not in str(caught.value)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert settled(model, rows(16, 5), forward=lambda m, x: m.decoder(m.encoder(x))).slice.input_shape == (5,)
+
+
+def test_random_numbers_that_change_nothing_do_not_matter() -> None:
+    """Such as those that decide whether a layer is dropped, drawn in eval mode too."""
+    assert settled(Autoencoder(lambda mean: 0 * torch.rand(1)), rows(16, 5)).slice.input_shape == (5,)
+
+
+@pytest.mark.parametrize("given", [{"slice": slices.random(np.ones(5))}, {"forward": lambda m, x: m(x)}])
+def test_where_a_model_that_draws_is_looked_at_all_the_same_the_picture_says_so(tmp_path: Path, given: Any) -> None:
+    model = Autoencoder()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    options: Any = {"resolution": 16, "every_n_steps": 1, "replay": False}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with watch(model, optimizer, directory=tmp_path, **options, **given):
+            for _ in range(2):
+                model(rows(16, 5)).sum().backward()
+                optimizer.step()
+    words = [str(one.message) for one in caught if "draws random numbers" in str(one.message)]
+    assert words == ["step 0: the model draws random numbers while it runs, in eval mode too: lines are partly noise."]
+    assert all("the model draws random numbers" in " ".join(one.notes) for one in load(tmp_path))
+
+
+def test_a_model_in_quantisation_aware_training_is_told_from_one_whose_first_axis_is_another() -> None:
+    class Observes(nn.Module):
+        """Scales by what it saw of its batch, as a fake quantisation does whose observer is on."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.observer_enabled, self.scale = nn.Buffer(torch.ones(1)), nn.Buffer(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            if self.observer_enabled:
+                self.scale.copy_(x.abs().max()[None])
+            return x / self.scale
+
+    model: Any = Net(lambda m, x: m.net(m.fake(x)), net=mlp(5, 8, 2), fake=Observes())
+    batch = rows(16, 5)
+    batch[5] *= 50
+    with pytest.raises(Asked, match=r"observers of quantisation-aware training \(fake\) read each batch, .*disable_observer"):
+        settled(model, batch)
+
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        m.fake.observer_enabled.zero_()
+        return m(x)
+
+    assert settled(model, batch, forward=forward).slice.input_shape == (5,)
+    assert model.fake.observer_enabled.item() == 1
+    assert model.fake.scale.item() == 1
+    with pytest.warns(BoundaryWarning, match="As your `forward` runs it, what Net makes of an input depends on") as caught:
+        assert settled(model, batch, forward=lambda m, x: m(x)).slice.input_shape == (5,)
+    assert len(caught) == 1
 
 
 def test_a_model_that_writes_to_its_inputs_is_run_on_the_same_ones_again() -> None:

@@ -6,6 +6,7 @@
 * ``items``   more of the training data than one batch;
 * ``planes``  the slice through training samples;
 * ``data``    samples of the data, which units are looked at with;
+* ``doubts``  whether what a model makes of a sample is its own;
 * ``cost``    how finely and how often to sample;
 * ``given``   what a user said;
 * ``settle``  all of it: what a user gave is taken, the rest is found, and what cannot be found is asked for.

@@ -14,18 +14,17 @@ from torch import nn
 from boundarycb import slices
 from boundarycb.automatic.calls import Asked, Example, ModelCall
 from boundarycb.automatic.data import MOST, Data
+from boundarycb.automatic.doubts import company_of, noise_of
 from boundarycb.automatic.given import Given
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
 from boundarycb.automatic.varying import feed_for
 from boundarycb.keep import is_far
-from boundarycb.probe import Conditions, Feed, NothingToDraw, WrongChoice, home_of, probe
-from boundarycb.types import Floats, Slice
+from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, home_of, probe
+from boundarycb.types import Floats, Slice, warn
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
 _SAMPLES = 32  # that are read where a batch has too few for a plane
-_TRIED = 13  # points of a trial: fewer could be taken for another axis
-_ALIKE = 2e-2  # of the largest pre-activation: more than rounding does to a point that runs in other company
 
 
 class _NotRun(RuntimeError):  # noqa: N818 - it is a finding
@@ -120,7 +119,7 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         more = replace(example, batch=data)
         return _samples(model, conditions, given, more, more.calls(model)[number])
 
-    batch = _samples(model, conditions, given, example, call)
+    batch = _samples(model, conditions, given, example, call, warns=True)
     plane, row, samples = _laid(given, example, batch, read)
     held = samples.feed.forward is None and not samples.feed.is_plain
     feed = samples.feed.at_row(row) if held else Feed(forward=given.forward)
@@ -148,33 +147,39 @@ class _Samples:
     labels: NDArray[np.int64] | None
 
 
-def _samples(model: nn.Module, conditions: Conditions, given: Given, example: Example, call: ModelCall) -> _Samples:
+def _samples(
+    model: nn.Module, conditions: Conditions, given: Given, example: Example, call: ModelCall, *, warns: bool = False
+) -> _Samples:
     """Return the samples of a call that the model takes; raise whatever it raises where it does not.
 
     Raises:
-        Asked: what it makes of one depends on the others.
+        Asked: what it makes of one depends on the others, or on random numbers.
     """
     shape = given.slice.input_shape if isinstance(given.slice, Slice) and given.vary is None else None
     feed = feed_for(model, call, given.vary, shape, given.forward)
     with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
         values = forward.examples()
-        some = np.resize(values, (_TRIED, *values.shape[1:]))
-        reading = forward(some)
-        alone = (
-            forward(np.concatenate([some[:1], np.repeat(some[-1:], _TRIED - 1, axis=0)])) if conditions.mode == "eval" else reading
-        )
-    if reading.layers == alone.layers and not reading.gaps and _differ(reading.z[0], alone.z[0]):
-        raise Asked(
-            f"`forward` is needed, a function (model, inputs) -> output: what {type(model).__name__} makes of an input depends on "
-            "the others of its batch, so that its first axis may not be that of the samples."
-        )
+        _try_out(model, forward, values, conditions, given, warns=warns)
     labels = example.labels(len(values), call)
     return _Samples(feed, values, None if labels is None else labels.cpu().numpy())
 
 
-def _differ(one: Floats, other: Floats) -> bool:
-    with np.errstate(invalid="ignore"):
-        return bool(np.abs(one - other).max(initial=0.0) > _ALIKE * np.abs(one).max(initial=0.0))
+def _try_out(model: nn.Module, forward: Prober, values: Floats, conditions: Conditions, given: Given, *, warns: bool) -> None:
+    """Run the model on a few samples; raise Asked where what it makes of one is not its own.
+
+    Where the user said how to run it, or where to look, that is done: of what depends on the batch a warning is given, if it
+    `warns` at all, and of random numbers the picture has a note.
+    """
+    noise = noise_of(model, forward, values)
+    if conditions.mode != "eval":
+        return
+    if noise is not None and given.forward is None and not isinstance(given.slice, Slice):
+        raise Asked(noise)
+    company = company_of(model, forward, values)
+    if company is not None and given.forward is None:
+        raise Asked(f"`forward` is needed, a function (model, inputs) -> output: {company}")
+    if company is not None and warns:
+        warn(f"As your `forward` runs it, {company}")
 
 
 def _laid(given: Given, example: Example, batch: _Samples, read: Callable[[Any], _Samples]) -> tuple[Slice, int, _Samples]:

@@ -34,6 +34,8 @@ W = TypeVar("W", bound=CallWatch)
 
 _ENOUGH = 60  # points: more at once are no faster on a processor, and a number that is rarely an axis of a model's
 _MOST = 1024  # points that run at once on another device, however many training has
+_AGAIN = 5  # times: a branch that a coin decides on is mostly seen to be one
+_ROUNDED = 1e-5  # of the largest number
 _MORE = 4  # times the bytes of inputs there
 
 
@@ -50,6 +52,7 @@ class Session:
         parked: hooks of the user's that do not run, in words.
         needs_graph: whether the forward pass differentiates, so that it cannot run without gradients.
         changes: paths of what the first forward pass changed, where that was asked for.
+        draws: whether the first one drew random numbers.
     """
 
     def __init__(self, model: nn.Module, conditions: Conditions, reach: Reach) -> None:
@@ -61,6 +64,7 @@ class Session:
         self.parked: tuple[str, ...] = ()
         self.needs_graph = False
         self.changes: tuple[str, ...] = ()
+        self.draws = False
         self._axes = {axis for parameter in model.parameters() for axis in parameter.shape}
         self._portrait: Portrait | None = None
         self._is_pure: bool | None = None  # whether a forward pass changes nothing; not known before the first
@@ -96,10 +100,11 @@ class Session:
         return bool(self._is_pure)
 
     @contextmanager
-    def passing(self) -> Iterator[Kept]:
+    def passing(self, *, runs: bool = True) -> Iterator[Kept]:
         """Put everything back after the forward pass in this block, so that the next begins where this one did.
 
-        Where the first pass changed nothing, the next are taken to be like it: what they change is put back at the scope's end.
+        Where the first pass changed nothing, the next are taken to be like it: what they change is put back at the scope's end. It
+        tells nothing of them where it `runs` no model.
         """
         if self.kept is None:
             raise RuntimeError("The probe is closed; call `forward` inside its `with` block.")
@@ -110,7 +115,8 @@ class Session:
                 self.changes = self._portrait.differences(Portrait(self.model))
                 self._portrait = None
             reshard(self._shards)
-            if self._is_pure is None:
+            if self._is_pure is None and runs:
+                self.draws = self.kept.drew()
                 self._is_pure = not self.kept.changed()
             if not self._is_pure:
                 self.kept.put_back()
@@ -229,10 +235,26 @@ class Prober:
     def examples(self) -> Floats:
         """Return the values (rows, *shape) of what varies in the feed's example."""
         self._tell("examples")
-        session = self._session
-        with session.passing() as kept, kept.guard():
-            values: Floats = self._conditions.feed.values(session.model).detach().cpu().double().numpy()
+        session, feed = self._session, self._conditions.feed
+        with session.passing(runs=feed.module is not None) as kept, kept.guard():
+            values: Floats = feed.values(session.model).detach().cpu().double().numpy()
             return values.copy()
+
+    def is_noisy(self, inputs: Floats) -> bool:
+        """Return whether random numbers, which the model draws while it runs, change what it makes of `inputs`."""
+        session, padded = self._session, self._padded(inputs)
+        if not session.draws:
+            return False
+        with session.passing():  # once: each run goes on with other random numbers
+            first = self._numbers_of(inputs, padded)
+            return not all(_are_alike(first, self._numbers_of(inputs, padded)) for _ in range(_AGAIN))
+
+    def _numbers_of(self, inputs: Floats, padded: Floats) -> list[torch.Tensor]:
+        """Return pre-activations and output of a run, in a pass that may have several."""
+        self._tell("read", inputs)
+        output, watch = self._run(padded, lambda _: self._call_watch(len(padded)))
+        shown = self._shown_tensor(output, len(padded))[0]
+        return [call.z for call in watch.calls] + ([] if shown is None else [shown.detach().clone()])
 
     def gradient(self, inputs: Floats, of: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
         """Return the gradient (n, *input_shape), with respect to each input, of what `of` makes of the shown output (n, …).
@@ -436,6 +458,15 @@ def home_of(model: nn.Module) -> tuple[torch.dtype, torch.device]:
             if tensor.is_floating_point():
                 return tensor.dtype, tensor.device
     return torch.get_default_dtype(), torch.device("cpu")
+
+
+def _are_alike(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
+    """Return whether tensors are equal but for rounding, which some devices do in another order each time."""
+    if [z.shape for z in one] != [z.shape for z in other]:
+        return False
+    sizes = [float(z.abs().nan_to_num(0.0, 0.0).max()) if z.numel() else 0.0 for z in one]
+    pairs = zip(one, other, sizes, strict=True)
+    return all(torch.allclose(z, same, rtol=0.0, atol=_ROUNDED * size, equal_nan=True) for z, same, size in pairs)
 
 
 def _is_view(output: Any, of: Any) -> bool:
