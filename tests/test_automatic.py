@@ -455,6 +455,77 @@ def test_a_model_whose_points_depend_on_each_other_is_refused() -> None:
     assert found.slice.input_shape == (5, 8)
 
 
+def columns(count: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    return rows(count, 1).requires_grad_(), torch.linspace(0, 0.5, count)[:, None].requires_grad_()
+
+
+class Physics(nn.Module):
+    """Takes place and time, a column each, as a network that solves an equation does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(2, 8, 1)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None = None) -> Any:
+        x, t = (one if one.ndim > 1 else one[:, None] for one in (x, t))
+        return self.net(torch.cat([x, t], 1))
+
+
+@pytest.mark.parametrize("slice", [None, slices.box((-1, 1), (0, 1))])
+@pytest.mark.parametrize("kind", ["places", "names", "flat", "three"])
+def test_two_columns_are_told_how_to_vary_together(kind: str, slice: Any) -> None:
+    """The call that the message names works."""
+    x, t = columns()
+    inputs: Any = (x, t)
+    if kind == "names":
+        inputs = {"x": x, "t": t}
+    if kind == "flat":
+        inputs = (x[:, 0], t[:, 0])
+    if kind == "three":
+        inputs = (x, t, x)
+    words = "Physics is called with columns of single numbers, x and t"
+    with pytest.raises(Asked, match=words) as caught:
+        settle(Physics(), Conditions(), Given(slice), Example(call=ModelCall.of(inputs)))
+    said = str(caught.value)
+    assert "(0, 0.5)" in said
+    forward, box = said.split("`forward=")[1].removesuffix("`.").split("` together with `slice=")
+    given: Any = {"forward": eval(forward), "slice": eval(box, {"slices": slices})}
+    found = settle(Physics(), Conditions(), Given(**given), Example(call=ModelCall.of(inputs)))
+    with probe(Physics(), found.conditions) as run:
+        assert run(found.slice.lift(found.slice.corners())).z.shape == (4, 8)
+    # Where the way to run it is given already the slice alone is missing.
+    with pytest.raises(Asked, match="single numbers, x and t.*: give `slice=slices.box"):
+        settle(Physics(), Conditions(), Given(forward=given["forward"]), Example(call=ModelCall.of((x, t))))
+
+
+def test_single_numbers_are_offered_the_module_that_makes_several_of_them() -> None:
+    model = mlp(1, 8, 1)
+    with pytest.raises(Asked, match="single numbers: `vary='0'` shows the 8 numbers that the module '0' gives"):
+        settled(model, rows(12, 1))
+    found = settled(model, rows(12, 1), vary="0")  # which is a place too, at which there is nothing to see
+    assert found.slice.input_shape == (8,)
+    for vary in (0, "0"):
+        assert settled(mlp(4, 8, 1), rows(12, 4), vary=vary).slice.input_shape == (4,)
+    with pytest.raises(Asked, match="the model's inputs are single numbers"):
+        settled(model, rows(12, 1), vary=0)
+
+
+def test_what_is_given_is_not_asked_for() -> None:
+    model = Net(lambda m, x: m.net(x).reshape(7, -1), net=mlp(5, 4, 2))
+    for given, words in (
+        ({"forward": lambda m, x: m(x)}, "Your `forward` must run Net on any number of its inputs, and fails on some. Tried "),
+        ({"inputs": rows(7, 5)}, "Net must run on samples of your `inputs`, and fails on some: give `forward`, a function"),
+        ({}, "could not be guessed: give `forward`, .*or `inputs`"),
+    ):
+        with pytest.raises(ValueError, match=words) as caught:
+            settled(model, None if "inputs" in given else rows(7, 5), **given)
+        assert "A trial takes 13 samples, whatever a batch has" in str(caught.value)
+    with pytest.raises(
+        Asked, match="`slice` is needed, or `inputs`, an example of what your `forward` takes beside the model: Net"
+    ):
+        settled(model, inputs=["text"], forward=lambda m, x: m(x))
+
+
 class Autoencoder(nn.Module):
     """Draws noise between two parts that draw none, also in eval mode."""
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from boundarycb import slices
+from boundarycb.automatic.asking import explained, of_columns, single_numbers
 from boundarycb.automatic.calls import Asked, Example, ModelCall
 from boundarycb.automatic.data import MOST, Data
 from boundarycb.automatic.doubts import company_of, noise_of
@@ -20,7 +21,7 @@ from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
 from boundarycb.automatic.varying import feed_for
 from boundarycb.keep import is_far
-from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, home_of, probe
+from boundarycb.probe import Conditions, Feed, Prober, WrongChoice, home_of, probe
 from boundarycb.types import Floats, Slice, warn
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
@@ -29,10 +30,6 @@ _SAMPLES = 32  # that are read where a batch has too few for a plane
 
 class _NotRun(RuntimeError):  # noqa: N818 - it is a finding
     """A way to call the model is not tried, since a wrong guess would do harm."""
-
-
-class NotGuessed(ValueError):  # noqa: N818 - it is a finding
-    """No way to call the model with a training batch worked; to see how it is called would tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +77,11 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         except Exception as error:  # noqa: BLE001 - whatever the model makes of a batch that is not for it
             failures.append((call, error))
     if isinstance(given.slice, Slice) and given.vary is None and given.inputs is None:
+        columns = [of_columns(model, call, given) for call, _ in failures] if given.slice.input_shape == (2,) else []
+        if given.forward is None and any(columns):
+            raise Asked(next(filter(None, columns)))
         return _without_example(conditions, given)  # the model may take what the slice has, whatever the batches are
-    raise _explained(model, failures)
+    raise explained(model, given, failures)
 
 
 def _may_harm(model: nn.Module, call: ModelCall) -> bool:
@@ -120,6 +120,8 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         return _samples(model, conditions, given, more, more.calls(model)[number])
 
     batch = _samples(model, conditions, given, example, call, warns=True)
+    if not isinstance(given.slice, Slice) and batch.values[0].size < 2:
+        raise Asked(single_numbers(model, call, given, batch.layers))
     plane, row, samples = _laid(given, example, batch, read)
     held = samples.feed.forward is None and not samples.feed.is_plain
     feed = samples.feed.at_row(row) if held else Feed(forward=given.forward)
@@ -140,11 +142,13 @@ class _Samples:
         feed: how points go in.
         values: what varies, of each sample (n, *shape).
         labels: their classes (n,), or None.
+        layers: of the model, with how many units.
     """
 
     feed: Feed
     values: Floats
     labels: NDArray[np.int64] | None
+    layers: Sequence[tuple[str, int]]
 
 
 def _samples(
@@ -160,8 +164,9 @@ def _samples(
     with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
         values = forward.examples()
         _try_out(model, forward, values, conditions, given, warns=warns)
+        layers = [(called.layer.name, called.layer.size) for called in forward.calls]
     labels = example.labels(len(values), call)
-    return _Samples(feed, values, None if labels is None else labels.cpu().numpy())
+    return _Samples(feed, values, None if labels is None else labels.cpu().numpy(), layers)
 
 
 def _try_out(model: nn.Module, forward: Prober, values: Floats, conditions: Conditions, given: Given, *, warns: bool) -> None:
@@ -188,8 +193,6 @@ def _laid(given: Given, example: Example, batch: _Samples, read: Callable[[Any],
         return given.slice, 0, batch
     values, names = batch.values, given.class_names
     source = example.source if example.call is None else None  # where a call was heard, items do not tell what it is of them
-    if values[0].size < 2:
-        raise Asked("`slice` is 2-D, and the model's inputs are single numbers: there is nothing to show.")
     if given.places is not None:
         samples, rows = _at_places(given.places, example, batch, read)
         return *plane_of(samples.values, samples.labels, names, rows=rows), samples
@@ -235,25 +238,3 @@ def _holds(known: Floats, values: Floats) -> bool:
         return False
     slack = 1e-3 * (known.max(axis=0) - known.min(axis=0))
     return bool(((values >= known.min(axis=0) - slack) & (values <= known.max(axis=0) + slack)).all())
-
-
-def _explained(model: nn.Module, failures: Sequence[tuple[ModelCall, Exception]]) -> Exception:
-    """Return the error that says what was tried, and what to give."""
-    name = type(model).__name__
-    if not failures:
-        return Asked(f"`inputs` is needed, since the training batch has no tensor: give an example of what {name} is called with.")
-    asked = [error for _, error in failures if isinstance(error, (Asked, NothingToDraw))]
-    if asked:
-        return asked[0]
-    tried = "; ".join(f"{name}{call}: {_root(error)}" for call, error in failures[:4])
-    return NotGuessed(
-        f"How {name} is called with a training batch could not be guessed: give `forward`, a function (model, inputs) -> output, "
-        f"or `inputs`, an example of what it is called with. Tried {tried}."
-    )
-
-
-def _root(error: Exception) -> str:
-    """Return what the model itself raised, in a line."""
-    inner = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    words = " ".join(str(inner).split())
-    return f"{type(inner).__name__}, {words if len(words) < 160 else words[:157] + '...'}"
