@@ -520,6 +520,8 @@ def test_what_is_given_is_not_asked_for() -> None:
         with pytest.raises(ValueError, match=words) as caught:
             settled(model, None if "inputs" in given else rows(7, 5), **given)
         assert "A trial takes 13 samples, whatever a batch has" in str(caught.value)
+    with pytest.raises(ValueError, match="Net must run on samples of what it is called with, and fails on some: give `forward`, a"):
+        settle(model, Conditions(), Given(), Example(call=ModelCall((rows(7, 5),))))
     with pytest.raises(
         Asked, match="`slice` is needed, or `inputs`, an example of what your `forward` takes beside the model: Net"
     ):

@@ -25,8 +25,8 @@ class NotGuessed(ValueError):  # noqa: N818 - it is a finding
     """No way to call the model with a training batch worked; to see how it is called would tell."""
 
 
-def explained(model: nn.Module, given: Given, failures: Sequence[tuple[ModelCall, Exception]]) -> Exception:
-    """Return the error that says what was tried, and what to give that was not given."""
+def explained(model: nn.Module, given: Given, failures: Sequence[tuple[ModelCall, Exception]], *, known: bool) -> Exception:
+    """Return the error that says what was tried, and what to give that was not given; `known`: whether the call is no guess."""
     name = type(model).__name__
     if not failures:
         return Asked(f"`inputs` is needed, since the training batch has no tensor: give an example of what {name} is called with.")
@@ -39,9 +39,10 @@ def explained(model: nn.Module, given: Given, failures: Sequence[tuple[ModelCall
     tried = "; ".join(f"{name}{call}: {_root(error)}" for call, error in failures[:4])
     if given.forward is not None:
         return NotGuessed(f"Your `forward` must run {name} on any number of its inputs, and fails on some. Tried {tried}. {OURS}")
-    if given.inputs is not None:
+    if known:
+        what = "what it is called with" if given.inputs is None else "your `inputs`"
         return NotGuessed(
-            f"{name} must run on samples of your `inputs`, and fails on some: give `forward`, a function (model, inputs) -> "
+            f"{name} must run on samples of {what}, and fails on some: give `forward`, a function (model, inputs) -> "
             f"output. Tried {tried}. {OURS}"
         )
     return NotGuessed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from torch import nn
 
-from boundarycb.probe import Prober
+from boundarycb.probe import TRANSPOSED, Prober
 from boundarycb.types import Floats
 
 TRIED = 13
@@ -13,9 +13,6 @@ TRIED = 13
 
 _ALIKE = 2e-2  # of the largest pre-activation: more than rounding does to a point that runs in other company
 _OBSERVES = "observer_enabled"  # a buffer of what quantisation-aware training puts into a model
-
-TRANSPOSED = "`inputs=X.transpose(0, 1), forward=lambda m, x: m(x.transpose(0, 1)).transpose(0, 1)`"
-"""How to look at a model whose batch is the second axis."""
 
 
 def noise_of(model: nn.Module, forward: Prober, values: Floats) -> str | None:

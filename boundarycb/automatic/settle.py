@@ -81,7 +81,7 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         if given.forward is None and any(columns):
             raise Asked(next(filter(None, columns)))
         return _without_example(conditions, given)  # the model may take what the slice has, whatever the batches are
-    raise explained(model, given, failures)
+    raise explained(model, given, failures, known=known.call is not None)
 
 
 def _may_harm(model: nn.Module, call: ModelCall) -> bool:

@@ -8,6 +8,7 @@ from boundarycb.probe.budget import LEAST_POINTS, Budget
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.feed import PLAIN, Beside, Feed, ForwardLike, feed_in, feed_out, module_at
 from boundarycb.probe.following import follow
+from boundarycb.probe.gaps import TRANSPOSED
 from boundarycb.probe.moves import compare
 from boundarycb.probe.output import BackgroundLike, OutputLike
 from boundarycb.probe.prober import NothingToDraw, Prober, home_of
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_UNITS",
     "PLAIN",
     "STAGE_3",
+    "TRANSPOSED",
     "Activity",
     "Alone",
     "BackgroundLike",

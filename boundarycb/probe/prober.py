@@ -23,6 +23,7 @@ from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
 from boundarycb.probe.feed import Beside
+from boundarycb.probe.gaps import TRANSPOSED
 from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.quick import Glance, Quick
 from boundarycb.probe.together import Message, Pass, is_shard, reshard
@@ -210,7 +211,7 @@ class Prober:
                 codes=None if watch.patterns is None else watch.patterns.codes(),
                 output=shown,
                 what=what,
-                gaps=tuple(watch.gaps),
+                gaps=watch.gaps.words(),
                 kinks=tuple(call.kinks for call in self.calls),
                 bends=tuple(watch.bends),
                 closes=_is_view(chosen(output, self._conditions.output, len(inputs)), watch.activated),
@@ -506,8 +507,14 @@ def _explain(error: Exception, session: Session, inputs: Floats, watch: CallWatc
 
 
 def _nothing_seen(model: nn.Module, watch: CallWatch) -> str:
-    if watch.gaps:
-        return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(watch.gaps)}."
+    gaps = watch.gaps.words()
+    if gaps:
+        hint = (
+            f" Where the batch is the second axis of what it is called with, X: {TRANSPOSED}."
+            if watch.gaps.is_shaped_otherwise
+            else ""
+        )
+        return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(gaps)}.{hint}"
     return (
         f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw: "
         f"{', '.join(ACTIVATIONS)} are seen; clamp, maximum, your own formulas and the inside of a fused LSTM or GRU are not."
