@@ -528,6 +528,40 @@ def test_what_is_given_is_not_asked_for() -> None:
         settled(model, inputs=["text"], forward=lambda m, x: m(x))
 
 
+def test_a_model_whose_calls_change_with_its_weights_is_told_from_one_that_takes_two_paths(tmp_path: Path) -> None:
+    """No slice would mend it: the points are those of the last sample."""
+
+    class Iterates(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.out = nn.Linear(2, 4), nn.Linear(4, 2)
+            with torch.no_grad():
+                self.cell.weight.fill_(0.1)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            h = self.cell(x).relu()
+            if (self.cell.weight[0, 0] * x).mean() < -1:
+                h = h + self.cell(x + 1).relu()
+            return self.out(h)
+
+    model: Any = Iterates()
+    plane = slices.box((-2, 2), (-2, 2))
+    recorder = Recorder(tmp_path / "a", plane, resolution=16, engine="grid")
+    recorder.record(model, 0)
+    with torch.no_grad():
+        model.cell.weight.fill_(2)
+    with pytest.warns(BoundaryWarning, match="step 1: sampling failed; .*changes with its weights, .*fixed number of steps"):
+        recorder.record(model, 1)
+    recorder.close()
+    other: Any = Iterates()
+    with torch.no_grad():
+        other.cell.weight.fill_(2)
+    recorder = Recorder(tmp_path / "b", plane, resolution=16, engine="grid")
+    with pytest.raises(ValueError, match="give a `slice` on which it takes one path. Where it iterates"):
+        recorder.record(other, 0)
+    recorder.close()
+
+
 class Autoencoder(nn.Module):
     """Draws noise between two parts that draw none, also in eval mode."""
 

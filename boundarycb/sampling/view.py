@@ -13,7 +13,7 @@ from torch import nn
 from boundarycb import wire
 from boundarycb.automatic import Data, Example, Given, Plan, Settled, Work, plan, settle
 from boundarycb.engines import exact
-from boundarycb.engines.bands import checked_resolution
+from boundarycb.engines.bands import FIXED, AnotherPath, checked_resolution
 from boundarycb.nested import is_plain, spelled
 from boundarycb.probe import PLAIN, Conditions, Feed, Message, Trace, feed_in, feed_out, probe
 from boundarycb.sampling.data import fitting
@@ -75,6 +75,7 @@ class View:
         self._spacing = (every, may_wait)
         self._settled: Settled | None = None
         self._restored: Mapping[str, Any] = {}
+        self._has_looked = False
 
     @property
     def needs_example(self) -> bool:
@@ -166,7 +167,7 @@ class View:
 
     def look(self, model: nn.Module, step: int, before: Sequence[Trace]) -> Look:
         """Return what `model` does on the slice at `step`; `before` are the traces of the last look."""
-        seen = look(
+        seen = self._looked(
             model,
             self.slice,
             resolution=self.resolution,
@@ -182,8 +183,24 @@ class View:
             surfaces=self._surfaces,
         )
         self._conditions = replace(self._conditions, verify=False)
+        self._has_looked = True
         held = self._held_for_data() if seen.answers is not None else ()
         return replace(seen, notes=(*seen.notes, *held))
+
+    def _looked(self, *args: Any, **options: Any) -> Look:
+        """Return what :func:`look` does; say it where not the points but the weights have the model take several paths.
+
+        The points are the same at each look, and all of them took one path at the last.
+        """
+        try:
+            return look(*args, **options)
+        except AnotherPath as error:
+            if not self._has_looked:
+                raise
+            raise AnotherPath(
+                "The model calls other activations for some points than for others, which it did not at the last sample, so what "
+                f"it calls changes with its weights, as an iteration does that stops at a tolerance; give {FIXED}."
+            ) from error
 
     def _held_for_data(self) -> Iterator[str]:
         """Yield, where samples of the data do not bring all that goes into the model, what is held for them, in words."""
