@@ -16,12 +16,12 @@ from models import linear_units, mlp
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
-from boundarycb import BoundaryWarning, Recorder, metrics, watch
+from boundarycb import BoundaryWarning, Recorder, metrics, slices, watch
 from boundarycb.automatic import Data
 from boundarycb.engines import bands
 from boundarycb.probe import probe
 from boundarycb.sampling import look
-from boundarycb.sampling.data import answer, fitting
+from boundarycb.sampling.data import _ends, answer, fitting
 from boundarycb.types import Answers, Capture, Floats, Sample
 
 
@@ -530,6 +530,153 @@ def test_samples_of_which_some_go_another_way_are_left_out(monkeypatch: pytest.M
     seen = look(TwoWays(), SQUARE, resolution=16, data=Data.of(rows))
     assert seen.answers is None
     assert any("other activations for some of them than for others" in note for note in seen.notes)
+
+
+# ------------------------------------------------------------------------------------------------- models of several inputs
+
+
+class Two(nn.Module):
+    """Takes two inputs; the second switches its units on, sample by sample."""
+
+    def __init__(self, classes: int = 2) -> None:
+        super().__init__()
+        self.net, self.emb = mlp(3, 6, classes), nn.Embedding(50, 3)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor) -> Any:
+        return self.net(x + (t if t.is_floating_point() else self.emb(t)))
+
+
+def seconds(kind: str, count: int) -> torch.Tensor:
+    return torch.randn(count, 3) * 3 if kind == "real" else torch.randint(0, 50, (count,))
+
+
+def two_run(tmp_path: Path, model: nn.Module, *calls: Any, keeps: Any = None, before: Any = None, **options: Any) -> Any:
+    """Train under `watch` on calls of several arguments; return what the metric was given, and what was said."""
+    keeps = keeps or Keeps()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with watch(model, optimizer, directory=tmp_path, every_n_steps=1, metrics=[keeps], **{**SMALL, **options}) as recorder:
+            if before is not None:
+                recorder.load_state_dict(before)
+            for call in calls:
+                model(*call).square().mean().backward()
+                optimizer.step()
+    keeps.recorder = recorder
+    return keeps, [str(one.message) for one in caught if issubclass(one.category, BoundaryWarning)]
+
+
+def assert_own_rows(model: Any, answers: list[Answers], x: torch.Tensor, t: torch.Tensor) -> None:
+    with torch.no_grad():
+        z = model.net[0](x + (t if t.is_floating_point() else model.emb(t)))
+        winners = model(x, t).argmax(dim=1)
+    for one in answers:
+        assert one.count == len(x)
+        clear = abs(z.numpy()) > 1e-5
+        assert np.array_equal(states(one)[clear], (z.numpy() > 0)[clear])
+        assert one.values == pytest.approx(z.relu().numpy(), abs=1e-5)
+        assert one.winners is not None
+        assert one.winners.tolist() == winners.tolist()
+
+
+@pytest.mark.parametrize("kind", ["real", "whole"])
+@pytest.mark.parametrize("count", [20, 6])
+@pytest.mark.parametrize("few", [False, True])
+def test_samples_have_inputs_of_their_own_beside_what_varies(
+    tmp_path: Path, kind: str, count: int, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else units would be told to be on for none of the data that are on for many; 6 and 3 are axes of the network too."""
+    if few:
+        monkeypatch.setattr(bands, "_BATCH_BYTES", 7 * 6 * 8)
+        monkeypatch.setattr(bands, "_LEAST_BATCH", 1)
+    ways: list[dict[str, Any]] = [{}, {"slice": slices.random(np.ones(3))}, {"mode": "as_is"}]
+    for number, options in enumerate(ways):
+        model, x, t = Two(), torch.randn(count, 3), seconds(kind, count)
+        keeps, words = two_run(tmp_path / str(number), model, (x, t), **options)
+        assert_own_rows(model, keeps.answers(), x, t)
+        assert not [word for word in words if "held at one sample" in word]
+
+
+def test_samples_in_double_precision_have_theirs_in_it(tmp_path: Path) -> None:
+    model, x, t = Two().double(), torch.randn(20, 3), torch.randn(20, 3)
+    keeps, _ = two_run(tmp_path, model, (x.double(), t.double()))
+    assert_own_rows(model, keeps.answers(), x.double(), t.double())
+
+
+def test_what_a_module_gives_varies_with_the_rest_of_its_sample(tmp_path: Path) -> None:
+    """Here the second input, and the ids that the embedding was called with, which a mask may be made of."""
+    model, x, t = Two(), torch.randn(20, 3), torch.randint(0, 50, (20,))
+    keeps, _ = two_run(tmp_path, model, (x, t), vary="emb")
+    assert_own_rows(model, keeps.answers(), x, t)
+
+
+def test_margins_keep_to_what_goes_in_beside_a_sample(tmp_path: Path) -> None:
+    """The class is the sign of x + t: from each sample to the border it is as far as that."""
+
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 4, 2)
+            with torch.no_grad():
+                self.net[0].weight.copy_(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
+                self.net[0].bias.fill_(0)
+                self.net[2].weight.copy_(torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]))
+                self.net[2].bias.fill_(0)
+
+        def forward(self, x: torch.Tensor, t: torch.Tensor) -> Any:
+            return self.net(x + t)
+
+    x = torch.zeros(24, 2)
+    x[:, 0] = torch.linspace(-4, 4, 24)
+    x[:, 1] = torch.rand(24)
+    t = torch.rand(24, 1) * torch.tensor([[1.0, 0.0]])
+    keeps, _ = two_run(tmp_path, Sum(), (x, t), keeps=Keeps("data", "margins"))
+    margins = keeps.answers()[0].margins
+    start, stop = module_ends(x)
+    own = t.numpy()[np.linspace(0, 23, len(margins)).round().astype(int), 0]
+    here, there = start[:, 0] + own, stop[:, 0] + own
+    want = np.where(np.sign(here) != np.sign(there), abs(here) / abs(there - here), np.nan) * np.linalg.norm(stop - start, axis=1)
+    assert np.isfinite(want).sum() > 5
+    assert margins == pytest.approx(want, abs=1e-5, nan_ok=True)
+
+
+def module_ends(x: torch.Tensor) -> tuple[Floats, Floats]:
+    start, stop = _ends(Data.of(x))
+    return start.values, stop
+
+
+def test_what_is_held_for_samples_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the samples are the user's, whose second inputs nobody knows, and where those take too much memory."""
+    x, t = torch.randn(20, 3), torch.randn(20, 3)
+    keeps, words = two_run(tmp_path / "a", Two(), (x, t), (x, t), data=x)
+    assert len(keeps.answers()) == 3
+    (said,) = [word for word in words if "held at one sample" in word]
+    assert said.startswith("step 0: numbers of the data points are those with 1 held at one sample's, since ")
+    monkeypatch.setattr("boundarycb.automatic.data._MOST_BESIDE", 20 * 3 * 4 - 1)
+    assert len([word for word in two_run(tmp_path / "b", Two(), (x, t))[1] if "held at one sample" in word]) == 1
+    monkeypatch.setattr("boundarycb.automatic.data._MOST_BESIDE", 20 * 3 * 4)
+    assert not [word for word in two_run(tmp_path / "c", Two(), (x, t))[1] if "held at one sample" in word]
+    # Where they do not matter, nothing is said of them.
+    assert not [word for word in two_run(tmp_path / "d", Two(), (x, t), keeps=Keeps("window"), data=x)[1] if "held at" in word]
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_a_resumed_run_has_what_goes_in_beside_its_samples(tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that an older version wrote has nothing of it: then it is held, as it was there."""
+    if large:
+        monkeypatch.setattr("boundarycb.recorder._MOST_BYTES", 2**6)
+    model, x, t = Two(), torch.randn(20, 3), torch.randint(0, 50, (20,))
+    before, _ = two_run(tmp_path / "a", model, (x, t))
+    torch.save(before.recorder.state_dict(), tmp_path / "x.pt")
+    state = torch.load(tmp_path / "x.pt", weights_only=True)
+    keeps, words = two_run(tmp_path / "b", model, (x + 9, t), before=state)
+    assert_own_rows(model, keeps.answers(), x, t)
+    assert words == []
+    if not large:
+        del state["view"]["data"]["beside"]
+        keeps, words = two_run(tmp_path / "c", model, (x + 9, t), before=state)
+        assert_own_rows(model, keeps.answers(), x, t[:1].expand(20))
+        assert len([word for word in words if "held at one sample" in word]) == 1
 
 
 # ----------------------------------------------------------------------------------------------------------- a resumed run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import warnings
 from collections import namedtuple
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from zoo import Hamiltonian
 
-from boundarycb import BoundaryCallback, Recorder, load, slices
+from boundarycb import BoundaryCallback, Recorder, load, slices, watch
 from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
 from boundarycb.probe import Conditions, probe
@@ -461,6 +462,202 @@ def test_a_model_whose_points_depend_on_each_other_is_refused() -> None:
         settled(encoder, rows(5, 16, 8))
     found = settled(encoder, rows(16, 5, 8), forward=lambda m, x: m(x.transpose(0, 1)).transpose(0, 1))
     assert found.slice.input_shape == (5, 8)
+
+
+def columns(count: int = 12) -> tuple[torch.Tensor, torch.Tensor]:
+    return rows(count, 1).requires_grad_(), torch.linspace(0, 0.5, count)[:, None].requires_grad_()
+
+
+class Physics(nn.Module):
+    """Takes place and time, a column each, as a network that solves an equation does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(2, 8, 1)
+
+    def forward(self, x: torch.Tensor, t: torch.Tensor, z: torch.Tensor | None = None) -> Any:
+        x, t = (one if one.ndim > 1 else one[:, None] for one in (x, t))
+        return self.net(torch.cat([x, t], 1))
+
+
+@pytest.mark.parametrize("slice", [None, slices.box((-1, 1), (0, 1))])
+@pytest.mark.parametrize("kind", ["places", "names", "flat", "three"])
+def test_two_columns_are_told_how_to_vary_together(kind: str, slice: Any) -> None:
+    """The call that the message names works."""
+    x, t = columns()
+    inputs: Any = (x, t)
+    if kind == "names":
+        inputs = {"x": x, "t": t}
+    if kind == "flat":
+        inputs = (x[:, 0], t[:, 0])
+    if kind == "three":
+        inputs = (x, t, x)
+    words = "Physics is called with columns of single numbers, x and t"
+    with pytest.raises(Asked, match=words) as caught:
+        settle(Physics(), Conditions(), Given(slice), Example(call=ModelCall.of(inputs)))
+    said = str(caught.value)
+    assert "(0, 0.5)" in said
+    forward, box = said.split("`forward=")[1].removesuffix("`.").split("` together with `slice=")
+    given: Any = {"forward": eval(forward), "slice": eval(box, {"slices": slices})}
+    found = settle(Physics(), Conditions(), Given(**given), Example(call=ModelCall.of(inputs)))
+    with probe(Physics(), found.conditions) as run:
+        assert run(found.slice.lift(found.slice.corners())).z.shape == (4, 8)
+    # Where the way to run it is given already the slice alone is missing.
+    with pytest.raises(Asked, match="single numbers, x and t.*: give `slice=slices.box"):
+        settle(Physics(), Conditions(), Given(forward=given["forward"]), Example(call=ModelCall.of((x, t))))
+
+
+def test_single_numbers_are_offered_the_module_that_makes_several_of_them() -> None:
+    model = mlp(1, 8, 1)
+    with pytest.raises(Asked, match="single numbers: `vary='0'` shows the 8 numbers that the module '0' gives"):
+        settled(model, rows(12, 1))
+    found = settled(model, rows(12, 1), vary="0")  # which is a place too, at which there is nothing to see
+    assert found.slice.input_shape == (8,)
+    for vary in (0, "0"):
+        assert settled(mlp(4, 8, 1), rows(12, 4), vary=vary).slice.input_shape == (4,)
+    with pytest.raises(Asked, match="the model's inputs are single numbers"):
+        settled(model, rows(12, 1), vary=0)
+
+
+def test_what_is_given_is_not_asked_for() -> None:
+    model = Net(lambda m, x: m.net(x).reshape(7, -1), net=mlp(5, 4, 2))
+    for given, words in (
+        ({"forward": lambda m, x: m(x)}, "Your `forward` must run Net on any number of its inputs, and fails on some. Tried "),
+        ({"inputs": rows(7, 5)}, "Net must run on samples of your `inputs`, and fails on some: give `forward`, a function"),
+        ({}, "could not be guessed: give `forward`, .*or `inputs`"),
+    ):
+        with pytest.raises(ValueError, match=words) as caught:
+            settled(model, None if "inputs" in given else rows(7, 5), **given)
+        assert "A trial takes 13 samples, whatever a batch has" in str(caught.value)
+    with pytest.raises(ValueError, match="Net must run on samples of what it is called with, and fails on some: give `forward`, a"):
+        settle(model, Conditions(), Given(), Example(call=ModelCall((rows(7, 5),))))
+    with pytest.raises(
+        Asked, match="`slice` is needed, or `inputs`, an example of what your `forward` takes beside the model: Net"
+    ):
+        settled(model, inputs=["text"], forward=lambda m, x: m(x))
+
+
+def test_a_model_whose_calls_change_with_its_weights_is_told_from_one_that_takes_two_paths(tmp_path: Path) -> None:
+    """No slice would mend it: the points are those of the last sample."""
+
+    class Iterates(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell, self.out = nn.Linear(2, 4), nn.Linear(4, 2)
+            with torch.no_grad():
+                self.cell.weight.fill_(0.1)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            h = self.cell(x).relu()
+            if (self.cell.weight[0, 0] * x).mean() < -1:
+                h = h + self.cell(x + 1).relu()
+            return self.out(h)
+
+    model: Any = Iterates()
+    plane = slices.box((-2, 2), (-2, 2))
+    recorder = Recorder(tmp_path / "a", plane, resolution=16, engine="grid")
+    recorder.record(model, 0)
+    with torch.no_grad():
+        model.cell.weight.fill_(2)
+    with pytest.warns(BoundaryWarning, match="step 1: sampling failed; .*changes with its weights, .*fixed number of steps"):
+        recorder.record(model, 1)
+    recorder.close()
+    other: Any = Iterates()
+    with torch.no_grad():
+        other.cell.weight.fill_(2)
+    recorder = Recorder(tmp_path / "b", plane, resolution=16, engine="grid")
+    with pytest.raises(ValueError, match="give a `slice` on which it takes one path. Where it iterates"):
+        recorder.record(other, 0)
+    recorder.close()
+
+
+class Autoencoder(nn.Module):
+    """Draws noise between two parts that draw none, also in eval mode."""
+
+    def __init__(self, draw: Callable[..., Any] = torch.randn_like) -> None:
+        super().__init__()
+        self.encoder, self.decoder, self.draw = mlp(5, 8, 3), mlp(3, 8, 5), draw
+
+    def forward(self, x: torch.Tensor) -> Any:
+        mean = self.encoder(x)
+        return self.decoder(mean + self.draw(mean))
+
+
+def by_numpy(mean: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(np.random.standard_normal(tuple(mean.shape))).to(mean.dtype)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        torch.randn_like,
+        lambda mean: torch.randn(mean.shape[-1], dtype=mean.dtype),  # the same for all points, and another one at each sample
+        lambda mean: F.dropout(mean),
+        lambda mean: mean if random.random() < 0.5 else -mean,
+        by_numpy,
+    ],
+)
+def test_a_model_that_draws_random_numbers_is_asked_about_for_that_reason(draw: Any) -> None:
+    model = Autoencoder(draw)
+    random.seed(0)
+    state = torch.get_rng_state()
+    with pytest.raises(Asked, match="Autoencoder draws random numbers while it runs, in eval mode.*: give `forward`, ") as caught:
+        settled(model, rows(16, 5))
+    assert "depends on the others" not in str(caught.value)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert settled(model, rows(16, 5), forward=lambda m, x: m.decoder(m.encoder(x))).slice.input_shape == (5,)
+
+
+def test_random_numbers_that_change_nothing_do_not_matter() -> None:
+    """Such as those that decide whether a layer is dropped, drawn in eval mode too."""
+    assert settled(Autoencoder(lambda mean: 0 * torch.rand(1)), rows(16, 5)).slice.input_shape == (5,)
+
+
+@pytest.mark.parametrize("given", [{"slice": slices.random(np.ones(5))}, {"forward": lambda m, x: m(x)}])
+def test_where_a_model_that_draws_is_looked_at_all_the_same_the_picture_says_so(tmp_path: Path, given: Any) -> None:
+    model = Autoencoder()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    options: Any = {"resolution": 16, "every_n_steps": 1, "replay": False}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with watch(model, optimizer, directory=tmp_path, **options, **given):
+            for _ in range(2):
+                model(rows(16, 5)).sum().backward()
+                optimizer.step()
+    words = [str(one.message) for one in caught if "draws random numbers" in str(one.message)]
+    assert words == ["step 0: the model draws random numbers while it runs, in eval mode too: lines are partly noise."]
+    assert all("the model draws random numbers" in " ".join(one.notes) for one in load(tmp_path))
+
+
+def test_a_model_in_quantisation_aware_training_is_told_from_one_whose_first_axis_is_another() -> None:
+    class Observes(nn.Module):
+        """Scales by what it saw of its batch, as a fake quantisation does whose observer is on."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.observer_enabled, self.scale = nn.Buffer(torch.ones(1)), nn.Buffer(torch.ones(1))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            if self.observer_enabled:
+                self.scale.copy_(x.abs().max()[None])
+            return x / self.scale
+
+    model: Any = Net(lambda m, x: m.net(m.fake(x)), net=mlp(5, 8, 2), fake=Observes())
+    batch = rows(16, 5)
+    batch[5] *= 50
+    with pytest.raises(Asked, match=r"observers of quantisation-aware training \(fake\) read each batch, .*disable_observer"):
+        settled(model, batch)
+
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        m.fake.observer_enabled.zero_()
+        return m(x)
+
+    assert settled(model, batch, forward=forward).slice.input_shape == (5,)
+    assert model.fake.observer_enabled.item() == 1
+    assert model.fake.scale.item() == 1
+    with pytest.warns(BoundaryWarning, match="As your `forward` runs it, what Net makes of an input depends on") as caught:
+        assert settled(model, batch, forward=lambda m, x: m(x)).slice.input_shape == (5,)
+    assert len(caught) == 1
 
 
 def test_a_model_that_writes_to_its_inputs_is_run_on_the_same_ones_again() -> None:

@@ -50,7 +50,8 @@ def margins_of(model: nn.Module, given: Any) -> Floats:
 
 
 def ends_of(given: Any) -> tuple[Floats, Floats]:
-    return module._ends(Data.of(given))
+    start, stop = module._ends(Data.of(given))
+    return start.values, stop
 
 
 def sample_of(margins: Any) -> Sample:

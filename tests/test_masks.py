@@ -402,9 +402,22 @@ def test_another_path_in_another_batch_is_refused(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(ValueError, match="calls other activations for other inputs, .*give a `slice` on which it takes one path"):
         capture(Branches(), PLANE)
+    with pytest.raises(
+        ValueError, match=r"Where it iterates .*\(relu is called 1 or 2 times\), .* no slice mends it: give a `forward`"
+    ):
+        capture(Branches(), PLANE)
     monkeypatch.setattr("boundarycb.engines.bands._BATCH_BYTES", 16 * 5)
     with pytest.raises(ValueError, match="calls other activations"), probe(Branches()) as forward:
         read(forward, PLANE, np.array([[0.0, 3.0]] * 5 + [[0.0, 1.0]] * 5))
+
+
+def test_a_branch_that_calls_another_module_is_no_iteration() -> None:
+    class Branches(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x) if x[:, 1].mean() > 1 else torch.tanh(x)
+
+    with pytest.raises(ValueError, match="give a `slice` on which it takes one path.$"):
+        capture(Branches(), PLANE)
 
 
 def test_a_readers_result_needs_a_sweep() -> None:

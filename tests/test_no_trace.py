@@ -39,6 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:TensorBoard shows 10 pictures", "ignore:step 0. hooks that are not the model's own"),
     pytest.mark.filterwarnings("ignore:step 0. tanh. left out, since it runs inside a transform"),
     pytest.mark.filterwarnings("ignore:step .*the model called other layers", "ignore:.*batch-norm takes its statistics"),
+    pytest.mark.filterwarnings("ignore:step .*the model draws random numbers while it runs"),
 ]
 
 Result = tuple[list[float], dict[str, Any]]

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from models import Ginn, WithCalls, mlp
 from torch import nn
 
-from boundarycb.probe import MAX_UNITS, Conditions, probe
+from boundarycb.probe import MAX_UNITS, Conditions, NothingToDraw, probe
 from boundarycb.types import Reading
 
 POINTS = np.random.default_rng(0).uniform(-1, 1, (50, 2))
@@ -332,6 +332,43 @@ def test_batch_axis_is_found_where_it_is_not_the_first() -> None:
         "tanh: left out, since its pre-activation of shape (100, 1) is not one row a point",
         "softplus: left out, since its pre-activation of shape (3,) is not one row a point",
     )
+
+
+def test_calls_that_are_left_out_for_one_reason_are_one_phrase() -> None:
+    """Of a network that is unrolled over a first axis, of experts that see some points each."""
+
+    class Unrolled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.stack([self.fc(row[None].expand(4, 2)).relu() for row in x])
+
+    class Experts(nn.Module):
+        def __init__(self, count: int) -> None:
+            super().__init__()
+            self.all = nn.ModuleList(nn.Linear(2, 3) for _ in range(count))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            own = torch.arange(len(x)).sqrt().long() % len(self.all)
+            out = x.new_zeros(len(x), 3)
+            for number, one in enumerate(self.all):
+                out = out.index_add(0, torch.where(own == number)[0], one(x[own == number]).relu())
+            return out
+
+    with pytest.raises(NothingToDraw) as caught:
+        read(Unrolled())
+    said = str(caught.value)
+    assert "fc: left out at 50 calls, since its pre-activation of shape (4, 3) is not one row a point. Where the batch" in said
+    assert "call2" not in said
+    assert "forward=lambda m, x: m(x.transpose(0, 1)).transpose(0, 1)`" in said
+    for count, named in ((3, "all.0, all.1, all.2: left out, "), (6, "all.0, all.1, all.2, all.3 and 2 more: left out, ")):
+        with pytest.raises(NothingToDraw) as caught:
+            read(Experts(count))
+        said = str(caught.value)
+        assert f"drawn: {named}since such a part runs on a part of the points only (routing); give a `forward` that" in said
+        assert "transpose" not in said
 
 
 def test_wide_layers_are_thinned_evenly() -> None:

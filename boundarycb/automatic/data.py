@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from boundarycb import slices
 from boundarycb.evenly import evenly
+from boundarycb.probe import Beside
 from boundarycb.types import Array, Floats, frozen
 
 MOST = 256
 """Samples that are looked at: enough for a share to a few hundredths, and cheap."""
 
 _MOST_BYTES = 2**25  # of all of them, which go into the checkpoint's directory
+
+_MOST_BESIDE = 2**24  # bytes of what goes in beside them
 
 DataLike = Any
 """Samples of the data: inputs (n, *shape), or a pair of them and their classes (n,)."""
@@ -28,10 +32,12 @@ class Data:
     Args:
         values: what varies of each, float64 (n, *shape).
         labels: their classes (n,); -1 where there is none; None where nothing is known of that.
+        beside: what else of the model's call is a row of each sample, by its path; without it that is held at one row.
     """
 
     values: Floats
     labels: NDArray[np.int64] | None = None
+    beside: Beside = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", frozen(self.values))
@@ -52,19 +58,35 @@ class Data:
         return cls(chosen, None if labels is None else _classes(labels, len(array))[places])
 
     @classmethod
-    def of_batch(cls, values: Floats, labels: NDArray[Any] | None) -> Data | None:
-        """Return at most 256 samples of a training batch, of those that are finite; None where none are."""
-        good = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
-        if not good.any():
+    def of_batch(cls, values: Floats, labels: NDArray[Any] | None, beside: Beside | None = None) -> Data | None:
+        """Return at most 256 samples of a training batch, of those that are finite; None where none are.
+
+        What is `beside` them goes with them, up to 16 megabytes of it.
+        """
+        good = np.flatnonzero(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+        if not len(good):
             return None
-        return cls(values[good], None if labels is None else labels[good].astype(np.int64)).some(MOST)
+        places = good[_spread(len(good), MOST, values[0].size)]
+        mine = None if labels is None else labels[places].astype(np.int64)
+        fits = _bytes_of_rows(beside or {}) * len(places) <= _MOST_BESIDE
+        return cls(values[places], mine, _at(beside or {}, places) if fits else {})
 
     def some(self, most: int) -> Data:
         """Return `most` of them at most, evenly spread, and of large ones no more than 32 megabytes."""
         places = _spread(len(self.values), most, self.values[0].size)
         if len(places) == len(self.values):
             return self
-        return Data(self.values[places], None if self.labels is None else self.labels[places])
+        return self.at(places)
+
+    def at(self, places: NDArray[np.int64]) -> Data:
+        """Return those at `places`, with what belongs to each."""
+        labels = None if self.labels is None else self.labels[places]
+        return Data(self.values[places], labels, _at(self.beside, places))
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers go into the model with one of them."""
+        return int(self.values[0].size) + sum(whole[0].numel() for whole in self.beside.values())
 
     def same(self, other: Data) -> bool:
         """Return whether the other samples are these, and have these labels."""
@@ -79,6 +101,17 @@ def _spread(count: int, most: int, numbers: int) -> NDArray[np.int64]:
     """Return the places of `most` at most of `count` samples, evenly spread; fewer where so many `numbers` take much memory."""
     most = max(1, min(count, most, _MOST_BYTES // (numbers * np.dtype(np.float64).itemsize)))
     return evenly(count, most)
+
+
+def _at(beside: Beside, places: NDArray[np.int64]) -> Beside:
+    """Return copies, on the processor, of the rows at `places` of what is beside samples."""
+    rows = torch.from_numpy(places)
+    return {path: whole.detach()[rows.to(whole.device)].cpu() for path, whole in beside.items()}
+
+
+def _bytes_of_rows(beside: Beside) -> int:
+    """Return how many bytes a row of all that is beside samples takes."""
+    return sum(whole[0].numel() * whole.element_size() for whole in beside.values())
 
 
 def _is_pair(given: Any) -> bool:

@@ -12,28 +12,24 @@ from numpy.typing import NDArray
 from torch import nn
 
 from boundarycb import slices
+from boundarycb.automatic.asking import explained, of_columns, single_numbers
 from boundarycb.automatic.calls import Asked, Example, ModelCall
 from boundarycb.automatic.data import MOST, Data
+from boundarycb.automatic.doubts import company_of, noise_of
 from boundarycb.automatic.given import Given
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
 from boundarycb.automatic.varying import feed_for
 from boundarycb.keep import is_far
-from boundarycb.probe import Conditions, Feed, NothingToDraw, WrongChoice, home_of, probe
-from boundarycb.types import Floats, Slice
+from boundarycb.probe import Conditions, Feed, Prober, WrongChoice, home_of, probe
+from boundarycb.types import Floats, Slice, warn
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
 _SAMPLES = 32  # that are read where a batch has too few for a plane
-_TRIED = 13  # points of a trial: fewer could be taken for another axis
-_ALIKE = 2e-2  # of the largest pre-activation: more than rounding does to a point that runs in other company
 
 
 class _NotRun(RuntimeError):  # noqa: N818 - it is a finding
     """A way to call the model is not tried, since a wrong guess would do harm."""
-
-
-class NotGuessed(ValueError):  # noqa: N818 - it is a finding
-    """No way to call the model with a training batch worked; to see how it is called would tell."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +77,11 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         except Exception as error:  # noqa: BLE001 - whatever the model makes of a batch that is not for it
             failures.append((call, error))
     if isinstance(given.slice, Slice) and given.vary is None and given.inputs is None:
+        columns = [of_columns(model, call, given) for call, _ in failures] if given.slice.input_shape == (2,) else []
+        if given.forward is None and any(columns):
+            raise Asked(next(filter(None, columns)))
         return _without_example(conditions, given)  # the model may take what the slice has, whatever the batches are
-    raise _explained(model, failures)
+    raise explained(model, given, failures, known=known.call is not None)
 
 
 def _may_harm(model: nn.Module, call: ModelCall) -> bool:
@@ -120,7 +119,9 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         more = replace(example, batch=data)
         return _samples(model, conditions, given, more, more.calls(model)[number])
 
-    batch = _samples(model, conditions, given, example, call)
+    batch = _samples(model, conditions, given, example, call, warns=True)
+    if not isinstance(given.slice, Slice) and batch.values[0].size < 2:
+        raise Asked(single_numbers(model, call, given, batch.layers))
     plane, row, samples = _laid(given, example, batch, read)
     held = samples.feed.forward is None and not samples.feed.is_plain
     feed = samples.feed.at_row(row) if held else Feed(forward=given.forward)
@@ -128,7 +129,7 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     if data is None:
         source = example.source if example.call is None else None
         more = batch if len(batch.values) >= MOST else _more(source, MOST, batch, read)
-        data = Data.of_batch(more.values, more.labels)
+        data = Data.of_batch(more.values, more.labels, more.feed.beside())
     together = len(batch.values)
     return Settled(plane, replace(conditions, feed=feed), together * example.batches, data, together)
 
@@ -141,40 +142,49 @@ class _Samples:
         feed: how points go in.
         values: what varies, of each sample (n, *shape).
         labels: their classes (n,), or None.
+        layers: of the model, with how many units.
     """
 
     feed: Feed
     values: Floats
     labels: NDArray[np.int64] | None
+    layers: Sequence[tuple[str, int]]
 
 
-def _samples(model: nn.Module, conditions: Conditions, given: Given, example: Example, call: ModelCall) -> _Samples:
+def _samples(
+    model: nn.Module, conditions: Conditions, given: Given, example: Example, call: ModelCall, *, warns: bool = False
+) -> _Samples:
     """Return the samples of a call that the model takes; raise whatever it raises where it does not.
 
     Raises:
-        Asked: what it makes of one depends on the others.
+        Asked: what it makes of one depends on the others, or on random numbers.
     """
     shape = given.slice.input_shape if isinstance(given.slice, Slice) and given.vary is None else None
     feed = feed_for(model, call, given.vary, shape, given.forward)
     with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
         values = forward.examples()
-        some = np.resize(values, (_TRIED, *values.shape[1:]))
-        reading = forward(some)
-        alone = (
-            forward(np.concatenate([some[:1], np.repeat(some[-1:], _TRIED - 1, axis=0)])) if conditions.mode == "eval" else reading
-        )
-    if reading.layers == alone.layers and not reading.gaps and _differ(reading.z[0], alone.z[0]):
-        raise Asked(
-            f"`forward` is needed, a function (model, inputs) -> output: what {type(model).__name__} makes of an input depends on "
-            "the others of its batch, so that its first axis may not be that of the samples."
-        )
+        _try_out(model, forward, values, conditions, given, warns=warns)
+        layers = [(called.layer.name, called.layer.size) for called in forward.calls]
     labels = example.labels(len(values), call)
-    return _Samples(feed, values, None if labels is None else labels.cpu().numpy())
+    return _Samples(feed, values, None if labels is None else labels.cpu().numpy(), layers)
 
 
-def _differ(one: Floats, other: Floats) -> bool:
-    with np.errstate(invalid="ignore"):
-        return bool(np.abs(one - other).max(initial=0.0) > _ALIKE * np.abs(one).max(initial=0.0))
+def _try_out(model: nn.Module, forward: Prober, values: Floats, conditions: Conditions, given: Given, *, warns: bool) -> None:
+    """Run the model on a few samples; raise Asked where what it makes of one is not its own.
+
+    Where the user said how to run it, or where to look, that is done: of what depends on the batch a warning is given, if it
+    `warns` at all, and of random numbers the picture has a note.
+    """
+    noise = noise_of(model, forward, values)
+    if conditions.mode != "eval":
+        return
+    if noise is not None and given.forward is None and not isinstance(given.slice, Slice):
+        raise Asked(noise)
+    company = company_of(model, forward, values)
+    if company is not None and given.forward is None:
+        raise Asked(f"`forward` is needed, a function (model, inputs) -> output: {company}")
+    if company is not None and warns:
+        warn(f"As your `forward` runs it, {company}")
 
 
 def _laid(given: Given, example: Example, batch: _Samples, read: Callable[[Any], _Samples]) -> tuple[Slice, int, _Samples]:
@@ -183,8 +193,6 @@ def _laid(given: Given, example: Example, batch: _Samples, read: Callable[[Any],
         return given.slice, 0, batch
     values, names = batch.values, given.class_names
     source = example.source if example.call is None else None  # where a call was heard, items do not tell what it is of them
-    if values[0].size < 2:
-        raise Asked("`slice` is 2-D, and the model's inputs are single numbers: there is nothing to show.")
     if given.places is not None:
         samples, rows = _at_places(given.places, example, batch, read)
         return *plane_of(samples.values, samples.labels, names, rows=rows), samples
@@ -230,25 +238,3 @@ def _holds(known: Floats, values: Floats) -> bool:
         return False
     slack = 1e-3 * (known.max(axis=0) - known.min(axis=0))
     return bool(((values >= known.min(axis=0) - slack) & (values <= known.max(axis=0) + slack)).all())
-
-
-def _explained(model: nn.Module, failures: Sequence[tuple[ModelCall, Exception]]) -> Exception:
-    """Return the error that says what was tried, and what to give."""
-    name = type(model).__name__
-    if not failures:
-        return Asked(f"`inputs` is needed, since the training batch has no tensor: give an example of what {name} is called with.")
-    asked = [error for _, error in failures if isinstance(error, (Asked, NothingToDraw))]
-    if asked:
-        return asked[0]
-    tried = "; ".join(f"{name}{call}: {_root(error)}" for call, error in failures[:4])
-    return NotGuessed(
-        f"How {name} is called with a training batch could not be guessed: give `forward`, a function (model, inputs) -> output, "
-        f"or `inputs`, an example of what it is called with. Tried {tried}."
-    )
-
-
-def _root(error: Exception) -> str:
-    """Return what the model itself raised, in a line."""
-    inner = error.__cause__ if isinstance(error.__cause__, Exception) else error
-    words = " ".join(str(inner).split())
-    return f"{type(inner).__name__}, {words if len(words) < 160 else words[:157] + '...'}"

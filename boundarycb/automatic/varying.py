@@ -12,7 +12,11 @@ from boundarycb.nested import Path, leaves, spelled
 from boundarycb.probe import Feed, ForwardLike, module_at
 
 VaryLike = str | int | None
-"""What varies: a tensor of the call, by its place or name, or what a module gives, by the module's path."""
+"""What varies: a tensor of the call, by its place or name, or what a module gives, by the module's path.
+
+A text that is both a place and a path, as in a Sequential, means the place, unless what is there is single numbers; a whole number
+always does.
+"""
 
 
 def feed_for(
@@ -34,7 +38,7 @@ def feed_for(
     tensors = [(path, leaf) for path, leaf in leaves(arguments) if isinstance(leaf, torch.Tensor)]
     if vary is not None:
         named = [(path, leaf) for path, leaf in tensors if spelled(path) == str(vary)]
-        if not named:
+        if not named or (isinstance(vary, str) and _is_module(model, vary) and not _has_several(named[0][1])):
             return _of_module(model, call, str(vary), tensors)
         if not _is_batch(named[0][1]):
             raise Asked(f"`vary` names {vary!r}, which is no batch of real numbers ({_words(named[0][1])}).")
@@ -43,7 +47,7 @@ def feed_for(
     likely = [(path, leaf) for path, leaf in batches if shape is None or tuple(leaf.shape[1:]) == shape]
     chosen = [one for one in likely if _varies(one[1])] or likely
     if not chosen:
-        raise Asked(_nothing_varies(model, tensors, shape))
+        raise Asked(_nothing_varies(model, tensors, shape, is_given=forward is not None))
     if forward is not None:
         args, kwargs = _copied(call)
         return Feed(args, kwargs, place=chosen[0][0], rows=len(chosen[0][1]), forward=forward)
@@ -54,6 +58,20 @@ def _is_batch(tensor: torch.Tensor, *, whole: bool = False) -> bool:
     """Return whether `tensor` is a batch of real numbers, or of `whole` ones too."""
     kind = tensor.is_floating_point() or (whole and not tensor.is_complex() and tensor.dtype != torch.bool)
     return kind and tensor.layout == torch.strided and tensor.ndim > 0 and len(tensor) > 0
+
+
+def _is_module(model: nn.Module, path: str) -> bool:
+    """Return whether `path` names a module: in a Sequential those are called as places of arguments are."""
+    try:
+        module_at(model, path)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_several(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor can be looked at: a batch of two real numbers or more each."""
+    return _is_batch(tensor) and tensor[0].numel() > 1
 
 
 def _varies(tensor: torch.Tensor) -> bool:
@@ -83,11 +101,18 @@ def _copied(call: ModelCall) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return args, kwargs
 
 
-def _nothing_varies(model: nn.Module, tensors: list[tuple[Path, torch.Tensor]], shape: tuple[int, ...] | None) -> str:
-    """Return in words why nothing can vary, and what to do."""
+def _nothing_varies(
+    model: nn.Module, tensors: list[tuple[Path, torch.Tensor]], shape: tuple[int, ...] | None, *, is_given: bool
+) -> str:
+    """Return in words why nothing can vary, and what to do; `is_given`: whether there is a `forward` already."""
     kinds = ", ".join(_words(leaf) for _, leaf in tensors) or "no tensor"
     if shape is not None and any(_is_batch(leaf) for _, leaf in tensors):
         return f"`slice` has inputs of shape {shape}, and the model is called with {kinds}; `vary` names the tensor that varies."
+    if is_given:
+        return (
+            f"`slice` is needed, or `inputs`, an example of what your `forward` takes beside the model: {type(model).__name__} is "
+            f"called with {kinds}, of which none is a batch of numbers."
+        )
     tables = [path for path, module in model.named_modules() if isinstance(module, nn.Embedding) and path]
     such = f"vary={tables[0]!r}" if tables else "vary='encoder.embed'"
     return (

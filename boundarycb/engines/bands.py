@@ -6,7 +6,9 @@ Memory is that of one band, whatever the resolution. The grid's nodes are the pi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,10 +61,30 @@ class Band:
 
 Reader = Callable[[Band], None]
 
+FIXED = "a `forward`, a function (model, inputs) -> output, that makes a fixed number of steps"
+"""What there is to give where the number of calls is not the same for all inputs, or at all weights."""
+
 ANOTHER_PATH = (
     "The model calls other activations for other inputs, so its units cannot be lined up; "
     "give a `slice` on which it takes one path."
 )
+
+
+class AnotherPath(ValueError):  # noqa: N818 - it is a finding
+    """The model calls other activations for other inputs."""
+
+
+def another_path(one: Sequence[Layer], other: Sequence[Layer]) -> AnotherPath:
+    """Return the error of a model that calls the layers of `one` for some inputs, and those of `other` for others."""
+    counts = [Counter(re.sub(r"\.call\d+$", "", layer.name) for layer in layers) for layers in (one, other)]
+    differing = [name for name in counts[0] if counts[0][name] != counts[1][name]]
+    if counts[0].keys() != counts[1].keys() or not differing:
+        return AnotherPath(ANOTHER_PATH)
+    few, many = sorted(count[differing[0]] for count in counts)
+    return AnotherPath(
+        f"{ANOTHER_PATH} Where it iterates until a tolerance is met ({differing[0]} is called {few} or {many} times), that changes "
+        f"with the weights, and no slice mends it: give {FIXED}."
+    )
 
 
 def checked_resolution(resolution: int) -> int:
@@ -90,7 +112,7 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, uni
         u, v = np.meshgrid(us, vs[start : start + rows])
         reading = read(forward, slice, np.stack([u.ravel(), v.ravel()], axis=1), room)
         if layers is not None and reading.layers != layers:
-            raise ValueError(ANOTHER_PATH)
+            raise another_path(layers, reading.layers)
         layers = reading.layers
         band = Band(start, us, vs, block_of(reading), reading)
         for reader in readers:
@@ -126,7 +148,7 @@ def read(forward: Forward, slice: Slice, points: Floats, room: Room = USUAL) -> 
     for part in parts:
         reading = first if start == 0 else forward(slice.lift(part))
         if reading.layers != first.layers:
-            raise ValueError(ANOTHER_PATH)
+            raise another_path(first.layers, reading.layers)
         if z is not None:
             z[start : start + len(part)] = reading.z
         elif reading.away is not None:

@@ -225,6 +225,12 @@ class State(Generic[T]):
         self._give(self._old)
 
 
+class Generator(State[T]):
+    """The state of a generator of random numbers, which tells whether some were drawn."""
+
+    __slots__ = ()
+
+
 def same(one: Any, other: Any) -> bool:
     """Return whether two states of generators or arrays are equal: nested dicts and sequences of numbers and arrays."""
     if isinstance(one, torch.Tensor):
@@ -260,7 +266,7 @@ def maker_of(value: Any) -> Callable[[str, Any], Holder] | None:
 
 def _of_numpy_generator(path: str, value: np.random.Generator) -> Holder:
     bits: Any = value.bit_generator
-    return State(path, lambda: bits.state, lambda state: setattr(bits, "state", state))
+    return Generator(path, lambda: bits.state, lambda state: setattr(bits, "state", state))
 
 
 def _of_iterator(path: str, value: Any) -> Holder:
@@ -284,14 +290,17 @@ def class_of(path: str, value: Any) -> Holder:
 
 
 _MAKERS: list[tuple[Any, Callable[[str, Any], Holder]]] = [
-    (torch.Generator, lambda path, value: State(path, value.get_state, value.set_state)),
+    (torch.Generator, lambda path, value: Generator(path, value.get_state, value.set_state)),
     (np.random.Generator, _of_numpy_generator),
-    (np.random.RandomState, lambda path, value: State(path, value.get_state, value.set_state)),
-    (random.Random, lambda path, value: State(path, value.getstate, value.setstate)),
+    (np.random.RandomState, lambda path, value: Generator(path, value.get_state, value.set_state)),
+    (random.Random, lambda path, value: Generator(path, value.getstate, value.setstate)),
     (bytearray, lambda path, value: State(path, lambda: bytes(value), lambda old: value.__setitem__(slice(None), old))),
     (_BaseDataLoaderIter, lambda path, value: State(path, lambda: value._num_yielded, lambda _: None)),
     (types.GeneratorType, _of_generator_function),
-    (np.random.BitGenerator, lambda path, value: State(path, lambda: value.state, lambda state: setattr(value, "state", state))),
+    (
+        np.random.BitGenerator,
+        lambda path, value: Generator(path, lambda: value.state, lambda state: setattr(value, "state", state)),
+    ),
     (itertools.count, lambda path, value: State(path, lambda: repr(value), lambda _: None)),
 ]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from boundarycb.keep.holders import Holder, paths
+from boundarycb.keep.holders import Generator, Holder, paths
 from boundarycb.keep.reach import Reach
 from boundarycb.keep.restore import random_state, settings
 from boundarycb.keep.tensors import KeptTensors
@@ -38,6 +38,10 @@ class Kept:
     def changed(self) -> tuple[str, ...]:
         """Return the paths of what is different now."""
         return _once((*self._tensors.changed(), *paths(self._holders)))
+
+    def drew(self) -> bool:
+        """Return whether random numbers were drawn since."""
+        return any(holder.changed() for holder in self._holders if isinstance(holder, Generator))
 
     def put_back(self) -> None:
         """Make everything what it was. What cannot be is added to `lost`, and does not keep the rest from it."""

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from boundarycb.keep.holders import Holder, State, put_at
+from boundarycb.keep.holders import Generator, Holder, State, put_at
 from boundarycb.keep.reach import Reach
 
 # -------------------------------------------------------------------------------------------------------- random numbers
@@ -33,9 +33,9 @@ def random_state(devices: Iterable[torch.device] = ()) -> list[Holder]:
     CUDA's are all among them once CUDA is in use: a model on the CPU may draw there too.
     """
     holders: list[Holder] = [
-        State("python's random numbers", random.getstate, random.setstate),
-        State("numpy's random numbers", np.random.get_state, np.random.set_state),
-        State("torch's random numbers", torch.get_rng_state, torch.set_rng_state),
+        Generator("python's random numbers", random.getstate, random.setstate),
+        Generator("numpy's random numbers", np.random.get_state, np.random.set_state),
+        Generator("torch's random numbers", torch.get_rng_state, torch.set_rng_state),
     ]
     used = dict.fromkeys(devices)
     if torch.cuda.is_available() and torch.cuda.is_initialized():
@@ -43,7 +43,7 @@ def random_state(devices: Iterable[torch.device] = ()) -> list[Holder]:
     for device in used:
         generator = _generator(device)
         if generator is not None:
-            holders.append(State(f"the random numbers of {device}", generator.get_state, generator.set_state))
+            holders.append(Generator(f"the random numbers of {device}", generator.get_state, generator.set_state))
     return holders
 
 

@@ -6,8 +6,9 @@ from boundarycb.probe.activity import Activity
 from boundarycb.probe.away import fetched
 from boundarycb.probe.budget import LEAST_POINTS, Budget
 from boundarycb.probe.conditions import Conditions
-from boundarycb.probe.feed import Feed, ForwardLike, feed_in, feed_out, module_at
+from boundarycb.probe.feed import PLAIN, Beside, Feed, ForwardLike, feed_in, feed_out, module_at
 from boundarycb.probe.following import follow
+from boundarycb.probe.gaps import TRANSPOSED
 from boundarycb.probe.moves import compare
 from boundarycb.probe.output import BackgroundLike, OutputLike
 from boundarycb.probe.prober import NothingToDraw, Prober, home_of
@@ -22,10 +23,13 @@ __all__ = [
     "LEAST_POINTS",
     "MAX_ALL_UNITS",
     "MAX_UNITS",
+    "PLAIN",
     "STAGE_3",
+    "TRANSPOSED",
     "Activity",
     "Alone",
     "BackgroundLike",
+    "Beside",
     "Budget",
     "Conditions",
     "Feed",

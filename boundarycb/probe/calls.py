@@ -31,6 +31,7 @@ from boundarycb.probe.affine import (
     uses_batch_statistics,
 )
 from boundarycb.probe.away import chosen_columns
+from boundarycb.probe.gaps import Gaps
 from boundarycb.probe.kinks import (
     BENDING,
     MAX_POOLS,
@@ -163,7 +164,7 @@ class CallWatch(TorchFunctionMode):
     Attributes:
         calls: the activation calls so far.
         patterns: makes a number of the states of all units at each point; None where they are not read.
-        gaps: what was left out, in words.
+        gaps: what was left out.
         bends: what else was called that may bend the network.
         activated: what the last activation gave.
         differentiates: whether something was called that needs a graph of the pass.
@@ -172,7 +173,7 @@ class CallWatch(TorchFunctionMode):
     def __init__(self, n: int, running: list[str], optional: Collection[str], watched: Watched, *, patterns: bool = False) -> None:
         super().__init__()
         self.calls: list[Call] = []
-        self.gaps: list[str] = []
+        self.gaps = Gaps(n)
         self.bends: list[Bend] = []
         self.activated: Any = None
         self.differentiates = False
@@ -218,7 +219,7 @@ class CallWatch(TorchFunctionMode):
             affine = Affine(self._running[-1], (self._step(func, args, kwargs, place),))
             return Mark(affine, source, source._version, len(self.calls))
         if uses_batch_statistics(func, args, kwargs):
-            self._note("a batch-norm takes its statistics from the points, so values depend on which of them run together")
+            self.gaps.note("a batch-norm takes its statistics from the points, so values depend on which of them run together")
         for place, value in enumerate(args[:2]):
             mark = self._marks.get(value)
             if mark is not None and keeps_affine(func, args, kwargs, place):
@@ -253,7 +254,7 @@ class CallWatch(TorchFunctionMode):
         if not isinstance(source, torch.Tensor) or not source.is_floating_point():
             return None
         if torch._C._functorch.is_functorch_wrapped_tensor(source):
-            self._note(f"{op}: left out, since it runs inside a transform such as vmap")
+            self.gaps.note(f"{op}: left out, since it runs inside a transform such as vmap")
             return None
         mark = self._marks.get(source)
         name, module = self._name(op, mark)
@@ -266,7 +267,7 @@ class CallWatch(TorchFunctionMode):
             z, affine = gate(source), None if affine is None else affine.then(gate)
         rows = per_point(z, self._n)
         if rows is None:
-            self._note(f"{name}: left out, since its pre-activation of shape {tuple(z.shape)} is not one row a point")
+            self.gaps.leave_out(name, z.shape)
             return None
         shape = tuple(rows.shape[1:])
         kept = self._watched.kept(name, (module, self._running[-1]), shape)
@@ -277,10 +278,6 @@ class CallWatch(TorchFunctionMode):
         call = Call(Layer(name, op, shape, kept), units_of_rows(rows, kept).detach().clone(), affine, memory, kinks)
         self.calls.append(call)
         return call, mark
-
-    def _note(self, gap: str) -> None:
-        if gap not in self.gaps:
-            self.gaps.append(gap)
 
     def _name(self, op: str, mark: Mark | None) -> tuple[str, str]:
         """Return a call's name, and the path of the module that it is named after."""

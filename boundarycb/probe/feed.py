@@ -17,6 +17,9 @@ ForwardLike = Callable[[nn.Module, torch.Tensor], Any]
 """A user's own way to run a model on a batch of points, ``(model, inputs) -> output``."""
 
 
+Beside = Mapping[Path, torch.Tensor]
+"""What goes in beside points, by its path in the call: a row for each of them."""
+
 PLAIN = (torch.Tensor, nn.Parameter, bool, int, float, str, type(None))
 """What ``torch.load(weights_only=True)`` reads besides tuples, lists and dicts of such: these classes, and none derived of them."""
 
@@ -58,13 +61,20 @@ class Feed:
         one = changed(arguments, lambda path, leaf: leaf[row : row + 1].clone() if path in batched else leaf)
         return replace(self, args=tuple(_positional(one)), kwargs=_named(one), rows=1, batched=batched)
 
-    def __call__(self, model: nn.Module, points: torch.Tensor) -> Any:
-        """Return what `model` gives for a batch of `points`."""
+    def beside(self) -> Beside:
+        """Return what the example has beside what varies, a row for each sample; nothing where a call has the points alone."""
+        if self.forward is not None or self.is_plain:
+            return {}
+        batched = [(path, leaf) for path, leaf in leaves(self._arguments()) if self._is_batched(path, leaf)]
+        return {path: leaf for path, leaf in batched if self.module is not None or path != self.place}
+
+    def __call__(self, model: nn.Module, points: torch.Tensor, beside: Beside | None = None) -> Any:
+        """Return what `model` gives for a batch of `points`; of what is `beside` them each has a row of its own."""
         if self.forward is not None:
             return self.forward(model, points)
         if self.is_plain:
             return model(points)
-        arguments = self._held(points)
+        arguments = self._held(points, beside or {})
         with _giving(model, self.module, points):
             return model(*_positional(arguments), **_named(arguments))
 
@@ -99,17 +109,18 @@ class Feed:
     def _arguments(self) -> dict[Any, Any]:
         return {**dict(enumerate(self.args)), **self.kwargs}
 
-    def _held(self, points: torch.Tensor) -> dict[Any, Any]:
-        """Return the arguments for a batch of `points`."""
+    def _held(self, points: torch.Tensor, beside: Beside) -> dict[Any, Any]:
+        """Return the arguments for a batch of `points`, with what is `beside` them."""
 
         def held(path: Path, leaf: Any) -> Any:
             if path == self.place and self.module is None:
                 return points
             if not isinstance(leaf, torch.Tensor):
                 return leaf
+            own = beside.get(path)
             wide = points.dtype == torch.float64 and leaf.is_floating_point()
-            mine = leaf.to(points.device, torch.float64 if wide else leaf.dtype)
-            if self._is_batched(path, leaf):
+            mine = (leaf if own is None else own).to(points.device, torch.float64 if wide else leaf.dtype)
+            if own is None and self._is_batched(path, leaf):
                 mine = mine[0].expand(len(points), *mine.shape[1:])
             return mine.clone(memory_format=torch.contiguous_format)  # the model may write to it
 

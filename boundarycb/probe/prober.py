@@ -21,6 +21,8 @@ from boundarycb.probe.away import Away, fetched, numbers, stays
 from boundarycb.probe.calls import ACTIVATIONS, Call, CallWatch
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
+from boundarycb.probe.feed import Beside
+from boundarycb.probe.gaps import TRANSPOSED
 from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.products import Products
 from boundarycb.probe.quick import Glance, Quick
@@ -33,6 +35,8 @@ W = TypeVar("W", bound=CallWatch)
 
 _ENOUGH = 60  # points: more at once are no faster on a processor, and a number that is rarely an axis of a model's
 _MOST = 1024  # points that run at once on another device, however many training has
+_AGAIN = 5  # times: a branch that a coin decides on is mostly seen to be one
+_ROUNDED = 1e-5  # of the largest number
 _MORE = 4  # times the bytes of inputs there
 
 
@@ -49,6 +53,7 @@ class Session:
         parked: hooks of the user's that do not run, in words.
         needs_graph: whether the forward pass differentiates, so that it cannot run without gradients.
         changes: paths of what the first forward pass changed, where that was asked for.
+        draws: whether the first one drew random numbers.
     """
 
     def __init__(self, model: nn.Module, conditions: Conditions, reach: Reach) -> None:
@@ -60,6 +65,7 @@ class Session:
         self.parked: tuple[str, ...] = ()
         self.needs_graph = False
         self.changes: tuple[str, ...] = ()
+        self.draws = False
         self._axes = {axis for parameter in model.parameters() for axis in parameter.shape}
         self._portrait: Portrait | None = None
         self._is_pure: bool | None = None  # whether a forward pass changes nothing; not known before the first
@@ -95,10 +101,11 @@ class Session:
         return bool(self._is_pure)
 
     @contextmanager
-    def passing(self) -> Iterator[Kept]:
+    def passing(self, *, runs: bool = True) -> Iterator[Kept]:
         """Put everything back after the forward pass in this block, so that the next begins where this one did.
 
-        Where the first pass changed nothing, the next are taken to be like it: what they change is put back at the scope's end.
+        Where the first pass changed nothing, the next are taken to be like it: what they change is put back at the scope's end. It
+        tells nothing of them where it `runs` no model.
         """
         if self.kept is None:
             raise RuntimeError("The probe is closed; call `forward` inside its `with` block.")
@@ -109,7 +116,8 @@ class Session:
                 self.changes = self._portrait.differences(Portrait(self.model))
                 self._portrait = None
             reshard(self._shards)
-            if self._is_pure is None:
+            if self._is_pure is None and runs:
+                self.draws = self.kept.drew()
                 self._is_pure = not self.kept.changed()
             if not self._is_pure:
                 self.kept.put_back()
@@ -203,7 +211,7 @@ class Prober:
                 codes=None if watch.patterns is None else watch.patterns.codes(),
                 output=shown,
                 what=what,
-                gaps=tuple(watch.gaps),
+                gaps=watch.gaps.words(),
                 kinks=tuple(call.kinks for call in self.calls),
                 bends=tuple(watch.bends),
                 closes=_is_view(chosen(output, self._conditions.output, len(inputs)), watch.activated),
@@ -228,10 +236,26 @@ class Prober:
     def examples(self) -> Floats:
         """Return the values (rows, *shape) of what varies in the feed's example."""
         self._tell("examples")
-        session = self._session
-        with session.passing() as kept, kept.guard():
-            values: Floats = self._conditions.feed.values(session.model).detach().cpu().double().numpy()
+        session, feed = self._session, self._conditions.feed
+        with session.passing(runs=feed.module is not None) as kept, kept.guard():
+            values: Floats = feed.values(session.model).detach().cpu().double().numpy()
             return values.copy()
+
+    def is_noisy(self, inputs: Floats) -> bool:
+        """Return whether random numbers, which the model draws while it runs, change what it makes of `inputs`."""
+        session, padded = self._session, self._padded(inputs)
+        if not session.draws:
+            return False
+        with session.passing():  # once: each run goes on with other random numbers
+            first = self._numbers_of(inputs, padded)
+            return not all(_are_alike(first, self._numbers_of(inputs, padded)) for _ in range(_AGAIN))
+
+    def _numbers_of(self, inputs: Floats, padded: Floats) -> list[torch.Tensor]:
+        """Return pre-activations and output of a run, in a pass that may have several."""
+        self._tell("read", inputs)
+        output, watch = self._run(padded, lambda _: self._call_watch(len(padded)))
+        shown = self._shown_tensor(output, len(padded))[0]
+        return [call.z for call in watch.calls] + ([] if shown is None else [shown.detach().clone()])
 
     def gradient(self, inputs: Floats, of: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
         """Return the gradient (n, *input_shape), with respect to each input, of what `of` makes of the shown output (n, …).
@@ -329,18 +353,23 @@ class Prober:
             # Weights that the pass wrote to are put back after it: then they are not what they were in it.
             return tuple(one.with_its_weights() for one in watch.traces) if kept.writes() else tuple(watch.traces)
 
-    def answer(self, inputs: Floats) -> tuple[tuple[Activity, ...], Floats | None]:
+    def answer(self, inputs: Floats, beside: Beside | None = None) -> tuple[tuple[Activity, ...], Floats | None]:
         """Run the model once, on `inputs`, and return what each layer that is watched gives, and the shown output (n, C).
+
+        Args:
+            inputs: the inputs (n, *input_shape).
+            beside: what else of the call each of them has a row of its own of (n, …); the rest is held at the feed's row.
 
         Raises:
             ValueError: the model cannot take inputs of this shape, or calls no activation.
             Exception: what the forward pass itself raises.
         """
-        self._tell("answer", inputs)
+        self._tell("answer", inputs, beside)
         session, padded = self._session, self._padded(inputs)
+        more = {path: own[torch.arange(len(padded)) % len(own)] for path, own in (beside or {}).items()}
         with session.passing():
             optional, watched, n = self._conditions.activations, self._watched, len(padded)
-            output, watch = self._run(padded, lambda _: ActivityWatch(n, session.running, optional, watched))
+            output, watch = self._run(padded, lambda _: ActivityWatch(n, session.running, optional, watched), more)
             shown = self._shown(output, n)[0]
             return watch.activities(len(inputs)), None if shown is None else shown[: len(inputs)]
 
@@ -361,7 +390,7 @@ class Prober:
         home = torch.float64, self._home[1]
         return Prober(self._session, home, StandIns(self._session.reach), max_units)
 
-    def _run(self, inputs: Floats, watch_of: Callable[[torch.Tensor], W]) -> tuple[Any, W]:
+    def _run(self, inputs: Floats, watch_of: Callable[[torch.Tensor], W], beside: Beside | None = None) -> tuple[Any, W]:
         """Run the model under a watch made for its batch; return its output, and the watch, which saw activations."""
         session = self._session
         assert session.kept is not None
@@ -370,7 +399,7 @@ class Prober:
         try:
             # The watch sees what the forward pass calls, and not how the stand-ins get into their places.
             with self._graph(), session.kept.guard(), self._standing_in(), watch, self._widening():
-                output = self._call(batch)
+                output = self._call(batch, beside)
         except Exception as error:
             if not watch.differentiates or session.needs_graph:
                 _explain(error, session, inputs, watch)
@@ -378,13 +407,13 @@ class Prober:
         if watch.differentiates and not session.needs_graph:  # such as a Hamiltonian network
             session.needs_graph = True
             session.kept.put_back()
-            return self._run(inputs, watch_of)
+            return self._run(inputs, watch_of, beside)
         if not watch.calls:
             raise NothingToDraw(_nothing_seen(session.model, watch))
         return output, watch
 
-    def _call(self, batch: torch.Tensor) -> Any:
-        return self._conditions.feed(self._session.model, batch)
+    def _call(self, batch: torch.Tensor, beside: Beside | None = None) -> Any:
+        return self._conditions.feed(self._session.model, batch, beside)
 
     def _shown(self, output: Any, n: int) -> tuple[Floats | None, str]:
         """Return the part of the model's output that is shown (n, C), or None, and what it is."""
@@ -432,6 +461,15 @@ def home_of(model: nn.Module) -> tuple[torch.dtype, torch.device]:
     return torch.get_default_dtype(), torch.device("cpu")
 
 
+def _are_alike(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
+    """Return whether tensors are equal but for rounding, which some devices do in another order each time."""
+    if [z.shape for z in one] != [z.shape for z in other]:
+        return False
+    sizes = [float(z.abs().nan_to_num(0.0, 0.0).max()) if z.numel() else 0.0 for z in one]
+    pairs = zip(one, other, sizes, strict=True)
+    return all(torch.allclose(z, same, rtol=0.0, atol=_ROUNDED * size, equal_nan=True) for z, same, size in pairs)
+
+
 def _is_view(output: Any, of: Any) -> bool:
     """Return whether one tensor is the other in another shape."""
     tensors = isinstance(output, torch.Tensor) and isinstance(of, torch.Tensor) and output.layout == of.layout == torch.strided
@@ -469,8 +507,14 @@ def _explain(error: Exception, session: Session, inputs: Floats, watch: CallWatc
 
 
 def _nothing_seen(model: nn.Module, watch: CallWatch) -> str:
-    if watch.gaps:
-        return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(watch.gaps)}."
+    gaps = watch.gaps.words()
+    if gaps:
+        hint = (
+            f" Where the batch is the second axis of what it is called with, X: {TRANSPOSED}."
+            if watch.gaps.is_shaped_otherwise
+            else ""
+        )
+        return f"{type(model).__name__} has no activation that can be drawn: {'; '.join(gaps)}.{hint}"
     return (
         f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw: "
         f"{', '.join(ACTIVATIONS)} are seen; clamp, maximum, your own formulas and the inside of a fused LSTM or GRU are not."

@@ -38,7 +38,7 @@ def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: boo
     Raises:
         ValueError: the samples go another way through the model than points of the slice do.
     """
-    activities, output = _run(forward, data.values, room)
+    activities, output = _run(forward, data, room)
     if tuple(one.layer for one in activities) != tuple(layers):
         raise ValueError("the model calls other activations for them than on the slice")
     on = np.concatenate([one.on for one in activities], axis=1)
@@ -53,9 +53,9 @@ def answer(forward: Prober, data: Data, layers: Sequence[Layer], *, margins: boo
     )
 
 
-def _run(forward: Prober, inputs: Floats, room: Room) -> tuple[list[Activity], Floats | None]:
-    """Return what units and output give for `inputs`, which run in batches that take a bounded amount of memory."""
-    ran = [forward.answer(part) for part in _parts(forward, inputs, room)]
+def _run(forward: Prober, data: Data, room: Room) -> tuple[list[Activity], Floats | None]:
+    """Return what units and output give for samples, which run in batches that take a bounded amount of memory."""
+    ran = [forward.answer(part.values, part.beside) for part in _parts(forward, data, room)]
     if any([one.layer for one in activities] != [one.layer for one in ran[0][0]] for activities, _ in ran):
         raise ValueError("the model calls other activations for some of them than for others")
     activities = [
@@ -66,9 +66,9 @@ def _run(forward: Prober, inputs: Floats, room: Room) -> tuple[list[Activity], F
     return activities, np.concatenate(outputs) if len(outputs) == len(ran) else None
 
 
-def _parts(forward: Prober, inputs: Floats, room: Room) -> Iterator[Floats]:
-    size = most_together(inputs[0].size, sum(call.layer.size for call in forward.calls), room)
-    yield from np.array_split(inputs, -(-len(inputs) // size))
+def _parts(forward: Prober, data: Data, room: Room) -> Iterator[Data]:
+    count, size = len(data.values), most_together(data.numbers, sum(call.layer.size for call in forward.calls), room)
+    yield from map(data.at, np.array_split(np.arange(count), -(-count // size)))
 
 
 def _margins(forward: Prober, data: Data) -> Floats:
@@ -76,25 +76,26 @@ def _margins(forward: Prober, data: Data) -> Floats:
 
     Each ray is looked at in 16 parts, the first part that ends in another class in 16 parts, and so on; in the last one the two
     classes' scores are taken to be straight lines, which meet. A class that comes and goes within a sixteenth of a ray is missed.
+    What else goes into the model stays that of the sample at which a ray starts.
     """
     start, stop = _ends(data)
-    lengths = np.linalg.norm((stop - start).reshape(len(start), -1), axis=1)
-    ends = np.broadcast_to([0.0, 1.0], (len(start), 2))
+    lengths = np.linalg.norm((stop - start.values).reshape(len(stop), -1), axis=1)
+    ends = np.broadcast_to([0.0, 1.0], (len(stop), 2))
     places, scores = _looked_at(forward, start, stop, ends, _along(forward, start, stop, ends))
     own = scores[:, 0].argmax(axis=1)
-    margins = np.full(len(start), np.nan)
+    margins = np.full(len(stop), np.nan)
     found = (scores.argmax(axis=2) != own[:, None]).any(axis=1)
     if not found.any():
         return margins
-    start, stop, own, places, scores = start[found], stop[found], own[found], places[found], scores[found]
+    start, stop, own, places, scores = start.at(np.flatnonzero(found)), stop[found], own[found], places[found], scores[found]
     for _ in range(_ROUNDS - 1):
         places, scores = _looked_at(forward, start, stop, *_first_change(places, scores, own))
     margins[found] = _meeting(*_first_change(places, scores, own), own) * lengths[found]
     return margins
 
 
-def _ends(data: Data) -> tuple[Floats, Floats]:
-    """Return where rays start and stop (m, *shape): samples, and for each another one, of another class where these are known."""
+def _ends(data: Data) -> tuple[Data, Floats]:
+    """Return the m samples where rays start, and where they stop (m, *shape): others, of other classes where these are known."""
     count = len(data.values)
     rays = min(count, max(_LEAST_RAYS, count // _SAMPLES))
     starts = np.linspace(0, count - 1, rays).round().astype(np.int64)
@@ -103,10 +104,10 @@ def _ends(data: Data) -> tuple[Floats, Floats]:
     if data.labels is not None:
         others = data.labels[order]
         stops = order[np.arange(rays), ((others != data.labels[starts, None]) & (others >= 0)).argmax(axis=1)]
-    return data.values[starts], data.values[stops]
+    return data.at(starts), data.values[stops]
 
 
-def _looked_at(forward: Prober, start: Floats, stop: Floats, ends: Floats, scores: Floats) -> tuple[Floats, Floats]:
+def _looked_at(forward: Prober, start: Data, stop: Floats, ends: Floats, scores: Floats) -> tuple[Floats, Floats]:
     """Return places (m, 17) from end to end of parts of rays (m, 2), and the scores there, which are known at the ends."""
     shares = np.arange(1, _PARTS) / _PARTS
     inner = ends[:, :1] + (ends[:, 1:] - ends[:, :1]) * shares
@@ -117,15 +118,16 @@ def _looked_at(forward: Prober, start: Floats, stop: Floats, ends: Floats, score
     )
 
 
-def _along(forward: Prober, start: Floats, stop: Floats, places: Floats) -> Floats:
+def _along(forward: Prober, start: Data, stop: Floats, places: Floats) -> Floats:
     """Return the scores (m, k, C) at `places` (m, k) of rays, 0 where they start and 1 where they stop."""
     rays = np.repeat(np.arange(len(places)), places.shape[1])
-    shares = places.reshape(-1, *[1] * (start.ndim - 1))
-    size = most_together(start[0].size, sum(call.layer.size for call in forward.calls))
+    shares = places.reshape(-1, *[1] * (stop.ndim - 1))
+    size = most_together(start.numbers, sum(call.layer.size for call in forward.calls))
     scores = []
     for first in range(0, len(rays), size):
         some, share = rays[first : first + size], shares[first : first + size]
-        output = forward.answer((1 - share) * start[some] + share * stop[some])[1]
+        near = start.at(some)
+        output = forward.answer((1 - share) * near.values + share * stop[some], near.beside)[1]
         assert output is not None
         scores.append(output)
     return np.concatenate(scores).reshape(*places.shape, -1).astype(np.float64)

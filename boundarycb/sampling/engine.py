@@ -134,7 +134,12 @@ class Engine:
 
 def glimpse(forward: Prober, slice: Slice) -> Reading:
     """Return what `forward` reads at the slice's corners: what the model calls, and what bends it."""
-    return forward(slice.lift(slice.corners()[np.arange(exact.LEAST_BATCH) % 4]))
+    return forward(glimpse_points(slice))
+
+
+def glimpse_points(slice: Slice) -> Floats:
+    """Return the inputs (n, *input_shape) at the slice's corners, so many that a batch can be told."""
+    return slice.lift(slice.corners()[np.arange(exact.LEAST_BATCH) % 4])
 
 
 def checked_vertices(max_vertices: int) -> int:

@@ -17,7 +17,7 @@ from boundarycb.engines.straight import planes
 from boundarycb.keep import Verdict
 from boundarycb.probe import Budget, Conditions, Prober, Trace, compare, fetched, joined, probe
 from boundarycb.sampling.data import answer
-from boundarycb.sampling.engine import Drawn, Engine, words_of
+from boundarycb.sampling.engine import Drawn, Engine, glimpse_points, words_of
 from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves, Room, Slice
 
 RESOLUTION = 128
@@ -94,6 +94,7 @@ def look(
         drawn = (engine or Engine()).draw(forward, slice, resolution, step)
         room = forward.room(together)  # which a pass has to be seen for
         seen = _swept(drawn, forward, slice, MaskReader(resolution, surfaces=surfaces), conditions, room)
+        seen = _said_of_noise(seen, forward, slice, conditions)
         if trace:
             try:
                 seen = _traced_look(seen, forward, slice, before, traced_points, room)
@@ -124,6 +125,14 @@ def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, condi
     found = replace(found, notes=(*drawn.notes, *found.notes))
     decision = classes.result() if drawn.decision is None else drawn.decision
     return Look(replace(masks.result(), mode=conditions.mode), found, decision, regions=drawn.regions)
+
+
+def _said_of_noise(seen: Look, forward: Prober, slice: Slice, conditions: Conditions) -> Look:
+    """Return `seen` with a note in the picture where random numbers move its lines: nobody asked for them, outside of "as_is"."""
+    if conditions.mode != "eval" or forward.has_lost or not forward.is_noisy(glimpse_points(slice)):
+        return seen
+    note = "the model draws random numbers while it runs, in eval mode too: lines are partly noise"
+    return replace(seen, boundaries=replace(seen.boundaries, notes=(*seen.boundaries.notes, note)))
 
 
 def unkept(forward: Prober) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -13,8 +13,9 @@ from torch import nn
 from boundarycb import wire
 from boundarycb.automatic import Data, Example, Given, Plan, Settled, Work, plan, settle
 from boundarycb.engines import exact
-from boundarycb.engines.bands import checked_resolution
-from boundarycb.probe import Conditions, Feed, Message, Trace, feed_in, feed_out, probe
+from boundarycb.engines.bands import FIXED, AnotherPath, checked_resolution
+from boundarycb.nested import is_plain, spelled
+from boundarycb.probe import PLAIN, Conditions, Feed, Message, Trace, feed_in, feed_out, probe
 from boundarycb.sampling.data import fitting
 from boundarycb.sampling.engine import Engine, EngineName, glimpse
 from boundarycb.sampling.looking import RESOLUTION, Look, look
@@ -74,6 +75,7 @@ class View:
         self._spacing = (every, may_wait)
         self._settled: Settled | None = None
         self._restored: Mapping[str, Any] = {}
+        self._has_looked = False
 
     @property
     def needs_example(self) -> bool:
@@ -165,7 +167,7 @@ class View:
 
     def look(self, model: nn.Module, step: int, before: Sequence[Trace]) -> Look:
         """Return what `model` does on the slice at `step`; `before` are the traces of the last look."""
-        seen = look(
+        seen = self._looked(
             model,
             self.slice,
             resolution=self.resolution,
@@ -181,7 +183,35 @@ class View:
             surfaces=self._surfaces,
         )
         self._conditions = replace(self._conditions, verify=False)
-        return seen
+        self._has_looked = True
+        held = self._held_for_data() if seen.answers is not None else ()
+        return replace(seen, notes=(*seen.notes, *held))
+
+    def _looked(self, *args: Any, **options: Any) -> Look:
+        """Return what :func:`look` does; say it where not the points but the weights have the model take several paths.
+
+        The points are the same at each look, and all of them took one path at the last.
+        """
+        try:
+            return look(*args, **options)
+        except AnotherPath as error:
+            if not self._has_looked:
+                raise
+            raise AnotherPath(
+                "The model calls other activations for some points than for others, which it did not at the last sample, so what "
+                f"it calls changes with its weights, as an iteration does that stops at a tolerance; give {FIXED}."
+            ) from error
+
+    def _held_for_data(self) -> Iterator[str]:
+        """Yield, where samples of the data do not bring all that goes into the model, what is held for them, in words."""
+        assert self._settled is not None
+        data = self._settled.data
+        held = () if data is None else [spelled(path) for path in self._conditions.feed.beside() if path not in data.beside]
+        if held:
+            yield (
+                f"numbers of the data points are those with {', '.join(held)} held at one sample's, since what belongs to each of "
+                "them is not known, as of `data`, or takes more than 16 MB"
+            )
 
     def _make_plan(self, model: nn.Module, settled: Settled) -> None:
         with probe(model, replace(settled.conditions, verify=False)) as forward:
@@ -203,18 +233,24 @@ class View:
 
 
 def _data_out(data: Data | None) -> dict[str, Any] | None:
-    """Return samples of the data as tensors."""
+    """Return samples of the data as tensors; what is beside them only where all of it is plain tensors."""
     if data is None:
         return None
     labels = None if data.labels is None else torch.from_numpy(data.labels.copy())
-    return {"values": torch.from_numpy(data.values.copy()), "labels": labels}
+    beside = [[list(path), whole] for path, whole in data.beside.items()]
+    return {
+        "values": torch.from_numpy(data.values.copy()),
+        "labels": labels,
+        "beside": beside if is_plain(beside, PLAIN) else [],
+    }
 
 
 def _data_in(state: Mapping[str, Any] | None) -> Data | None:
     if state is None:
         return None
-    labels = state["labels"]
-    return Data(state["values"].numpy(), None if labels is None else labels.numpy())
+    labels, beside = state["labels"], state.get("beside", [])  # an older checkpoint has none
+    rows = {tuple(path): whole for path, whole in beside}
+    return Data(state["values"].numpy(), None if labels is None else labels.numpy(), rows)
 
 
 def checked_auto(resolution: ResolutionLike) -> ResolutionLike:
