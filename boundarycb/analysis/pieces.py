@@ -86,7 +86,7 @@ def _cut(read: Reader, count: int, reading: Reading, decide: bool) -> _Pieces:
             order = np.lexsort((np.concatenate([place, new[1]]), np.concatenate([ray, new[0]])))
             values = Values.joined([values, read(*new)]).where(order)
             ray, place = np.concatenate([ray, new[0]])[order], np.concatenate([place, new[1]])[order]
-    return _Pieces(ray, place, values, Found.joined(events))
+    return _Pieces(ray, place, values, Found.joined(events).merged(_SAME))
 
 
 def _own_sizes(read: Reader) -> Floats:
@@ -182,14 +182,15 @@ def _decisions(pieces: _Pieces) -> Found:
     low = low[winner[low] != winner[low + 1]]
     now, goal = winner[low], winner[low + 1]
     share: Floats = np.zeros(len(low))
-    events = []
+    events, met = [], []
     while len(low):  # each time the next one gains more than the last, or is the goal: it ends
         share, following = _overtaken(scores[low], scores[low + 1], now, goal, share)
         where = pieces.place[low] + share * (pieces.place[low + 1] - pieces.place[low])
         events.append(Found(pieces.ray[low], where, np.full(len(low), -1), now, following))
+        met.append(low)
         left = following != goal
         low, now, goal, share = low[left], following[left], goal[left], share[left]
-    return Found.joined(events)
+    return Found.in_turn(events, met).merged(_SAME)
 
 
 def _winners(ray: Ints, scores: Floats) -> Ints:
