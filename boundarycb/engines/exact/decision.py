@@ -27,7 +27,7 @@ def scores(output: Floats, *, logarithm: bool = False) -> Floats:
     return np.log(np.maximum(output, np.finfo(np.float64).tiny)) if logarithm else output
 
 
-def decision_segments(cells: Cells, outputs: Floats, limit: int) -> Segments:
+def decision_segments(cells: Cells, outputs: Floats, limit: int, magnitude: float = 0.0) -> Segments:
     """Return the border of the area that each class wins: it is on the left, and the unit is the class.
 
     Each piece comes twice, once for either side. Where classes are equal on an area, the first of them wins it; a line along which
@@ -37,11 +37,12 @@ def decision_segments(cells: Cells, outputs: Floats, limit: int) -> Segments:
         cells: cells on which all differences of outputs are affine.
         outputs: scores of the classes at the vertices (V, C), C >= 2.
         limit: vertices that cells may have.
+        magnitude: of the numbers that outputs are made of, where that is more than their own.
 
     Raises:
         Unsuitable: too many classes are neighbours.
     """
-    magnitude = float(np.abs(outputs).max(initial=0.0))
+    magnitude = max(magnitude, float(np.abs(outputs).max(initial=0.0)))
     outputs = outputs - outputs[:, :1]
     equal = float(tolerance(outputs, magnitude).max(initial=0.0))
     low, high = _neighbours(cells, outputs, equal).T
