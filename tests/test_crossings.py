@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,8 @@ import zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import linear_units, mlp
+from test_exact import degenerate_classes
+from test_rational import forward
 from torch import nn
 
 from boundarycb import find_boundaries, slices
@@ -523,6 +526,43 @@ def test_values_that_are_not_finite_are_no_crossings() -> None:
 def test_what_cannot_be_taken_is_said(start: Any, more: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         find_crossings(mlp(2, 4, 2), start, start, **more)
+
+
+@pytest.mark.parametrize("last_digit", [0.0, 4e-16, -4e-16])
+def test_of_equal_classes_the_first_is_named(last_digit: float) -> None:
+    """The third class is a copy of the second, but for the last digit of its weights."""
+    count = 0
+    for seed in range(20):
+        model = mlp(2, 8, 4, seed=seed).double()
+        with torch.no_grad():
+            model[2].weight[2] = model[2].weight[1] * (1 + last_digit)
+            model[2].bias[2] = model[2].bias[1]
+        start = np.random.default_rng(seed).normal(size=(20, 2))
+        found = find_crossings(model, start, -start, of="decision")
+        assert found.exact
+        assert not {2} & {*found.before.tolist(), *found.after.tolist()}
+        nearest = nearest_crossing(model, start)
+        assert not {2} & {*nearest.before.tolist(), *nearest.after.tolist()}
+        count += int(((found.before == 1) | (found.after == 1)).sum())
+    assert count > 20
+
+
+def test_classes_between_crossings_are_those_of_rational_arithmetic() -> None:
+    """On networks of whole numbers, whose classes tie on regions, along lines and at points, and on rays through many of these."""
+    rng = np.random.default_rng(0)
+    shares = [Fraction(k, 64) + Fraction(1, 4999) for k in range(64)]
+    for seed in range(40):
+        network = degenerate_classes(seed)
+        start, stop = (rng.integers(-4, 5, (4, 2)) / 2 for _ in range(2))
+        found = find_crossings(network.module(), start, stop, of="decision")
+        assert found.exact
+        for ray in range(4):
+            a, b = ([Fraction(value) for value in end[ray].tolist()] for end in (start, stop))
+            scores = [forward(network, (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])))[1] for share in shares]
+            mine = np.flatnonzero(found.ray == ray)
+            known = [*found.before[mine[:1]].tolist(), *found.after[mine].tolist()] or [scores[0].index(max(scores[0]))]
+            won = [known[int(np.searchsorted(found.place[mine], float(share)))] for share in shares]
+            assert won == [one.index(max(one)) for one in scores]
 
 
 # ----------------------------------------------------------------------------------------------------- what touches only

@@ -202,11 +202,15 @@ def _winners(ray: Ints, scores: Floats) -> Ints:
 def _overtaken(start: Floats, end: Floats, winner: Ints, goal: Ints, share: Floats) -> tuple[Floats, Ints]:
     """Return at which share of the way each winner's score is met first, after `share`, and by which class's (k,).
 
-    At the end of the way it is met by that of the `goal`. Of several at once it is the goal's, else that which leads afterwards.
+    At the end of the way it is met by that of the `goal`. Of several at once it is the goal's, else that which leads afterwards; of
+    those that do, the first. Differences that rounding leaves are none, so that of equal classes the first one is named.
     """
     rows = np.arange(len(winner))
-    behind = start - start[rows, winner, None]
-    gain = end - end[rows, winner, None] - behind
+    slack = _ZERO * np.maximum(np.abs(start).max(axis=1), np.abs(end).max(axis=1))[:, None]
+    behind, ahead = (scores - scores[rows, winner, None] for scores in (start, end))
+    for differences in (behind, ahead):
+        differences[np.abs(differences) <= slack] = 0.0
+    gain = ahead - behind
     with np.errstate(divide="ignore", invalid="ignore"):
         meets = np.where(gain > 0, -behind / gain, np.inf)
     meets[rows, goal] = np.minimum(meets[rows, goal], 1.0)
@@ -214,7 +218,9 @@ def _overtaken(start: Floats, end: Floats, winner: Ints, goal: Ints, share: Floa
     meets[rows, winner] = np.inf
     soonest = meets.min(axis=1)
     tied = meets <= soonest[:, None] + _SAME
-    following = np.where(tied[rows, goal], goal, np.where(tied, gain, -np.inf).argmax(axis=1))
+    gain = np.where(tied, gain, -np.inf)
+    leads = (gain >= gain.max(axis=1, keepdims=True) - slack).argmax(axis=1)
+    following = np.where(tied[rows, goal], goal, leads)
     return np.minimum(soonest, 1.0), following
 
 
