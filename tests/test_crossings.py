@@ -565,6 +565,31 @@ def test_classes_between_crossings_are_those_of_rational_arithmetic() -> None:
             assert won == [one.index(max(one)) for one in scores]
 
 
+class Mirrored(nn.Module):
+    """Scores -z and z, which are next to nothing near their border."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(2, 16, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.net(x)
+        return torch.cat([-z, z], dim=1)
+
+
+@pytest.mark.parametrize("near", [1e-12, 1e-10, 1e-8, 1e-6])
+def test_rounding_near_a_border_is_no_bend(near: float) -> None:
+    """A warning, which says that a network bends elsewhere, would fail here."""
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    border = nearest_crossing(Mirrored(), points, reach=20)
+    inputs = border.inputs[np.isfinite(border.distance)]
+    assert len(inputs) > 10
+    found = nearest_crossing(Mirrored(), inputs + near)
+    assert (found.distance <= 2 * near).all()
+    along = find_crossings(Mirrored(), inputs - near, inputs + near * np.array([1.0, 1.5]), of="decision")
+    assert along.exact
+
+
 # ----------------------------------------------------------------------------------------------------- what touches only
 
 

@@ -52,12 +52,16 @@ def find(forward: Forward, *, rays: Rays, reading: Reading, decide: bool, again:
 
 @dataclass(frozen=True, eq=False)
 class _Pieces:
-    """Places on rays, sorted, between which the network is affine, what it gives there, and where units cross zero."""
+    """Places on rays, sorted, between which the network is affine, what it gives there, and where units cross zero.
+
+    `beside` is the size of the largest unit beside each ray (m,).
+    """
 
     ray: Ints
     place: Floats
     values: Values
     crossings: Found
+    beside: Floats
 
     def starts(self) -> Ints:
         """Return which places begin a piece: all but the last one of each ray."""
@@ -86,7 +90,7 @@ def _cut(read: Reader, count: int, reading: Reading, decide: bool) -> _Pieces:
             order = np.lexsort((np.concatenate([place, new[1]]), np.concatenate([ray, new[0]])))
             values = Values.joined([values, read(*new)]).where(order)
             ray, place = np.concatenate([ray, new[0]])[order], np.concatenate([place, new[1]])[order]
-    return _Pieces(ray, place, values, Found.joined(events).merged(_SAME))
+    return _Pieces(ray, place, values, Found.joined(events).merged(_SAME), own.max(axis=1, initial=0.0))
 
 
 def _own_sizes(read: Reader) -> Floats:
@@ -145,9 +149,11 @@ def _certify(read: Reader, pieces: _Pieces, decide: bool) -> None:
     share = ((place - start) / (end - start))[:, None]
     seen = read(pieces.ray[low], place)
     pairs = [(pieces.values.z, seen.z), (pieces.values.scores, seen.scores)] if decide else [(pieces.values.z, seen.z)]
+    least = (_LEFT / LIMIT * pieces.beside)[pieces.ray[low], None]  # so that what rounding leaves near a zero is no bend
     for known, there in pairs:
         size = _largest(pieces.ray, known)
         size = np.maximum(size, 1e-3 * size.max(axis=1, initial=0.0)[:, None])[low]
+        size = np.maximum(size, least)
         said = known[low] + share * (known[low + 1] - known[low])
         off = np.abs(there - said) / np.where(size > 0, size, 1.0)
         if not np.isfinite(off).all():
