@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -12,6 +13,8 @@ import zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import linear_units, mlp
+from test_exact import degenerate_classes
+from test_rational import forward
 from torch import nn
 
 from boundarycb import find_boundaries, slices
@@ -523,3 +526,140 @@ def test_values_that_are_not_finite_are_no_crossings() -> None:
 def test_what_cannot_be_taken_is_said(start: Any, more: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         find_crossings(mlp(2, 4, 2), start, start, **more)
+
+
+@pytest.mark.parametrize("last_digit", [0.0, 4e-16, -4e-16])
+def test_of_equal_classes_the_first_is_named(last_digit: float) -> None:
+    """The third class is a copy of the second, but for the last digit of its weights."""
+    count = 0
+    for seed in range(20):
+        model = mlp(2, 8, 4, seed=seed).double()
+        with torch.no_grad():
+            model[2].weight[2] = model[2].weight[1] * (1 + last_digit)
+            model[2].bias[2] = model[2].bias[1]
+        start = np.random.default_rng(seed).normal(size=(20, 2))
+        found = find_crossings(model, start, -start, of="decision")
+        assert found.exact
+        assert not {2} & {*found.before.tolist(), *found.after.tolist()}
+        nearest = nearest_crossing(model, start)
+        assert not {2} & {*nearest.before.tolist(), *nearest.after.tolist()}
+        count += int(((found.before == 1) | (found.after == 1)).sum())
+    assert count > 20
+
+
+def test_classes_between_crossings_are_those_of_rational_arithmetic() -> None:
+    """On networks of whole numbers, whose classes tie on regions, along lines and at points, and on rays through many of these."""
+    rng = np.random.default_rng(0)
+    shares = [Fraction(k, 64) + Fraction(1, 4999) for k in range(64)]
+    for seed in range(40):
+        network = degenerate_classes(seed)
+        start, stop = (rng.integers(-4, 5, (4, 2)) / 2 for _ in range(2))
+        found = find_crossings(network.module(), start, stop, of="decision")
+        assert found.exact
+        for ray in range(4):
+            a, b = ([Fraction(value) for value in end[ray].tolist()] for end in (start, stop))
+            scores = [forward(network, (a[0] + share * (b[0] - a[0]), a[1] + share * (b[1] - a[1])))[1] for share in shares]
+            mine = np.flatnonzero(found.ray == ray)
+            known = [*found.before[mine[:1]].tolist(), *found.after[mine].tolist()] or [scores[0].index(max(scores[0]))]
+            won = [known[int(np.searchsorted(found.place[mine], float(share)))] for share in shares]
+            assert won == [one.index(max(one)) for one in scores]
+
+
+class Mirrored(nn.Module):
+    """Scores -z and z, which are next to nothing near their border."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(2, 16, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.net(x)
+        return torch.cat([-z, z], dim=1)
+
+
+@pytest.mark.parametrize("near", [1e-12, 1e-10, 1e-8, 1e-6])
+def test_rounding_near_a_border_is_no_bend(near: float) -> None:
+    """A warning, which says that a network bends elsewhere, would fail here."""
+    points = np.random.default_rng(0).normal(size=(20, 2))
+    border = nearest_crossing(Mirrored(), points, reach=20)
+    inputs = border.inputs[np.isfinite(border.distance)]
+    assert len(inputs) > 10
+    found = nearest_crossing(Mirrored(), inputs + near)
+    assert (found.distance <= 2 * near).all()
+    along = find_crossings(Mirrored(), inputs - near, inputs + near * np.array([1.0, 1.5]), of="decision")
+    assert along.exact
+
+
+# ----------------------------------------------------------------------------------------------------- what touches only
+
+
+def of_parts(*rows: tuple[float, float, float, float], bias: tuple[float, ...] = ()) -> Any:
+    """Return a model with one output for each row: its weights of relu(x), relu(-x), relu(y) and relu(-y)."""
+    model: Any = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, len(rows))).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]]))
+        model[0].bias.zero_()
+        model[2].weight.copy_(torch.tensor(rows))
+        model[2].bias.copy_(torch.tensor(bias or [0.0] * len(rows)))
+    return model
+
+
+ZERO, SIZE, RIGHT, LEFT = (0.0, 0.0, 0.0, 0.0), (1.0, 1.0, 0.0, 0.0), (1.0, -1.0, 0.0, 0.0), (-1.0, 1.0, 0.0, 0.0)  # 0, |x|, x, -x
+HOWS = pytest.mark.parametrize("how", ["exact", "sampled"])
+
+
+@HOWS
+def test_a_unit_that_touches_zero_does_not_switch(how: str, request: pytest.FixtureRequest) -> None:
+    if how == "sampled":
+        request.getfixturevalue("sampled")
+    model = nn.Sequential(*of_parts(SIZE, RIGHT), nn.ReLU())
+    found = find_crossings(model, [[-1.0, 0.25], [-0.5, 0.25]], [[1.0, 0.25], [1.5, 0.25]], layers=["2"])
+    assert found.exact == (how == "exact")
+    assert (found.ray.tolist(), found.column.tolist()) == ([0, 1], [1, 1])  # |x| has none
+    assert found.place.tolist() == pytest.approx([0.5, 0.25])
+    assert np.isnan(nearest_crossing(nn.Sequential(*of_parts(SIZE), nn.ReLU()), [[0.5, 0.25]], of="units", layers=["2"]).distance)
+
+
+@HOWS
+@pytest.mark.parametrize(
+    ("rows", "classes"),
+    [
+        ((ZERO, SIZE), []),  # the first wins at x = 0 alone
+        ((ZERO, RIGHT, LEFT), [(2, 1)]),  # so it does here: one way through it
+        ((ZERO, RIGHT), [(0, 1)]),
+        ((LEFT, ZERO, SIZE, RIGHT), [(0, 2)]),
+        ((RIGHT, SIZE, LEFT), [(1, 0)]),
+    ],
+)
+def test_a_class_that_wins_at_one_place_alone_is_not_crossed(
+    rows: Any, classes: list[tuple[int, int]], how: str, request: pytest.FixtureRequest
+) -> None:
+    if how == "sampled":
+        request.getfixturevalue("sampled")
+    for start, stop, place in (([-1.0, 0.25], [1.0, 0.5], 0.5), ([-0.5, 0.25], [1.0, 0.5], 1 / 3), ([1.0, 0.5], [-3.0, 0.5], 0.25)):
+        found = find_crossings(of_parts(*rows), [start], [stop], of="decision")
+        assert found.exact == (how == "exact")
+        way = [pair if start[0] < 0 else pair[::-1] for pair in classes]
+        assert list(zip(found.before.tolist(), found.after.tolist(), strict=True)) == way
+        assert found.place.tolist() == pytest.approx([place] * len(way), abs=1e-8)
+
+
+@HOWS
+def test_the_nearest_crossing_is_no_place_that_is_touched(how: str, request: pytest.FixtureRequest) -> None:
+    """0, |x| and 3 (x - 1): the first wins at x = 0 alone, the third from x = 1.5 on."""
+    if how == "sampled":
+        request.getfixturevalue("sampled")
+    model = of_parts(ZERO, SIZE, (3.0, -3.0, 0.0, 0.0), bias=(0.0, 0.0, -3.0))
+    found = nearest_crossing(model, [[-0.75, 0.5], [-1.0, 0.0], [0.5, 3.0]], reach=8)
+    assert found.distance.tolist() == pytest.approx([2.25, 2.5, 1.0], rel=1e-6)
+    assert (found.before.tolist(), found.after.tolist()) == ([1, 1, 1], [2, 2, 2])
+
+
+@HOWS
+def test_what_is_touched_at_the_end_of_a_radius_is_no_crossing(how: str, request: pytest.FixtureRequest) -> None:
+    """0 and |x| + |y|: at the origin alone the first wins, and a radius that doubles from a power of two ends there."""
+    if how == "sampled":
+        request.getfixturevalue("sampled")
+    model = of_parts(ZERO, (1.0, 1.0, 1.0, 1.0))
+    assert np.isnan(nearest_crossing(model, [[1.0, 0.0], [0.0, -0.25], [4.0, 0.0]]).distance).all()
+    assert nearest_crossing(of_parts(ZERO, RIGHT), [[-1.0, 0.0]], reach=4).distance.tolist() == pytest.approx([1.0])

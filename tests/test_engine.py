@@ -315,6 +315,48 @@ def test_a_mild_bend_of_the_output_leaves_the_decision_to_the_grid() -> None:
     assert not seen.decision.exact
 
 
+class Difference(nn.Module):
+    """A network less its copy, as an anti-symmetric initialisation makes it: every output is zero but for rounding."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 64), nn.Linear(64, classes, bias=False)
+        with torch.no_grad():
+            for parameter in self.first.parameters():
+                parameter[32:] = parameter[:32]
+            self.last.weight[:, 32:] = -self.last.weight[:, :32]
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.last(F.relu(self.first(x)))
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_an_output_that_cancels_is_no_bent_one(classes: int) -> None:
+    for seed in range(6):
+        torch.manual_seed(seed)
+        model = Difference(classes)
+        regions = find_regions(model, SQUARE)
+        half = nn.Sequential(nn.Linear(2, 32), nn.ReLU(), nn.Linear(32, 1))
+        half[0].load_state_dict({name: value[:32] for name, value in model.first.state_dict().items()})
+        assert len(regions) == len(find_regions(half, SQUARE))
+        seen = look(model, SQUARE, resolution=16)
+        if classes > 1:
+            assert seen.decision is not None
+            assert seen.decision.exact
+            assert not len(seen.decision)  # all classes are equal, so the first wins everywhere
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-4, 1e-8, 1e-12])
+def test_an_output_that_bends_is_seen_however_small_it_is_beside_the_units(scale: float) -> None:
+    torch.manual_seed(0)
+    model = Three(lambda m, x: scale * m.c(F.relu(3 * m.b(F.relu(3 * m.a(x))))).square())
+    with pytest.raises(ValueError, match="the output is not affine within its regions"):
+        find_regions(model, SQUARE)
+    decision = look(model, SQUARE, resolution=16).decision
+    assert decision is not None
+    assert not decision.exact
+
+
 def test_other_threads_see_nothing_of_the_double_precision() -> None:
     """The default format is one for all threads, and a replay buffer's tensors would be made in it."""
     seen, stop = set(), threading.Event()

@@ -10,7 +10,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from rational import NAMES, Answer, Segment, answers, keys, make, solve
+from rational import (
+    NAMES,
+    Answer,
+    Border,
+    Network,
+    Segment,
+    answers,
+    keys,
+    make,
+    pre_activations,
+    seams,
+    solve,
+    winners,
+)
 from torch import nn
 
 from boundarycb import find_boundaries, find_regions, slices
@@ -194,6 +207,78 @@ def test_many_lines_through_one_point_off_the_centre() -> None:
         model[0].weight.copy_(torch.tensor(rows))
         model[0].bias.copy_(torch.tensor(-rows @ [0.3, -0.2]))
     assert len(find_regions(model, SQUARE)) == 80
+
+
+# ------------------------------------------------------------------------------------------------- borders of classes
+
+
+def lengths_by_class(border: Boundaries | None) -> list[float]:
+    assert border is not None
+    return [float(border.lengths()[border.owner == k].sum()) for k in range(len(border.units))]
+
+
+@pytest.mark.parametrize("signs", [[1, 1, -1], [1, -1, 0], [1, 1, 1, -1, -1, 0], [0, 1, -1, 1]])
+def test_classes_that_tie_along_a_line_have_the_border_of_those_that_win_beside_it(signs: list[int]) -> None:
+    """Scores are x, -x or 0: the first of those that rise wins the right, the first of those that fall the left."""
+    rows = [(sign, 0) for sign in signs], [-2 * sign for sign in signs]
+    border = found(Network.of([([(1, 0), (0, 1)], [2, 0]), rows]).module()).decision  # relu(x + 2) - 2 is x on the square
+    right, left = signs.index(1), signs.index(-1)
+    assert lengths_by_class(border) == pytest.approx([2 * (k in (right, left)) for k in range(len(signs))])
+    assert border is not None
+    ends = {int(border.owner[i]): border.line(i)[-1].tolist() for i in range(len(border))}
+    assert ends == {right: [0, -1], left: [0, 1]}  # the area that a class wins is on the left of its line
+
+
+def test_classes_that_are_all_zero_where_units_are_off_have_no_border_there() -> None:
+    """-relu(x), 2 relu(x) and relu(x): of three zeros the first wins the left half, and the second wins the right one."""
+    network = Network.of([([(1, 0), (1, 1), (1, -1)], [0, 0, 0]), ([(-1, 0, 0), (2, 0, 0), (1, 0, 0)], [0, 0, 0])])
+    assert lengths_by_class(found(network.module()).decision) == pytest.approx([2, 2, 0])
+
+
+def degenerate_classes(seed: int) -> Network:
+    """Return a small network of whole numbers with three to five classes, some of them copies, most often without biases."""
+    rng = np.random.default_rng(seed)
+    hidden, classes = int(rng.integers(1, 5)), int(rng.integers(3, 6))
+    layers = []
+    for fan_in, fan_out in ((2, hidden), (hidden, classes)):
+        weights = rng.integers(-2, 3, (fan_out, fan_in))
+        weights[-1] = rng.choice([-1, 0, 1]) * weights[0]
+        layers.append((weights.tolist(), (rng.integers(-1, 2, fan_out) * int(rng.random() < 0.3)).tolist()))
+    return Network.of(layers)
+
+
+def test_borders_of_degenerate_classes_are_those_of_the_oracle() -> None:
+    wrong = []
+    for seed in range(50):
+        network = degenerate_classes(seed)
+        solution, border = solve(network), found(network.module()).decision
+        assert border is not None
+        won = [
+            part
+            for cell in solution.regions
+            for part in winners(cell.corners, pre_activations(network.weights[-1], network.biases[-1], cell.inputs))
+        ]
+        wanted = [
+            Border(tuple(seams((corners, winner == k) for corners, winner in won))).measures for k in range(len(border.units))
+        ]
+        if np.abs(measures(border) - wanted).max() > 1e-9:
+            wrong.append(seed)
+    assert not wrong
+
+
+def test_without_biases_classes_have_no_borders_at_the_origin_alone() -> None:
+    torch.manual_seed(0)
+    linears = [nn.Linear(2, 32), nn.Linear(32, 32), nn.Linear(32, 10)]
+    model = nn.Sequential(linears[0], nn.ReLU(), linears[1], nn.ReLU(), linears[2])
+    for layer in linears:
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    border = found(model).decision
+    assert border is not None
+    assert border.lengths().min() > 0.5  # from the origin to the square's border and back
+
+
+# ------------------------------------------------------------------------------------------------------------- regions
 
 
 def test_regions_know_patterns_neighbours_and_areas() -> None:

@@ -20,7 +20,7 @@ from torch import nn
 from boundarycb import find_boundaries, slices
 from boundarycb.engines import grid
 from boundarycb.engines.bands import sweep
-from boundarycb.sampling import EngineName
+from boundarycb.sampling import Engine, EngineName, look
 from boundarycb.types import Boundaries, Floats, Slice
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -214,6 +214,47 @@ def test_a_saddle_is_decided_by_its_centre() -> None:
                 areas.append(float(np.sum(line[:-1, 0] * line[1:, 1] - line[1:, 0] * line[:-1, 1])))
         assert len(areas) == 2
         assert all((area < 0) == joined for area in areas)  # clockwise islands are off inside
+
+
+@settings(deadline=None)
+@given(st.sampled_from([np.float32, np.float64]), st.integers(2, 5), st.data())
+def test_of_classes_that_tie_the_first_leads(dtype: Any, classes: int, data: st.DataObject) -> None:
+    """As a map of classes shows them; a row that is not finite everywhere may have no leader, and never has two."""
+    values = st.sampled_from([-1e30, -1.0, 0.0, 1e-30, 1.0, np.nan, np.inf])
+    output = data.draw(arrays(dtype, (6, classes), elements=values))
+    leads = grid.leads(output)
+    assert leads.dtype == dtype
+    finite = np.isfinite(output).all(axis=1)
+    assert np.array_equal(leads[finite] > 0, np.arange(classes) == output[finite].argmax(axis=1)[:, None])
+    assert not (leads == 0).any()
+    assert ((leads > 0).sum(axis=1) <= 1).all()
+    assert np.isnan(leads[np.isnan(output).any(axis=1)]).any(axis=1).all()
+
+
+def borders(*scores: tuple[float, float, float], closing: nn.Module) -> dict[int, list[list[list[float]]]]:
+    """Return the ends of the lines of each class whose scores are these a x + b y + c, as the grid finds them."""
+    linear = nn.Linear(2, len(scores))
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor(scores)[:, :2])
+        linear.bias.copy_(torch.tensor(scores)[:, 2])
+    found = look(nn.Sequential(linear, closing), SQUARE, resolution=16, engine=Engine("grid")).decision
+    assert found is not None
+    return {k: [ends(line) for line in found.of("output", k)] for k in sorted(set(found.owner.tolist()))}
+
+
+def test_inside_one_class_there_is_no_border_where_others_tie_with_it() -> None:
+    ahead, behind = (40.0, 0.0, 1.0), (40.0, 0.0, 0.0)
+    assert borders(ahead, behind, closing=nn.Sigmoid()) == {}  # both are 1 from x = 0.42 on, in single precision
+    assert borders(ahead, behind, (0.0, 0.0, -200.0), closing=nn.Sigmoid()) == {}
+    assert borders((-1.0, 0.0, 0.0), (-2.0, 0.0, 0.0), (-3.0, 0.0, 0.0), closing=nn.ReLU()).keys() == {0, 2}  # all 0 on the right
+
+
+def test_copies_of_a_class_leave_its_border_where_it_is_to_a_cell() -> None:
+    right, left = (1.0, 0.0, -0.3), (-1.0, 0.0, 0.3)
+    found = borders(right, right, left, left, closing=nn.Tanh())
+    assert found.keys() == {0, 2}
+    for lines in found.values():
+        assert np.allclose(lines, [[[0.3, -1], [0.3, 1]]], atol=2 / 16)
 
 
 @pytest.mark.parametrize("engine", ["exact", "grid"])

@@ -112,7 +112,7 @@ def find_crossings(
     a unit switches between two samples, or dips towards zero and back, the place is bracketed and halved down to `tolerance`, and
     so for the decision with the lead of each class. What comes and goes between two samples without a dip is missed: more `parts`
     see more. A warning says why rays are sampled, unless an activation is smooth, and where the model does not run in double
-    precision. Of classes that are next to equal the first one wins.
+    precision. Of classes that are next to equal the first one wins. What is only touched, at one place, is not crossed.
 
     This is the boundary value problem that "Visualizing Neural Nets" (2023) leaves to future work, along rays.
 

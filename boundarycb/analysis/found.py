@@ -29,9 +29,33 @@ class Found:
     @staticmethod
     def joined(parts: list[Found]) -> Found:
         """Return all crossings of `parts`, sorted along the rays."""
-        names = ("ray", "place", "column", "before", "after")
-        every = Found(*(np.concatenate([getattr(part, name) for part in [Found.none(), *parts]]) for name in names))
+        every = Found._together(parts)
         return every.where(np.lexsort((every.column, every.place, every.ray)))
+
+    @staticmethod
+    def in_turn(parts: list[Found], stretch: list[Ints]) -> Found:
+        """Return all crossings of `parts`, sorted by the `stretch` of a ray that each is on (K,), and there part after part."""
+        return Found._together(parts).where(np.argsort(np.concatenate([np.empty(0, np.int64), *stretch]), kind="stable"))
+
+    @staticmethod
+    def _together(parts: list[Found]) -> Found:
+        names = ("ray", "place", "column", "before", "after")
+        return Found(*(np.concatenate([getattr(part, name) for part in [Found.none(), *parts]]) for name in names))
+
+    def merged(self, same: float) -> Found:
+        """Return them with those of one ray and column that lie within `same` of one another as one.
+
+        Those that end where they began are none: there something was only touched. Each ray's and column's must be in the order in
+        which they are met, which where they lie does not tell.
+        """
+        every = self.where(np.lexsort((self.column, self.ray)))
+        fresh = np.ones(len(every.ray), dtype=bool)
+        fresh[1:] = (every.ray[1:] != every.ray[:-1]) | (every.column[1:] != every.column[:-1])
+        fresh[1:] |= every.place[1:] - every.place[:-1] > same
+        first = np.flatnonzero(fresh)
+        last = np.append(first[1:], len(fresh)) - 1
+        one = replace(every.where(first), after=every.after[last[: len(first)]])
+        return Found.joined([one.where(one.before != one.after)])
 
     def where(self, rows: Array) -> Found:
         """Return some of them."""

@@ -26,6 +26,8 @@ _PARTS = 32  # of a ray, between one radius and its double
 _ROUNDS = 8  # of looking along the gradient
 _NUMBERS = 2**20  # of the ends of rays that are looked along together
 _BEFORE = 1 - 1e-5  # of the way: a unit may switch at the crossing itself
+_WITHIN = 1 - 1e-8  # of a ray: what is met at its very end may be touched only
+_AGAIN = 1 - 1e-6  # of a radius, from where on one looks out to its double: so what was at the end lies within
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -129,7 +131,7 @@ class _Search:
             each = np.repeat(open_, len(ways))
             steps = np.tile(ways, (len(open_), *[1] * (ways.ndim - 1)))
             self._look(each, self._start[each] + low * steps, self._start[each] + high * steps)
-            open_, low = open_[np.isnan(self.best.distance[open_])], high
+            open_, low = open_[np.isnan(self.best.distance[open_])], high * _AGAIN
 
     def downhill(self, far: float) -> None:
         """Look from every point along the gradient of the classes' difference at its crossing, while that is nearer."""
@@ -160,14 +162,15 @@ class _Search:
     def _look(self, points: Ints, start: Floats, stop: Floats) -> None:
         """Look along rays that start on the way from `points`, and keep what is nearest and nearer."""
         found = crossings_of(self._forward, Rays(start, stop), self._of, _PARTS, self._tolerance)
-        if not len(found):
+        within = np.flatnonzero(found.place < _WITHIN)
+        if not len(within):
             return
-        inputs, point = found.inputs, points[found.ray]
+        inputs, point = found.inputs[within], points[found.ray[within]]
         distance = np.linalg.norm((inputs - self._start[point]).reshape(len(inputs), -1), axis=1)
         order = np.lexsort((distance, point))
         first = order[np.unique(point[order], return_index=True)[1]]
         nearer = first[~(distance[first] >= self.best.distance[point[first]])]
-        self._keep(point[nearer], distance[nearer], inputs[nearer], found, nearer)
+        self._keep(point[nearer], distance[nearer], inputs[nearer], found, within[nearer])
 
     def _keep(self, at: Ints, distance: Floats, inputs: Floats, found: Crossings, which: Ints) -> None:
         def put(known: Any, new: Any) -> Any:

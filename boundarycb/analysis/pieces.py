@@ -52,12 +52,16 @@ def find(forward: Forward, *, rays: Rays, reading: Reading, decide: bool, again:
 
 @dataclass(frozen=True, eq=False)
 class _Pieces:
-    """Places on rays, sorted, between which the network is affine, what it gives there, and where units cross zero."""
+    """Places on rays, sorted, between which the network is affine, what it gives there, and where units cross zero.
+
+    `beside` is the size of the largest unit beside each ray (m,).
+    """
 
     ray: Ints
     place: Floats
     values: Values
     crossings: Found
+    beside: Floats
 
     def starts(self) -> Ints:
         """Return which places begin a piece: all but the last one of each ray."""
@@ -86,7 +90,7 @@ def _cut(read: Reader, count: int, reading: Reading, decide: bool) -> _Pieces:
             order = np.lexsort((np.concatenate([place, new[1]]), np.concatenate([ray, new[0]])))
             values = Values.joined([values, read(*new)]).where(order)
             ray, place = np.concatenate([ray, new[0]])[order], np.concatenate([place, new[1]])[order]
-    return _Pieces(ray, place, values, Found.joined(events))
+    return _Pieces(ray, place, values, Found.joined(events).merged(_SAME), own.max(axis=1, initial=0.0))
 
 
 def _own_sizes(read: Reader) -> Floats:
@@ -145,9 +149,11 @@ def _certify(read: Reader, pieces: _Pieces, decide: bool) -> None:
     share = ((place - start) / (end - start))[:, None]
     seen = read(pieces.ray[low], place)
     pairs = [(pieces.values.z, seen.z), (pieces.values.scores, seen.scores)] if decide else [(pieces.values.z, seen.z)]
+    least = (_LEFT / LIMIT * pieces.beside)[pieces.ray[low], None]  # so that what rounding leaves near a zero is no bend
     for known, there in pairs:
         size = _largest(pieces.ray, known)
         size = np.maximum(size, 1e-3 * size.max(axis=1, initial=0.0)[:, None])[low]
+        size = np.maximum(size, least)
         said = known[low] + share * (known[low + 1] - known[low])
         off = np.abs(there - said) / np.where(size > 0, size, 1.0)
         if not np.isfinite(off).all():
@@ -182,14 +188,15 @@ def _decisions(pieces: _Pieces) -> Found:
     low = low[winner[low] != winner[low + 1]]
     now, goal = winner[low], winner[low + 1]
     share: Floats = np.zeros(len(low))
-    events = []
+    events, met = [], []
     while len(low):  # each time the next one gains more than the last, or is the goal: it ends
         share, following = _overtaken(scores[low], scores[low + 1], now, goal, share)
         where = pieces.place[low] + share * (pieces.place[low + 1] - pieces.place[low])
         events.append(Found(pieces.ray[low], where, np.full(len(low), -1), now, following))
+        met.append(low)
         left = following != goal
         low, now, goal, share = low[left], following[left], goal[left], share[left]
-    return Found.joined(events)
+    return Found.in_turn(events, met).merged(_SAME)
 
 
 def _winners(ray: Ints, scores: Floats) -> Ints:
@@ -201,11 +208,15 @@ def _winners(ray: Ints, scores: Floats) -> Ints:
 def _overtaken(start: Floats, end: Floats, winner: Ints, goal: Ints, share: Floats) -> tuple[Floats, Ints]:
     """Return at which share of the way each winner's score is met first, after `share`, and by which class's (k,).
 
-    At the end of the way it is met by that of the `goal`. Of several at once it is the goal's, else that which leads afterwards.
+    At the end of the way it is met by that of the `goal`. Of several at once it is the goal's, else that which leads afterwards; of
+    those that do, the first. Differences that rounding leaves are none, so that of equal classes the first one is named.
     """
     rows = np.arange(len(winner))
-    behind = start - start[rows, winner, None]
-    gain = end - end[rows, winner, None] - behind
+    slack = _ZERO * np.maximum(np.abs(start).max(axis=1), np.abs(end).max(axis=1))[:, None]
+    behind, ahead = (scores - scores[rows, winner, None] for scores in (start, end))
+    for differences in (behind, ahead):
+        differences[np.abs(differences) <= slack] = 0.0
+    gain = ahead - behind
     with np.errstate(divide="ignore", invalid="ignore"):
         meets = np.where(gain > 0, -behind / gain, np.inf)
     meets[rows, goal] = np.minimum(meets[rows, goal], 1.0)
@@ -213,7 +224,9 @@ def _overtaken(start: Floats, end: Floats, winner: Ints, goal: Ints, share: Floa
     meets[rows, winner] = np.inf
     soonest = meets.min(axis=1)
     tied = meets <= soonest[:, None] + _SAME
-    following = np.where(tied[rows, goal], goal, np.where(tied, gain, -np.inf).argmax(axis=1))
+    gain = np.where(tied, gain, -np.inf)
+    leads = (gain >= gain.max(axis=1, keepdims=True) - slack).argmax(axis=1)
+    following = np.where(tied[rows, goal], goal, leads)
     return np.minimum(soonest, 1.0), following
 
 

@@ -73,7 +73,7 @@ def _units(read: Reader, places: Floats, seen: Values, tolerance: float) -> Foun
     brackets = _Brackets(*(np.concatenate([getattr(one, name) for one in every]) for name in names))
     where = _bisected(look, brackets, tolerance)
     on = (brackets.values[:, 1] > 0).astype(np.int64)
-    return Found.joined([Found(brackets.ray, where, brackets.column, 1 - on, on)])
+    return Found.joined([Found(brackets.ray, where, brackets.column, 1 - on, on)]).merged(2 * tolerance)
 
 
 def _changes(places: Floats, z: Floats) -> _Brackets:
@@ -160,16 +160,17 @@ def _decisions(read: Reader, places: Floats, seen: Values, tolerance: float) -> 
     ray, place, winner = _with_dips(read, places, seen.scores)
     after = np.flatnonzero((winner[1:] != winner[:-1]) & (winner[1:] >= 0) & (winner[:-1] >= 0) & (ray[1:] == ray[:-1]))
     ends = np.stack([place[after], place[after + 1]], axis=1)
-    ray, now, goal, stop, events = ray[after], winner[after], winner[after + 1], place[after + 1], []
+    ray, now, goal, stop, events, met = ray[after], winner[after], winner[after + 1], place[after + 1], [], []
     for _ in range(_MOST_CHANGES):  # a third class may win on the way
         if not len(ray):
             break
         ends, following = _first_change(read, ray, ends, now, goal, tolerance)
         events.append(Found(ray, _met(read, ray, ends, now, following), np.full(len(ray), -1), now, following))
+        met.append(after)
         left = following != goal
-        ray, now, goal, stop = ray[left], following[left], goal[left], stop[left]
+        ray, now, goal, stop, after = ray[left], following[left], goal[left], stop[left], after[left]
         ends = np.stack([ends[left, 1], stop], axis=1)
-    return Found.joined(events)
+    return Found.in_turn(events, met).merged(2 * tolerance)
 
 
 def _with_dips(read: Reader, places: Floats, scores: Floats) -> tuple[Ints, Floats, Ints]:

@@ -6,7 +6,8 @@ the linear interpolation between the edge's ends; where all four edges are cross
 which corners are joined. On a piecewise-linear network this is exact but for the cells with a kink in them.
 
 What it cannot see: a unit that switches on and off again between two neighbouring nodes. Where a unit is exactly 0 on a region,
-that region is off, and its boundary is placed at the last node where the unit is 0, up to one cell early.
+that region is off, and its boundary is placed at the last node where the unit is 0, up to one cell early. So is the border of a
+class with which others tie on a region: the first of equals wins it.
 """
 
 from __future__ import annotations
@@ -159,19 +160,24 @@ class ClassReader:
 
 
 def leads(output: Floats) -> Floats:
-    """Return by how much each class is ahead of the best of all others (n, C)."""
+    """Return by how much each class is ahead of the best of all others (n, C): above 0 for one class alone, the first of equals.
+
+    What is not finite is no line, and stays so.
+    """
+    least = np.finfo(output.dtype).tiny
     if output.shape[1] == 2:
-        with np.errstate(invalid="ignore"):  # what is not finite is no line
+        with np.errstate(invalid="ignore"):
             ahead = output[:, 0] - output[:, 1]
+        ahead[ahead == 0] = least
         return np.stack([ahead, -ahead], axis=1)
     rows = np.arange(len(output))
     winner = output.argmax(axis=1)
     others = output.copy()
     others[rows, winner] = -np.inf
     second = others.max(axis=1)
-    with np.errstate(invalid="ignore"):  # what is not finite is no line
-        leads = output - output[rows, winner][:, None]
-        leads[rows, winner] = output[rows, winner] - second
+    with np.errstate(invalid="ignore"):
+        leads = np.minimum(output - output[rows, winner][:, None], -least)
+        leads[rows, winner] = np.maximum(output[rows, winner] - second, least)
     return np.asarray(leads)
 
 

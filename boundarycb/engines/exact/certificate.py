@@ -82,7 +82,7 @@ def certify(found: Partition, again: Forward | None = None) -> Certificate:
     _refuse(found, misses, _SNAPPED, "are not zero on the boundaries that were found")
     output, logarithm = np.inf, False
     if found.whole and output_at_corners is not None and output_at_inner is not None:
-        output, logarithm = _bend_of_output(output_at_corners, output_at_inner[: len(start)], shares, start)
+        output, logarithm = _bend_of_output(output_at_corners, output_at_inner[: len(start)], shares, start, found.magnitude)
     return Certificate(
         len(np.unique(cells)), len(units), float(bends.max(initial=0.0)), float(misses.max(initial=0.0)), output, logarithm
     )
@@ -134,18 +134,21 @@ def _some_segments(found: Partition) -> tuple[Floats, Ints]:
     return np.concatenate(points), np.concatenate(units)
 
 
-def _bend_of_output(at_corners: Floats, at_inner: Floats, shares: Floats, start: Ints) -> tuple[float, bool]:
+def _bend_of_output(at_corners: Floats, at_inner: Floats, shares: Floats, start: Ints, magnitude: float) -> tuple[float, bool]:
     """Return the bend of the output's differences; and whether that of their logarithms, since they are probabilities."""
-    plain = _bend(scores(at_corners), scores(at_inner), shares, start)
+    plain = _bend(scores(at_corners), scores(at_inner), shares, start, magnitude)
     if plain <= LIMIT or not are_probabilities(at_corners):
         return plain, False
-    return _bend(scores(at_corners, logarithm=True), scores(at_inner, logarithm=True), shares, start), True
+    return _bend(scores(at_corners, logarithm=True), scores(at_inner, logarithm=True), shares, start, magnitude), True
 
 
-def _bend(at_corners: Floats, at_inner: Floats, shares: Floats, start: Ints) -> float:
-    """Return the bend of the differences between classes: what all have in common, as a softmax's normaliser, decides nothing."""
+def _bend(at_corners: Floats, at_inner: Floats, shares: Floats, start: Ints, magnitude: float) -> float:
+    """Return the bend of the differences between classes: what all have in common, as a softmax's normaliser, decides nothing.
+
+    It is of their size, or of what that would be were the limit what rounding leaves of numbers of this `magnitude`.
+    """
     with np.errstate(invalid="ignore", over="ignore"):
-        floor = FLOOR * np.abs(at_corners).max() / LIMIT
+        floor = FLOOR * max(np.abs(at_corners).max(), magnitude) / LIMIT
         if at_corners.shape[1] > 1:
             at_corners, at_inner = at_corners - at_corners[:, :1], at_inner - at_inner[:, :1]
         bend = np.abs(at_inner - np.add.reduceat(shares * at_corners, start)).max()

@@ -39,6 +39,10 @@ class Segments:
         """Return some of the segments."""
         return Segments(self.unit[chosen], self.start[chosen], self.end[chosen], self.points)
 
+    def lengths(self) -> Floats:
+        """Return how long each is (M,)."""
+        return np.asarray(np.hypot(*(self.points[self.end] - self.points[self.start]).T))
+
 
 @dataclass(frozen=True, eq=False)
 class Cut:
@@ -90,6 +94,12 @@ class Cut:
             np.concatenate([vertex[chords.rising], origin[half_edges ^ 1]]),
             self.rings.points,
         )
+
+    def beside(self) -> Ints:
+        """Return the cells on the left and on the right of each of the :meth:`segments` (2, M); a chord runs within one."""
+        cells, half_edges = self.rings.cells, self.edges[0]
+        chords = self.rings.cell_at[self.chords.rising]
+        return np.stack([np.concatenate([chords, cells.cell[side]]) for side in (half_edges, half_edges ^ 1)])
 
     def refined(self, limit: int) -> Cells:
         """Return the cells cut along the boundaries.

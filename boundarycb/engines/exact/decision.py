@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from boundarycb.engines.exact.cells import Cells
 from boundarycb.engines.exact.cutting import Cut, Segments
 from boundarycb.engines.exact.limits import Unsuitable
+from boundarycb.engines.exact.rings import DELTA
 from boundarycb.engines.exact.rounding import tolerance
 from boundarycb.engines.sorting import Ints, begins
 from boundarycb.types import Floats
@@ -26,20 +27,22 @@ def scores(output: Floats, *, logarithm: bool = False) -> Floats:
     return np.log(np.maximum(output, np.finfo(np.float64).tiny)) if logarithm else output
 
 
-def decision_segments(cells: Cells, outputs: Floats, limit: int) -> Segments:
+def decision_segments(cells: Cells, outputs: Floats, limit: int, magnitude: float = 0.0) -> Segments:
     """Return the border of the area that each class wins: it is on the left, and the unit is the class.
 
-    Each piece comes twice, once for either side. Where classes are equal on an area, the first of them wins it.
+    Each piece comes twice, once for either side. Where classes are equal on an area, the first of them wins it; a line along which
+    they are equal is no border where the same class wins on both of its sides.
 
     Args:
         cells: cells on which all differences of outputs are affine.
         outputs: scores of the classes at the vertices (V, C), C >= 2.
         limit: vertices that cells may have.
+        magnitude: of the numbers that outputs are made of, where that is more than their own.
 
     Raises:
         Unsuitable: too many classes are neighbours.
     """
-    magnitude = float(np.abs(outputs).max(initial=0.0))
+    magnitude = max(magnitude, float(np.abs(outputs).max(initial=0.0)))
     outputs = outputs - outputs[:, :1]
     equal = float(tolerance(outputs, magnitude).max(initial=0.0))
     low, high = _neighbours(cells, outputs, equal).T
@@ -50,8 +53,14 @@ def decision_segments(cells: Cells, outputs: Floats, limit: int) -> Segments:
     crossings, first = cut.rings.crossings, outputs[cells.origin[2 * cut.rings.crossings.node_edge]]
     second = outputs[cells.origin[2 * crossings.node_edge + 1]]
     everywhere = np.concatenate([outputs, first + crossings.node_share[:, None] * (second - first)])
-    begin, stop = _won(everywhere[ties.start], everywhere[ties.end], low[ties.unit], high[ties.unit], equal)
-    kept = np.flatnonzero(stop > begin)
+    begin, stop, tied = _won(everywhere[ties.start], everywhere[ties.end], low[ties.unit], equal)
+    part = stop - begin
+    kept = np.flatnonzero((part == 1) | (part * ties.lengths() > DELTA))  # less is rounding, where several meet in a point
+    more = np.flatnonzero(tied[kept].sum(axis=1) > 2)  # of two that tie alone each wins its side; of more, another one may
+    if len(more):
+        some = ties.where(kept[more])
+        left, right = _winners(cells, some, cut.beside()[:, kept[more]], outputs, tied[kept[more]], equal)
+        kept = np.delete(kept, more[(left != high[some.unit]) | (right != low[some.unit])])
     return _both_sides(ties.where(kept), begin[kept], stop[kept], low, high)
 
 
@@ -85,25 +94,52 @@ def _candidates(cells: Cells, chosen: Ints, outputs: Floats, winner: Ints, equal
     return np.asarray(~np.logical_or.reduceat(beaten, np.flatnonzero(begins(rivals)), axis=0))
 
 
-def _won(start: Floats, end: Floats, low: Ints, high: Ints, equal: float) -> tuple[Floats, Floats]:
-    """Return the shares of the way between which two classes that tie along a line are the largest, each (M,).
+def _won(start: Floats, end: Floats, winner: Ints, equal: float) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Return between which shares of the way a class that ties along a line is the largest, and which classes are so all along.
 
     Args:
         start: outputs where each line starts (M, C).
         end: outputs where it ends.
-        low: one of its classes (M,).
-        high: the other.
+        winner: one of the classes that tie along it (M,).
         equal: differences that are none.
     """
     rows = np.arange(len(start))
-    ahead = [at[rows, low][:, None] - at + equal for at in (start, end)]  # of each class; affine along the line
-    for at in ahead:
-        at[rows, low] = at[rows, high] = np.inf
+    at_start, at_end = (at[rows, winner][:, None] - at for at in (start, end))  # how far it is ahead: affine along the line
+    for ahead in (at_start, at_end):
+        ahead[np.abs(ahead) <= equal] = 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
-        turn = ahead[0] / (ahead[0] - ahead[1])
-    begin = np.where(ahead[0] < 0, np.where(ahead[1] > 0, turn, np.inf), 0.0).max(axis=1, initial=0.0)
-    stop = np.where(ahead[1] < 0, np.where(ahead[0] > 0, turn, -np.inf), 1.0).min(axis=1, initial=1.0)
-    return begin, stop
+        turn = at_start / (at_start - at_end)
+    begin = np.where(at_start < 0, np.where(at_end > 0, turn, 1.0), 0.0).max(axis=1, initial=0.0)
+    stop = np.where(at_end < 0, np.where(at_start > 0, turn, 0.0), 1.0).min(axis=1, initial=1.0)
+    return begin, stop, (at_start == 0) & (at_end == 0)
+
+
+def _winners(
+    cells: Cells, lines: Segments, beside: Ints, outputs: Floats, tied: NDArray[np.bool_], equal: float
+) -> tuple[Ints, Ints]:
+    """Return which of the classes that are `tied` along each line wins on its left and on its right, each (M,).
+
+    On one side of the line the first is the first everywhere, so a look at the corner that is farthest from the line will do.
+
+    Args:
+        cells: cells on which outputs are affine.
+        lines: M lines within or between cells.
+        beside: the cells on the left and on the right of each (2, M).
+        outputs: of the classes at the vertices (V, C).
+        tied: which classes are the largest along each line, all equal (M, C).
+        equal: differences that are none.
+    """
+    first, along = lines.points[lines.start], lines.points[lines.end] - lines.points[lines.start]
+    winners = []
+    for cell, turn in zip(beside, (1.0, -1.0), strict=True):
+        corners, start = cells.around(cell)
+        line = np.repeat(np.arange(len(cell)), cells.sizes[cell])
+        (x, y), (u, v) = (cells.points[corners] - first[line]).T, along[line].T
+        outwards = np.lexsort((turn * (u * y - v * x), line))
+        there = outputs[corners[outwards[start + cells.sizes[cell] - 1]]]
+        there = np.where(tied, there, -np.inf)
+        winners.append((there >= there.max(axis=1, keepdims=True) - equal).argmax(axis=1))
+    return winners[0], winners[1]
 
 
 def _both_sides(ties: Segments, begin: Floats, stop: Floats, low: Ints, high: Ints) -> Segments:

@@ -96,7 +96,7 @@ def _decision(found: Partition, slice: Slice, limit: int, certificate: Certifica
         return None
     try:
         output = scores(found.values.take(len(found.layers), found.cells.points), logarithm=certificate.logarithm)
-        segments = decision_segments(found.cells, output, limit)
+        segments = decision_segments(found.cells, output, limit, found.magnitude)
     except Unsuitable:
         return None
     return boundaries(slice, (class_layer(output.shape[1]),), (segments,))

@@ -84,6 +84,7 @@ class Partition:
         cells: the cells of all layers, or of all but the last where `whole` is False.
         whole: whether the last layer's units are affine within `cells` after their activation too.
         zero: what counted as zero, of each unit of all layers (U,).
+        magnitude: the largest size of a unit's value: what comes behind may be what is left where such numbers cancel.
     """
 
     values: Values
@@ -92,6 +93,7 @@ class Partition:
     cells: Cells
     whole: bool
     zero: Floats
+    magnitude: float
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -144,7 +146,7 @@ def partition(
         if refined is not None:
             cells = refined
             counts.append(count(cells))
-    return Partition(values, tuple(segments), tuple(counts), cells, refined is not None, np.concatenate(zero))
+    return Partition(values, tuple(segments), tuple(counts), cells, refined is not None, np.concatenate(zero), magnitude)
 
 
 def _refined(cut: Cut, limit: int, *, needed: bool, wanted: bool) -> Cells | None:
