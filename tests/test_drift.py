@@ -607,3 +607,19 @@ def test_double_precision_and_half_precision_models() -> None:
     for kind in (torch.float64, torch.bfloat16):
         old, new = line(1, 0, 0).to(kind), line(0, 1, -0.5).to(kind)
         assert parts(old, new)[:, 0] == pytest.approx((0.5, 0.125, 0.375, 0), abs=0.02)
+
+
+@pytest.mark.parametrize(("resolution", "width"), [(2, 4), (4, 16), (16, 256)])
+def test_no_point_counts_twice_where_a_layer_is_as_wide_as_there_are_points(resolution: int, width: int) -> None:
+    """Such a batch could not be told from the layer, so it runs with a point more."""
+    torch.manual_seed(0)
+    old: Any = nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 2))
+    new = copy.deepcopy(old)
+    with torch.no_grad():
+        new[0].bias += 0.5
+    both = sample(old, new, resolution=resolution)
+    assert both.moves["0"].points == resolution**2
+    values: Any = metrics.drift_parts(both)
+    assert both.before is not None
+    flipped = (both.now.mask("0") != both.before.mask("0")).mean(axis=(1, 2))
+    assert np.array_equal(values["drift/flipped_per_unit/0"], flipped)

@@ -58,7 +58,10 @@ class Replay:
 
     def __call__(self, source: torch.Tensor) -> torch.Tensor:
         """Return the kept units' pre-activations (n, kept) that the layer makes of the input `source`."""
-        return _kept_units(self.affine(source), source.shape[self.axis], self.kept)
+        z, n = self.affine(source), source.shape[self.axis]
+        # Another axis may be as long; a map most often leaves the batch where it is.
+        rows = z.movedim(self.axis, 0) if z.ndim > self.axis and z.shape[self.axis] == n else z
+        return _kept_units(rows, n, self.kept)
 
 
 def _kept_units(z: torch.Tensor, n: int, kept: tuple[int, ...]) -> torch.Tensor:
@@ -92,6 +95,15 @@ class Trace:
     def with_its_weights(self) -> Trace:
         """Return the trace with copies of the weights as they are now."""
         return self if self.replay is None else replace(self, replay=replace(self.replay, affine=self.replay.affine.copied()))
+
+    def of_first(self, n: int) -> Trace:
+        """Return the trace of the first `n` points alone, but for `strength`, which all gave."""
+        if n == len(self.z):
+            return self
+        replay = self.replay
+        if replay is not None:
+            replay = replace(replay, source=replay.source.narrow(replay.axis, 0, n))
+        return replace(self, z=self.z[:n], replay=replay)
 
     def beside(self, first: Trace) -> Trace:
         """Return the trace with the map of `first`, a trace of the same call, in place of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from boundarycb.keep import Verdict
 from boundarycb.probe import Budget, Conditions, Prober, Trace, compare, fetched, joined, probe
 from boundarycb.sampling.data import answer
 from boundarycb.sampling.engine import Drawn, Engine, glimpse_points, words_of
-from boundarycb.types import Answers, Boundaries, Capture, Floats, Layer, Moves, Room, Slice
+from boundarycb.types import Answers, Boundaries, Capture, Floats, Moves, Room, Slice
 
 RESOLUTION = 128
 _FLAT = 0.01
@@ -149,9 +149,10 @@ def unkept(forward: Prober) -> Iterator[str]:
 def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Trace], most: int | None, room: Room) -> Look:
     """Return `plain` with what a traced pass adds to it."""
     allowed = Budget.of(forward.calls, plain.capture.resolution, most)
-    parts = _batches(forward, slice, allowed.side, plain.capture.layers, room)
+    units = sum(layer.size for layer in plain.capture.layers)
+    parts = batches(slice, centres(slice, allowed.side), units, room)
     points = np.concatenate(parts)
-    traces = joined(forward.trace(slice.lift(part), allowed.names) for part in parts)
+    traces = joined(_traced(forward, slice.lift(part), allowed.names) for part in parts)
     moves, failures = compare(before, traces)
     capture = replace(plain.capture, strength=_strengths(traces), planes=_planes(slice, points, traces), flat=_flat(traces))
     capture = replace(capture, saturated=_saturated(traces))
@@ -162,13 +163,10 @@ def _traced_look(plain: Look, forward: Prober, slice: Slice, before: Sequence[Tr
     return replace(plain, capture=capture, traces=traces, moves=moves, notes=(*_left_out(allowed), *notes))
 
 
-def _batches(forward: Prober, slice: Slice, side: int, layers: Sequence[Layer], room: Room) -> list[Floats]:
-    """Return the points of a grid of `side` in batches that take a bounded number of bytes.
-
-    A batch whose size cannot be told from another axis has a few of its points twice.
-    """
-    parts = batches(slice, centres(slice, side), sum(layer.size for layer in layers), room)
-    return [np.resize(part, (forward.batch_of(len(part)), 2)) for part in parts]
+def _traced(forward: Prober, inputs: Floats, names: Collection[str]) -> list[Trace]:
+    """Return the traces of `inputs`. A batch whose size cannot be told from another axis runs with a few of them twice."""
+    enough = np.resize(inputs, (forward.batch_of(len(inputs)), *inputs.shape[1:]))
+    return [trace.of_first(len(inputs)) for trace in forward.trace(enough, names)]
 
 
 def _strengths(traces: Sequence[Trace]) -> Floats:
