@@ -608,6 +608,13 @@ def test_a_model_that_draws_random_numbers_is_asked_about_for_that_reason(draw: 
     assert settled(model, rows(16, 5), forward=lambda m, x: m.decoder(m.encoder(x))).slice.input_shape == (5,)
 
 
+def test_where_random_numbers_change_the_output_alone_its_lines_are_drawn(tmp_path: Path) -> None:
+    model = Net(lambda m, x: (y := m.net(x)) + torch.randn_like(y), net=mlp(5, 8, 2))
+    found = settled(model, rows(16, 5))
+    with pytest.warns(BoundaryWarning, match="draws random numbers while it runs, in eval mode too: the output is partly noise"):
+        Recorder(tmp_path, found.slice, resolution=16, engine="grid").record(model, 0)
+
+
 def test_random_numbers_that_change_nothing_do_not_matter() -> None:
     """Such as those that decide whether a layer is dropped, drawn in eval mode too."""
     assert settled(Autoencoder(lambda mean: 0 * torch.rand(1)), rows(16, 5)).slice.input_shape == (5,)

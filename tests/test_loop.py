@@ -266,7 +266,7 @@ def run(watched: Path | None) -> dict[str, Any]:
     return {**model.state_dict(), **moments, **numbers, "python": random.getstate()}
 
 
-@pytest.mark.filterwarnings("ignore:TensorBoard shows 10 pictures")
+@pytest.mark.filterwarnings("ignore:TensorBoard shows 10 pictures", "ignore:step 0. the model draws random numbers")
 def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     bare, watched = run(None), run(tmp_path)
     assert bare.keys() == watched.keys()

@@ -16,15 +16,15 @@ _OBSERVES = "observer_enabled"  # a buffer of what quantisation-aware training p
 
 
 def noise_of(model: nn.Module, forward: Prober, values: Floats) -> str | None:
-    """Return, of a model whose samples `values` (n, *shape) random numbers change, what to give; else None.
+    """Return, of a model whose units random numbers switch at its samples `values` (n, *shape), what to give; else None.
 
     Raises:
         Exception: what the model raises.
     """
     some = np.resize(values, (TRIED, *values.shape[1:]))
     forward(some)
-    if not forward.is_noisy(some):
-        return None
+    if forward.noise(some) != "units":
+        return None  # of an output that they change alone the lines are right, and the picture says the rest
     return (
         f"{type(model).__name__} draws random numbers while it runs, in eval mode too, so that what it makes of an input is no "
         "fixed function of it: give `forward`, a function (model, inputs) -> output without them, such as lambda model, x: "

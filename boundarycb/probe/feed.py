@@ -118,6 +118,8 @@ class Feed:
             if not isinstance(leaf, torch.Tensor):
                 return leaf
             own = beside.get(path)
+            if own is not None and type(own) is not type(leaf) and not isinstance(leaf, nn.Parameter):
+                own = own.as_subclass(type(leaf))  # a checkpoint holds plain tensors
             wide = points.dtype == torch.float64 and leaf.is_floating_point()
             mine = (leaf if own is None else own).to(points.device, torch.float64 if wide else leaf.dtype)
             if own is None and self._is_batched(path, leaf):

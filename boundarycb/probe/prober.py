@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -241,21 +241,23 @@ class Prober:
             values: Floats = feed.values(session.model).detach().cpu().double().numpy()
             return values.copy()
 
-    def is_noisy(self, inputs: Floats) -> bool:
-        """Return whether random numbers, which the model draws while it runs, change what it makes of `inputs`."""
+    def noise(self, inputs: Floats) -> Literal["units", "output"] | None:
+        """Return what random numbers, which the model draws while it runs, change: units, the shown output alone, or nothing."""
         session, padded = self._session, self._padded(inputs)
         if not session.draws:
-            return False
+            return None
         with session.passing():  # once: each run goes on with other random numbers
-            first = self._numbers_of(inputs, padded)
-            return not all(_are_alike(first, self._numbers_of(inputs, padded)) for _ in range(_AGAIN))
+            (units, shown), *others = [self._numbers_of(inputs, padded) for _ in range(1 + _AGAIN)]
+        if not all(_are_alike(units, again) for again, _ in others):
+            return "units"
+        return None if all(_are_alike(shown, again) for _, again in others) else "output"
 
-    def _numbers_of(self, inputs: Floats, padded: Floats) -> list[torch.Tensor]:
+    def _numbers_of(self, inputs: Floats, padded: Floats) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return pre-activations and output of a run, in a pass that may have several."""
         self._tell("read", inputs)
         output, watch = self._run(padded, lambda _: self._call_watch(len(padded)))
         shown = self._shown_tensor(output, len(padded))[0]
-        return [call.z for call in watch.calls] + ([] if shown is None else [shown.detach().clone()])
+        return [call.z for call in watch.calls], [] if shown is None else [shown.detach().clone()]
 
     def gradient(self, inputs: Floats, of: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
         """Return the gradient (n, *input_shape), with respect to each input, of what `of` makes of the shown output (n, …).

@@ -128,10 +128,12 @@ def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, condi
 
 
 def _said_of_noise(seen: Look, forward: Prober, slice: Slice, conditions: Conditions) -> Look:
-    """Return `seen` with a note in the picture where random numbers move its lines: nobody asked for them, outside of "as_is"."""
-    if conditions.mode != "eval" or forward.has_lost or not forward.is_noisy(glimpse_points(slice)):
+    """Return `seen` with a note in the picture where random numbers change it: nobody asked for them, outside of "as_is"."""
+    noise = None if conditions.mode != "eval" or forward.has_lost else forward.noise(glimpse_points(slice))
+    if noise is None:
         return seen
-    note = "the model draws random numbers while it runs, in eval mode too: lines are partly noise"
+    what = "lines are" if noise == "units" else "the output is"
+    note = f"the model draws random numbers while it runs, in eval mode too: {what} partly noise"
     return replace(seen, boundaries=replace(seen.boundaries, notes=(*seen.boundaries.notes, note)))
 
 

@@ -233,11 +233,11 @@ class View:
 
 
 def _data_out(data: Data | None) -> dict[str, Any] | None:
-    """Return samples of the data as tensors; what is beside them only where all of it is plain tensors."""
+    """Return samples of the data as tensors, of no class of the user's."""
     if data is None:
         return None
     labels = None if data.labels is None else torch.from_numpy(data.labels.copy())
-    beside = [[list(path), whole] for path, whole in data.beside.items()]
+    beside = [[list(path), whole.as_subclass(torch.Tensor)] for path, whole in data.beside.items()]
     return {
         "values": torch.from_numpy(data.values.copy()),
         "labels": labels,
