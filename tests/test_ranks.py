@@ -272,6 +272,7 @@ def rays(sample: Sample) -> dict[str, float]:
     return {"rays/all": len(sample.answers.margins)}
 
 
+@pytest.mark.filterwarnings("ignore:step 0. numbers of the data points are those with 1 held")
 @pytest.mark.parametrize("inputs", [None, (torch.zeros(5, 2), torch.ones(5))])
 @pytest.mark.parametrize("samples", [None, 6, 40])
 def test_who_follows_runs_what_who_leads_runs(tmp_path: Path, inputs: Any, samples: int | None) -> None:
