@@ -651,7 +651,7 @@ class Recorder:
                 numbers[name] = float(value)
             except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it is no number
                 what = f"`{name}` was logged as {type(value).__name__}, which is no number or one-element tensor; it is left out"
-                self._say(f"{what} {in_words(error)}.")
+                self._say(what, f"{what} {in_words(error)}.")
         return numbers
 
     def _measured(self, sample: Sample) -> Kinds:

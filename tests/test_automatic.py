@@ -713,6 +713,7 @@ def test_labels_are_no_indices_of_a_guess_on_a_gpu(tmp_path: Path, monkeypatch: 
     assert fitted(tmp_path, Fits(Noised(levels.add), step), loader_of(x, labels)).steps == (0, 2)
     assert max(levels) < 9
     assert settled(Noised(levels.add), inputs=(x, labels % 9)).slice.input_shape == (5,)  # which the user said
+    assert settled(Noised(levels.add), [x, labels % 9]).slice.input_shape == (5,)  # which are indices
 
 
 def test_want_of_memory_is_no_wrong_guess() -> None:
@@ -1264,3 +1265,48 @@ def test_the_loaders_order_its_workers_and_all_random_numbers_stay(tmp_path: Pat
 def test_an_example_call_prints_what_it_is() -> None:
     assert str(ModelCall.of({"x": A, "n": 3})) == "(x=float32 [4, 2], n=int)"
     assert str(ModelCall.of([A, [B, C]])) == "(float32 [4, 2], list(0: float32 [4, 3], 1: int64 [4]))"
+
+
+def test_columns_that_a_model_does_not_take_are_no_advice() -> None:
+    """Batches are columns, and the step puts them together: what the slice says is right."""
+    model, batch = mlp(2, 8, 1), [rows(16, 1), rows(16, 1, seed=1), rows(16, 1, seed=2)]
+    plane = slices.box((0, 1), (0, 1))
+    assert settled(model, batch, slice=plane).slice is plane
+
+
+class Coin(nn.Module):
+    """Draws whether it has any activation: sometimes there is nothing to see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.runs = nn.Linear(2, 8), nn.Linear(8, 2), 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.two(self.one(x).relu() if torch.rand(()) < 0.6 else self.one(x))
+        return out
+
+
+def test_a_look_at_a_model_that_draws_does_not_fail_for_finding_that_out() -> None:
+    found = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        with probe(Coin(), Conditions()) as forward:
+            try:
+                forward(np.zeros((16, 2)))
+            except ValueError:  # this time there was none
+                continue
+            state = torch.get_rng_state()
+            found.add(forward.noise(np.ones((16, 2))))
+            assert torch.equal(torch.get_rng_state(), state)
+    assert found == {"units"}
+
+
+def test_a_model_with_a_nested_tensor_inside_has_a_plan(tmp_path: Path) -> None:
+    def forward(m: Any, x: torch.Tensor) -> Any:
+        parts = torch.nested.as_nested_tensor([x[:2], x[2:5]], layout=torch.jagged)
+        return m.net(x) + 0 * parts.values().sum()
+
+    recorder = Recorder(tmp_path, metrics=[])
+    recorder.meet(Example([rows(32, 5), torch.arange(32) % 3]))
+    recorder.record(Net(forward, net=mlp(5, 8, 3)), 0)
+    assert recorder.plan is not None

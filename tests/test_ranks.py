@@ -150,6 +150,8 @@ def test_shards(tmp_path: Path, package: str) -> None:
     assert first["own forward"]["steps"] == [[0, 12]]
     assert "`verify` is left out, since parameters that are spread over ranks cannot be compared so deeply." in first["warned"]
     assert first["no forward"]["steps"] == [[0, 12]]
+    assert first["noisy"]["error"] is None
+    assert first["noisy"]["steps"] == [[0, 12]]  # though it takes several runs in one pass to tell the noise
     history = load(tmp_path / "watched")
     assert history.layers == ("net.0", "net.4")
     assert history[-1].metrics["drift/shift/net.0"] >= 0  # the weights that were gathered are known

@@ -382,6 +382,7 @@ def test_what_is_no_number_is_left_out_and_said_once(tmp_path: Path) -> None:
         recorder.record(model, 0)
     assert sorted(str(warning.message).split(" was")[0] for warning in caught) == ["`loss`", "`phase`"]
     assert all("Error: " in str(warning.message) for warning in caught)  # which may be another one, such as a device's
+    recorder.log(phase="another")  # whose error has other words
     recorder.record(model, 1)
     assert load(tmp_path)[1].scalars == {"good": 2.0}
 

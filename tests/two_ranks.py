@@ -46,6 +46,15 @@ class Talks(nn.Module):
         return self.two(x - total)
 
 
+class Noisy(nn.Sequential):
+    """Draws random numbers in every pass, which change its output alone."""
+
+    def forward(self, x: torch.Tensor) -> Any:
+        for part in self:
+            x = part(x)
+        return x + torch.randn(2)
+
+
 def net() -> nn.Sequential:
     layers: nn.Sequential = mlp(2, 8, 8, 2)
     layers.insert(1, nn.BatchNorm1d(8))
@@ -187,6 +196,7 @@ class Rank:
 
         off = slices.through([0, 0, 0], [1, 0, 0], [0, 1, 0])
         alone = module_of(self.pl, net(), shard=True, has_forward=False)
+        noisy = module_of(self.pl, Noisy(*net()), shard=True)
         found = {
             "bare": fit("bare", saves("a"), enable_checkpointing=True),
             "watched": fit("watched", callback_of(self.pl, every_n_steps=2), saves("b"), enable_checkpointing=True),
@@ -196,6 +206,7 @@ class Rank:
             "own forward": fit("forward", callback_of(self.pl, forward=lambda model, x: model.net(2 * x), verify=True)),
             "no such part": fit("no such part", callback_of(self.pl, module="nope")),
             "no forward": fit("no forward", callback_of(self.pl), module=alone),
+            "noisy": fit("noisy", callback_of(self.pl), module=noisy),
             "inside": fit("inside", callback_of(self.pl, module="net.0")),
             "wrong": fit("wrong", callback_of(self.pl, slice=off)),
             "tensor parallel": fit("tensor", callback_of(self.pl), module=module_of(self.pl, mlp(2, 8, 2), tensor=True), tensor=2),

@@ -81,7 +81,7 @@ def of_columns(model: nn.Module, call: ModelCall, given: Given) -> str | None:
     """Return how to let two inputs vary that are single numbers a sample each; None where the model is not called with such."""
     arguments: dict[Any, Any] = dict(enumerate(call.args)) | dict(call.kwargs)
     columns = {key: value for key, value in arguments.items() if _is_column(value)}
-    if len(columns) < 2 or len(columns) < len(arguments):
+    if len(columns) < 2 or len(columns) < len(arguments) or not _takes(model, call):
         return None
     names = _names(model)
     called = [str(key) if isinstance(key, str) or key >= len(names) else names[key] for key in columns]
@@ -106,6 +106,17 @@ def _argument(number: int, key: Any, value: torch.Tensor) -> str:
     columns = ("p[:, 0]", "p[:, 1]") if value.ndim == 1 else ("p[:, :1]", "p[:, 1:]")
     column = columns[number] if number < 2 else f"0 * {columns[0]} + {float(value.detach().reshape(-1)[0]):.3g}"
     return f"{key}={column}" if isinstance(key, str) else column
+
+
+def _takes(model: nn.Module, call: ModelCall) -> bool:
+    """Return whether the model's forward has parameters for a call, as far as can be told: a guess may have more than it takes."""
+    try:
+        inspect.signature(getattr(model, "_orig_mod", model).forward).bind(*call.args, **call.kwargs)
+    except TypeError:
+        return False
+    except ValueError:
+        return True
+    return True
 
 
 def _names(model: nn.Module) -> list[str]:

@@ -70,7 +70,9 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     for number, call in enumerate(known.calls(model)):
         try:
             if known.call is None and _may_harm(model, call):
-                raise _NotRun("not run on a GPU: a whole number that is no index there ends the process's work with it")
+                raise _NotRun(
+                    "not run on a GPU: its whole numbers are no indices of the model's embeddings, which would end all work with it"
+                )
             return _tried(model, conditions, given, known, call, number)
         except (WrongChoice, torch.OutOfMemoryError):
             raise
@@ -85,13 +87,16 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
 
 
 def _may_harm(model: nn.Module, call: ModelCall) -> bool:
-    """Return whether a guess may hand labels to a model on a GPU, as indices.
+    """Return whether a guess hands a model on a GPU whole numbers, such as labels, that are no indices of its embeddings.
 
-    One that is out of range is an error that can be caught on a processor; on a GPU no later operation works, training's neither.
+    That is an error that can be caught on a processor; on a GPU no later operation works after it, training's neither.
     """
-    others = [one for one in call.args[1:] if isinstance(one, torch.Tensor) and one.ndim < 2]
-    whole = any(not one.is_floating_point() and not one.is_complex() and one.dtype != torch.bool for one in others)
-    return whole and is_far(home_of(model)[1])
+    if not is_far(home_of(model)[1]):
+        return False
+    sizes = [one.num_embeddings for one in model.modules() if isinstance(one, (nn.Embedding, nn.EmbeddingBag))]
+    others = [one for one in call.args[1:] if isinstance(one, torch.Tensor) and one.ndim < 2 and one.numel()]
+    whole = [one for one in others if not one.is_floating_point() and not one.is_complex() and one.dtype != torch.bool]
+    return bool(sizes) and any(int(one.min()) < 0 or int(one.max()) >= min(sizes) for one in whole)
 
 
 def _without_example(conditions: Conditions, given: Given) -> Settled:
@@ -175,9 +180,9 @@ def _try_out(model: nn.Module, forward: Prober, values: Floats, conditions: Cond
     Where the user said how to run it, or where to look, that is done: of what depends on the batch a warning is given, if it
     `warns` at all, and of random numbers the picture has a note.
     """
-    noise = noise_of(model, forward, values)
     if conditions.mode != "eval":
         return
+    noise = noise_of(model, forward, values)
     if noise is not None and given.forward is None and not isinstance(given.slice, Slice):
         raise Asked(noise)
     company = company_of(model, forward, values)

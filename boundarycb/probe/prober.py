@@ -100,6 +100,10 @@ class Session:
         """Whether a forward pass is known to change nothing."""
         return bool(self._is_pure)
 
+    def reshard(self) -> None:
+        """Spread parameters over the ranks again, which a forward pass gathered; nothing where they are not spread."""
+        reshard(self._shards)
+
     @contextmanager
     def passing(self, *, runs: bool = True) -> Iterator[Kept]:
         """Put everything back after the forward pass in this block, so that the next begins where this one did.
@@ -115,7 +119,7 @@ class Session:
             if self._portrait is not None:
                 self.changes = self._portrait.differences(Portrait(self.model))
                 self._portrait = None
-            reshard(self._shards)
+            self.reshard()
             if self._is_pure is None and runs:
                 self.draws = self.kept.drew()
                 self._is_pure = not self.kept.changed()
@@ -244,10 +248,15 @@ class Prober:
     def noise(self, inputs: Floats) -> Literal["units", "output"] | None:
         """Return what random numbers, which the model draws while it runs, change: units, the shown output alone, or nothing."""
         session, padded = self._session, self._padded(inputs)
-        if not session.draws:
+        if not session.draws or self.has_lost:
             return None
-        with session.passing():  # once: each run goes on with other random numbers
-            (units, shown), *others = [self._numbers_of(inputs, padded) for _ in range(1 + _AGAIN)]
+        try:
+            with session.passing():  # once: each run goes on with other random numbers
+                (units, shown), *others = [self._numbers_of(inputs, padded) for _ in range(1 + _AGAIN)]
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - other numbers led it where it cannot go on: its first run, with the first ones, did
+            return "units"
         if not all(_are_alike(units, again) for again, _ in others):
             return "units"
         return None if all(_are_alike(shown, again) for _, again in others) else "output"
@@ -255,7 +264,10 @@ class Prober:
     def _numbers_of(self, inputs: Floats, padded: Floats) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Return pre-activations and output of a run, in a pass that may have several."""
         self._tell("read", inputs)
-        output, watch = self._run(padded, lambda _: self._call_watch(len(padded)))
+        try:
+            output, watch = self._run(padded, lambda _: self._call_watch(len(padded)))
+        finally:
+            self._session.reshard()  # as the other ranks do, of which each run is a pass
         shown = self._shown_tensor(output, len(padded))[0]
         return [call.z for call in watch.calls], [] if shown is None else [shown.detach().clone()]
 

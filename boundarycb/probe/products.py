@@ -13,6 +13,13 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+_SIZES = {
+    "aten::size", "aten::sym_size", "aten::stride", "aten::sym_stride", "aten::storage_offset", "aten::sym_storage_offset",
+    "aten::numel", "aten::sym_numel", "aten::dim", "aten::is_contiguous", "aten::sym_is_contiguous",
+    "aten::is_strides_like_format", "aten::is_non_overlapping_and_dense", "prim::layout",
+}  # fmt: skip
+"""What tensors of a class of their own, such as nested ones, are asked for: that is answered elsewhere."""
+
 
 class Products(TorchDispatchMode):
     """Counts operations while it is entered.
@@ -34,6 +41,8 @@ class Products(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
+        if getattr(getattr(func, "_schema", None), "name", "") in _SIZES:
+            return NotImplemented
         counted = flop_registry.get(getattr(func, "_overloadpacket", None))
         if counted is None and isinstance(func, torch._ops.OpOverload) and func is not torch.ops.prim.device.default:
             with self:  # in inference mode some come whole that are products and more

@@ -258,7 +258,7 @@ class BoundaryHooks:
         self._global_step = trainer.global_step
         self._step += 1
         recorder, ranks = self.recorder, self._ranks
-        self._logged = _numbers(outputs, trainer.accumulate_grad_batches)  # and not what else is in there, which may be large
+        self._logged = _numbers(outputs)  # and not what else is in there, which may be large
         if recorder is None or ranks is None or not ranks.agree(partial(recorder.is_due, self._step)):
             return
         if self._options["max_overhead"] is not None and not ranks.allow(partial(recorder.may_take, self._step)):
@@ -375,7 +375,9 @@ class BoundaryHooks:
             self.recorder.close(self._tell)
 
     def _scalars(self, trainer: Any) -> dict[str, Any]:
-        given = self._logged or {name: value for name, value in trainer.callback_metrics.items() if _is_number(value)}
+        given = dict(self._logged) or {name: value for name, value in trainer.callback_metrics.items() if _is_number(value)}
+        if "loss" in self._logged:  # which Lightning hands on divided by the number of accumulated batches
+            given["loss"] = given["loss"] * trainer.accumulate_grad_batches
         return {**given, **learning_rates(trainer.optimizers)}  # under manual optimisation a step gives nothing, and logs
 
 
@@ -384,16 +386,10 @@ def _kept(values: Any) -> Any:
     return list(values) if isinstance(values, Iterator) and not callable(values) else values
 
 
-def _numbers(outputs: Any, accumulated: int) -> dict[str, Any]:
-    """Return the loss that the training step gave, and what numbers it gave beside it.
-
-    Lightning hands the loss on divided by the number of accumulated batches.
-    """
+def _numbers(outputs: Any) -> dict[str, Any]:
+    """Return the loss that the training step gave, and what numbers it gave beside it."""
     given = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
-    numbers = {str(name): value for name, value in given.items() if _is_number(value)}
-    if "loss" in numbers:
-        numbers["loss"] = numbers["loss"] * accumulated
-    return numbers
+    return {str(name): value for name, value in given.items() if _is_number(value)}
 
 
 def _is_number(value: Any) -> bool:
