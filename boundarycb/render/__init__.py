@@ -3,6 +3,8 @@
 * ``colours``  the one palette of a run, and the way from true colour to it;
 * ``canvas``   anti-aliased lines and text on an array of pixels;
 * ``vector``   the same strokes as SVG;
+* ``layout``   where title, legend, plot and the lines of text below it stand;
+* ``captions`` what is written below a plot;
 * ``pictures`` what users see: the overlay and the panels;
 * ``marks``    what a slice shows of itself: samples on it and off it, where inputs are valid;
 * ``inputs``   inputs as images, where they are such; ``contact`` a sheet of them along the slice;
