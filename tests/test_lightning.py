@@ -403,6 +403,31 @@ def test_where_all_batches_are_skipped_there_is_no_sample_and_no_error(pl: Any, 
     assert not any(part._forward_pre_hooks for part in module.modules())
 
 
+def test_a_training_step_that_is_called_by_the_name_of_forward_is_no_model(pl: Any, tmp_path: Path) -> None:
+    """Under several processes Lightning calls it so, for torch's wrapper to see it."""
+
+    class Alone(pl.LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp(2, 8, 8, 2)
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            def real(batch: Any, batch_idx: int) -> Any:
+                del self.forward
+                return nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+
+            self.forward = real
+            return self(batch, batch_idx)
+
+        def configure_optimizers(self) -> Any:
+            return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    callback = callback_of(pl, every_n_steps=5)
+    trainer_of(pl, tmp_path, callback).fit(Alone(), DataLoader(data(), batch_size=16))
+    assert callback.recorder.steps == [0, 5, 10, 12]
+    assert load(tmp_path)[-1].capture.field is not None  # of the scores, not of the loss
+
+
 def test_a_tuner_before_a_second_fit_begins_anew(pl: Any, tmp_path: Path) -> None:
     """It saves and loads a checkpoint before training starts, of which the first fit has no part."""
     callback = callback_of(pl, every_n_steps=5)
