@@ -129,7 +129,7 @@ def _swept(drawn: Drawn, forward: Prober, slice: Slice, masks: MaskReader, condi
 
 def _said_of_noise(seen: Look, forward: Prober, slice: Slice, conditions: Conditions) -> Look:
     """Return `seen` with a note in the picture where random numbers change it: nobody asked for them, outside of "as_is"."""
-    noise = None if conditions.mode != "eval" or forward.has_lost else forward.noise(glimpse_points(slice))
+    noise = None if conditions.mode != "eval" else forward.noise(glimpse_points(slice))
     if noise is None:
         return seen
     what = "lines are" if noise == "units" else "the output is"
