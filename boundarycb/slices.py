@@ -30,13 +30,20 @@ _TARGET = 256  # points a side at which a target is asked
 _NUMBERS = 2**22  # of inputs that a target is asked at a time
 
 
-def box(u: tuple[float, float], v: tuple[float, float], *, shape: tuple[int, ...] = (2,)) -> Slice:
+def box(
+    u: tuple[float, float],
+    v: tuple[float, float],
+    *,
+    shape: tuple[int, ...] = (2,),
+    names: tuple[str, str] = ("x1", "x2"),
+) -> Slice:
     """Return the slice of a 2-D input space between the bounds `u` of the first and `v` of the second input.
 
     Args:
         u: (low, high) of the first input.
         v: (low, high) of the second input.
         shape: the model's input shape without the batch; it must hold two numbers, such as (2,) or (1, 2).
+        names: what the two inputs are, for the picture, such as ("age", "income").
 
     >>> box((-1, 1), (0, 2)).lift(np.array([[0.5, 2.0]])).tolist()
     [[0.5, 2.0]]
@@ -46,11 +53,26 @@ def box(u: tuple[float, float], v: tuple[float, float], *, shape: tuple[int, ...
             f"`shape` must hold exactly two numbers for a box, got {shape}; for other inputs use `slices.through(a, b, c)`."
         )
     bounds = _span("u", u), _span("v", v)
-    return Slice(np.zeros(shape), np.eye(2).reshape(2, *shape), bounds, names=("x1", "x2"))
+    return Slice(np.zeros(shape), np.eye(2).reshape(2, *shape), bounds, names=names)
 
 
-def around(points: Floats, *, margin: float = _MARGIN, shape: tuple[int, ...] = (2,)) -> Slice:
-    """Return the box around 2-D data `points` (n, 2), wider by `margin` of its extent on each side.
+def around(
+    points: Floats,
+    *,
+    margin: float = _MARGIN,
+    shape: tuple[int, ...] = (2,),
+    names: tuple[str, str] = ("x1", "x2"),
+) -> Slice:
+    """Return the box around 2-D data.
+
+    Args:
+        points: the data (n, 2); those that are not finite are left out.
+        margin: how much wider it is on each side, as a share of its extent.
+        shape: the model's input shape without the batch, as of :func:`box`.
+        names: what the two inputs are, for the picture.
+
+    Raises:
+        ValueError: `points` are of another shape, or none is finite; `margin` is negative.
 
     >>> around(np.array([[0.0, 0.0], [1.0, 10.0]])).bounds
     ((-0.1, 1.1), (-1.0, 11.0))
@@ -61,7 +83,7 @@ def around(points: Floats, *, margin: float = _MARGIN, shape: tuple[int, ...] = 
     if points.shape[1] != 2 or not len(points):
         raise ValueError(f"`points` must be finite and of shape (n, 2) with n of 1 or more, got {given.shape}.")
     (u0, u1), (v0, v1) = _box_around(points, _checked_margin(margin))
-    return box((u0, u1), (v0, v1), shape=shape)
+    return box((u0, u1), (v0, v1), shape=shape, names=names)
 
 
 def through(a: Any, b: Any, c: Any, *, margin: float = _MARGIN, names: Sequence[str] = ()) -> Slice:

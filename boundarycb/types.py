@@ -176,6 +176,7 @@ class Slice:
         object.__setattr__(self, "axes", axes)
         object.__setattr__(self, "anchors", anchors)
         object.__setattr__(self, "bounds", checked_bounds(self.bounds))
+        object.__setattr__(self, "names", _checked_names(self.names))
         object.__setattr__(self, "anchor_names", checked_anchor_names(self.anchor_names, len(anchors)))
         if self.limits is not None:
             object.__setattr__(self, "limits", frozen(np.array(self.limits, dtype=np.float64).reshape(-1, 2)))
@@ -239,6 +240,13 @@ def checked_bounds(bounds: Bounds) -> Bounds:
     if not (u0 < u1 and v0 < v1 and all(map(math.isfinite, (u0, u1, v0, v1)))):
         raise ValueError(f"`bounds` must be finite with u0 < u1 and v0 < v1, got {((u0, u1), (v0, v1))}.")
     return (u0, u1), (v0, v1)
+
+
+def _checked_names(names: Sequence[str]) -> tuple[str, str]:
+    """Return `names` as text; raise ValueError where they are not two, or one text."""
+    if isinstance(names, str) or len(names) != 2:
+        raise ValueError(f"`names` must be two words, what the first axis is and what the second, got {names!r}.")
+    return str(names[0]), str(names[1])
 
 
 def checked_anchor_names(names: Sequence[str], anchors: int) -> tuple[str, ...]:

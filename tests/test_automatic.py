@@ -882,6 +882,33 @@ def test_operations_are_those_that_torch_counts(tmp_path: Path) -> None:
     assert recorder.plan is not None
 
 
+class Unwatched(nn.Module):
+    """Fails where something watches torch's operations, as some extensions do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp(2, 8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if torch._C._len_torch_dispatch_stack():
+            raise RuntimeError("no mode, please")
+        out: torch.Tensor = self.net(x)
+        return out
+
+
+def test_a_model_whose_operations_cannot_be_counted_is_sampled_all_the_same(tmp_path: Path) -> None:
+    model, recorder = Unwatched(), Recorder(tmp_path)
+    recorder.meet(Example([rows(32, 2), torch.arange(32) % 3]))
+    with pytest.warns(BoundaryWarning, match="does not go by what they cost.*no mode, please.*`every_n_steps` set it"):
+        recorder.record(model, 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", BoundaryWarning)  # it is said once
+        recorder.record(model, 1)
+    assert recorder.plan is None
+    assert recorder.steps == [0, 1]
+    assert load(recorder.directory)[0].capture.resolution == 128
+
+
 def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:
     """GINN's network, ResNet-18 at 224 and what lies between; a finer grid is never dearer to the training than was asked."""
     small = Work(flops=1200, units=48, rows=64, traced=True, exact=True)

@@ -17,7 +17,7 @@ from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapsh
 
 from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
-from boundarycb.render.canvas import cut, fitted, limited, text_width, wrapped
+from boundarycb.render.canvas import Canvas, cut, fitted, limited, text_width, wrapped
 from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to
 from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
@@ -461,6 +461,23 @@ def test_long_notes_are_wrapped_and_all_frames_have_one_size() -> None:
         for x, y, words in (*said, *cut_off):
             assert y < frames[0][0], words
             assert x + text_width(words, Layout.of(sample.slice, 384).letter * SMALLER) < frames[0][1] or x > frames[0][1] - 20
+
+
+def test_panels_say_all_of_their_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[float, str]] = []
+
+    def spy(canvas: Canvas, x: float, y: float, words: str, *rest: Any, **more: Any) -> None:
+        assert 0 <= y < canvas.height
+        said.append((y, words))
+        plain_text(canvas, x, y, words, *rest, **more)
+
+    plain_text = Canvas.text
+    monkeypatch.setattr(Canvas, "text", spy)
+    bare, noted_panels = draw_panels(plain(), 384), draw_panels(noted(plain(), *LONG * 3), 384)
+    lines = [(y, words) for y, words in said if y > bare.pixels.shape[0]]
+    assert "; ".join(LONG * 3) == " ".join(words for _, words in lines)
+    assert len({y for y, _ in lines}) == len(lines) > 3
+    assert noted_panels.pixels.shape[0] > lines[-1][0]
 
 
 def test_a_short_note_leaves_the_axes_where_they_are() -> None:

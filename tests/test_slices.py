@@ -22,6 +22,13 @@ def test_box_lifts_to_itself() -> None:
     assert slices.box((0, 1), (0, 1), shape=(1, 2)).lift(np.array([[0.5, 1.0]])).shape == (1, 1, 2)
 
 
+def test_a_box_says_what_its_inputs_are() -> None:
+    assert slices.box((0, 1), (0, 1)).names == ("x1", "x2")
+    named = slices.around(np.array([[20.0, 1e4], [60.0, 9e4]]), names=["age", "income"])  # type: ignore[arg-type]
+    assert named.names == ("age", "income")
+    assert repr(named) == "<Slice of inputs (2,): age 16 to 64, income 2000 to 98000>"
+
+
 def test_through_puts_the_anchors_where_it_says() -> None:
     a, b, c = np.zeros((3, 4)), np.zeros((3, 4)), np.zeros((3, 4))
     b[0, 0], c[0, 0], c[2, 1] = 2.0, 1.0, 5.0
@@ -214,6 +221,8 @@ def test_a_slice_without_valid_inputs_has_an_empty_outline() -> None:
         (lambda: slices.box((0, 1), (0, np.inf)), "`v` must be"),
         (lambda: slices.box(3, (0, 1)), "`u` must be .low, high., .* got 3"),  # type: ignore[arg-type]
         (lambda: slices.box((0, 1), (0, 1), shape=(3,)), "use `slices.through"),
+        (lambda: slices.box((0, 1), (0, 1), names=("age",)), "`names` must be two words, .* got .'age',."),  # type: ignore[arg-type]
+        (lambda: slices.box((0, 1), (0, 1), names="ab"), "`names` must be two words"),  # type: ignore[arg-type]
         (lambda: slices.through([0, 0], [1, 1], [2, 2]), "got three inputs on one line"),
         (lambda: slices.through([0, 0], [0, 0], [2, 2]), "must span a plane"),
         (lambda: slices.through([0, 0], [1, 1], [0, 0, 1]), "must have one shape"),

@@ -263,6 +263,14 @@ def test_what_is_next_to_nothing_has_no_sign(shown: Callable[..., Screen]) -> No
     assert ["0.0 %" in said[0].split("\n"), "−20 %" in said[1].split("\n")] == [True, True], said
 
 
+def test_a_note_is_no_alarm(shown: Callable[..., Screen]) -> None:
+    sample = snapshot([fan(3, 0)], corner)
+    screen = shown([replace(sample, boundaries=replace(sample.boundaries, notes=("units of layer2 are left out",)))])
+    note = screen.inside.locator(".bcb-note")
+    assert note.inner_text() == "units of layer2 are left out"
+    assert note.evaluate("note => getComputedStyle(note).color === getComputedStyle(document.querySelector('.bcb')).color")
+
+
 def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> None:
     """A run that explodes: first a part of the plane, then all of it; its loss is infinite, then no number."""
     losses = (0.5, 0.7, math.inf, math.nan, -math.inf)
@@ -293,7 +301,8 @@ def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> N
         assert screen.inside.locator(".bcb-classes .bcb-key").all_inner_texts() == swatches
         note = screen.inside.locator(".bcb-note")
         assert note.inner_text() == ("output not finite" if swatches else "")
-        assert note.evaluate("note => getComputedStyle(note).color") == "rgb(179, 38, 30)"
+        if swatches:
+            assert note.evaluate("note => getComputedStyle(note).color") == "rgb(179, 38, 30)"
     assert len(heights) == 1  # what is below moves for none of it
     crosses = screen.page.evaluate("""() => {
       const canvas = document.querySelector(".bcb-chart");

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.evenly import evenly
-from boundarycb.render.canvas import Box, Canvas, Pen, cut, fitted, text_width
+from boundarycb.render.canvas import Box, Canvas, Pen, fitted, text_width, wrapped
 from boundarycb.render.captions import Caption, Room, captions_of, field_span
 from boundarycb.render.colours import ALARM, FAINT, INK, WHITE, Scheme, scheme, tone_indices
 from boundarycb.render.layout import SIZE, SMALLER, Layout, checked_size
@@ -99,8 +99,10 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
     (inset, _, end, _), title, gap = layout.plot, layout.strip, layout.strip // 3
     plot_h = layout.plot[3] - layout.plot[1]
     cell_w, cell_h = layout.width + gap, plot_h + title + gap
-    height = title + -(-len(shown) // columns) * cell_h + (title if snapshot.notes else gap)
-    canvas = Canvas(columns * cell_w + gap, height, WHITE)
+    width, letter = columns * cell_w + gap, layout.letter * SMALLER
+    notes = wrapped("; ".join(snapshot.notes), letter, width - 2 * gap)
+    bottom = title + -(-len(shown) // columns) * cell_h
+    canvas = Canvas(width, bottom + gap + round(len(notes) * 1.5 * letter), WHITE)
     tones = np.zeros((canvas.height, canvas.width), dtype=np.uint8)
     words = _step(snapshot) + ("" if len(shown) == count else f": {len(shown)} of {count} layers")
     _title_line(canvas, (gap, canvas.width - gap), title, layout.letter, words, snapshot)
@@ -113,8 +115,8 @@ def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
         name, count_words = _panel_title(snapshot, number)
         name = fitted(name, layout.letter, layout.width - text_width(count_words, layout.letter))
         canvas.text(left, top - title * 0.3, name + count_words, layout.letter, colours.layers[number])
-    notes = cut("; ".join(snapshot.notes), layout.letter * SMALLER, canvas.width - 2 * gap)
-    canvas.text(gap, canvas.height - title * 0.3, notes, layout.letter * SMALLER, _note_colour(snapshot))
+    for line, words in enumerate(notes):
+        canvas.text(gap, bottom + round((line + 1) * 1.5 * letter), words, letter, _note_colour(snapshot))
     return colours.to_picture(canvas.pixels, tones)
 
 

@@ -17,7 +17,7 @@ from boundarycb.engines.bands import FIXED, AnotherPath, checked_resolution
 from boundarycb.nested import is_plain, spelled
 from boundarycb.probe import PLAIN, Conditions, Feed, Message, Trace, feed_in, feed_out, probe
 from boundarycb.sampling.data import fitting
-from boundarycb.sampling.engine import Engine, EngineName, glimpse
+from boundarycb.sampling.engine import Engine, EngineName, glimpse, words_of
 from boundarycb.sampling.looking import RESOLUTION, Look, look
 from boundarycb.types import Slice
 
@@ -76,6 +76,7 @@ class View:
         self._settled: Settled | None = None
         self._restored: Mapping[str, Any] = {}
         self._has_looked = False
+        self._uncounted = ""  # why there is no plan, in words
 
     @property
     def needs_example(self) -> bool:
@@ -185,7 +186,8 @@ class View:
         self._conditions = replace(self._conditions, verify=False)
         self._has_looked = True
         held = self._held_for_data() if seen.answers is not None else ()
-        return replace(seen, notes=(*seen.notes, *held))
+        uncounted = [self._uncounted] if self._uncounted else []
+        return replace(seen, notes=(*seen.notes, *held, *uncounted))
 
     def _looked(self, *args: Any, **options: Any) -> Look:
         """Return what :func:`look` does; say it where not the points but the weights have the model take several paths.
@@ -214,10 +216,18 @@ class View:
             )
 
     def _make_plan(self, model: nn.Module, settled: Settled) -> None:
+        """Find out how finely and how often to sample, or why that cannot be counted."""
         with probe(model, replace(settled.conditions, verify=False)) as forward:
             reading = glimpse(forward, settled.slice)
             points = settled.slice.lift(np.resize(settled.slice.corners(), (exact.LEAST_BATCH, 2)))
-            flops = forward.flops(points)
+            try:
+                flops = forward.flops(points)
+            except Exception as error:  # noqa: BLE001 - the model ran before, without anything that watches torch's operations
+                self._uncounted = (
+                    "how finely and how often samples are taken does not go by what they cost, since counting the model's "
+                    f"operations failed ({words_of(error)}); `resolution` and `every_n_steps` set it"
+                )
+                return
         may_be_exact = self._options[0] != "grid" and exact.unsupported(reading) is None
         units = sum(layer.size for layer in reading.layers)
         watched = sum(len(layer.kept) for layer in reading.layers)

@@ -16,7 +16,7 @@ const MOST_CLASSES = 24; // that a legend names
  * Returns what stands below a plot, and apart from it what was left out or is wrong.
  * @param {Scene} scene @param {View} view @param {import("./plot.js").Choice} choice
  * @param {Background} wanted the background that was chosen; this run may have none such @param {number} zoom
- * @returns {{ plain: string[], notes: string[] }}
+ * @returns {{ plain: string[], notes: string[], wrong: boolean }} wrong: whether the notes say that numbers are broken
  */
 export function captionOf(scene, view, choice, wanted, zoom) {
   const { header } = view;
@@ -26,7 +26,10 @@ export function captionOf(scene, view, choice, wanted, zoom) {
   const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
   const ground = choice.background !== wanted ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
   const closer = zoom > 1 ? [`× ${number(zoom)}`] : [];
-  return { plain: [axesWords(scene), lines, mode, ground, ...closer], notes: header.notes };
+  /** @type {string[]} */
+  const notes = header.notes;
+  const wrong = notes.some((note) => note.includes("not finite"));
+  return { plain: [axesWords(scene), lines, mode, ground, ...closer], notes, wrong };
 }
 
 /** @param {View} view @param {number} most; returns the first numbers of a sample, in words */

@@ -129,9 +129,10 @@ export class Panel {
     this.title.title = whole;
   }
 
-  /** @param {{ plain: string[], notes: string[] }} words below the plot */
-  say({ plain, notes }) {
+  /** @param {ReturnType<typeof import("./caption.js").captionOf>} words below the plot */
+  say({ plain, notes, wrong }) {
     say(this.notes, notes.join(" · "));
+    this.notes.classList.toggle("bcb-wrong", wrong);
     say(this.plain, plain.join(" · "));
     steady(this.caption);
   }

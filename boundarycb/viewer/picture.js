@@ -23,6 +23,7 @@ import { drawAxes, drawPlot, number } from "./plot.js";
  * @property {boolean} apart whether they need a line of their own
  * @property {string[]} lines below the plot
  * @property {string[]} notes below them
+ * @property {boolean} wrong whether these say that numbers are broken
  * @property {Swatch[][]} strip rows of classes
  */
 
@@ -59,13 +60,13 @@ function layoutOf(items, sight) {
 
 /** @param {Pen} pen @param {Item} item @param {number} room @param {boolean} several @param {Sight} sight @returns {Words} */
 function wordsOf(pen, { name, scene, view, choice, wanted }, room, several, sight) {
-  const { plain, notes } = captionOf(scene, view, choice, wanted, sight.zoom);
+  const { plain, notes, wrong } = captionOf(scene, view, choice, wanted, sight.zoom);
   const title = [...(several ? [name] : []), `step ${number(view.step)}`].join(" · ");
   const scalars = scalarWords(view, 3).join(" · ");
   const apart = pen.wide(title, titled(choice)) + pen.wide(scalars, plainly(choice)) + LINE > room;
   const small = captioned(choice);
   const strip = rowsOf(swatchesOf(scene, view, choice.background, choice.theme), room);
-  return { title, scalars, apart, lines: wrapped(pen, plain.join(" · "), room, small), notes: wrapped(pen, notes.join(" · "), room, small), strip };
+  return { title, scalars, apart, lines: wrapped(pen, plain.join(" · "), room, small), notes: wrapped(pen, notes.join(" · "), room, small), wrong, strip };
 }
 
 /** @param {Choice} choice @returns {Letters} */
@@ -126,14 +127,14 @@ function drawHead(pen, x, room, { title, scalars, apart }, choice) {
 }
 
 /** @param {Pen} pen @param {Box} box @param {number} room @param {Words} words @param {Choice} choice */
-function drawFoot(pen, box, room, { lines, notes, strip }, choice) {
+function drawFoot(pen, box, room, { lines, notes, wrong, strip }, choice) {
   let y = box.y + box.height + AXIS + 11;
   const write = (/** @type {string} */ line, /** @type {string} */ colour) => {
     pen.text(box.x, y, line, { ...captioned(choice), colour });
     y += LINE;
   };
   for (const line of lines) write(line, choice.theme.faint);
-  for (const line of notes) write(line, choice.theme.alarm);
+  for (const line of notes) write(line, wrong ? choice.theme.alarm : choice.theme.ink);
   const each = strip.length ? room / strip[0].length : 0;
   const names = stripNames(pen, strip.flat(), each - 8, captioned(choice));
   strip.forEach((row, number) => {
