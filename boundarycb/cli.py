@@ -104,7 +104,7 @@ def _info(options: argparse.Namespace) -> str:
         "layers     " + ", ".join(f"{layer.name} ({len(layer.kept)} {layer.op})" for layer in last.layers),
     ]
     lines += [f"{name:<10} {value:.6g} at the last step" for name, value in last.scalars.items()]
-    lines += [f"note       {note}" for note in last.notes]
+    lines += [f"note       {note}" for note in (*last.notes, history.ended) if note]
     numbers = summarise(history)
     return "\n".join([*lines, "", numbers] if numbers else lines)
 

@@ -87,6 +87,14 @@ class HistoryWriter:
         self._write(wire.encode(snapshot))
         self._last_step = snapshot.step
 
+    def end(self, step: int, why: str) -> None:
+        """Write, at `step`, why no snapshot follows; one that follows all the same makes it void.
+
+        Raises:
+            OSError: the disk is full, …
+        """
+        self._write(wire.encode_end(step, why))
+
     def _write(self, record: bytes) -> None:
         # Unbuffered: what was written is the operating system's, and what was not is not tried again.
         # A file that is gone is not made anew: without its beginning it could not be read.
@@ -126,6 +134,7 @@ class History:
         run: what tells the run from all others; empty in the first files.
         steps: the step of each snapshot.
         layers: names of the layers of units, as the last snapshot has them.
+        ended: why no sample was taken after the last one though training went on, in words; empty where nothing failed.
 
     Raises:
         FileNotFoundError: there is no history.
@@ -147,11 +156,14 @@ class History:
             self._first_start = file.tell()
             layers: list[dict[str, object]] = []
             self._changes_layers = False
+            self.ended = ""
             try:
                 for start, header in wire.scan(file, size):
                     if header.get("kind") != "frame":
                         wire.check(file, start)  # what is of no use here is passed over only where it is not damaged
+                        self.ended = wire.why_of(header) if header.get("kind") == "end" else self.ended
                     else:
+                        self.ended = ""
                         step, now = wire.step_and_layers(header)
                         self._changes_layers |= bool(frames) and now != layers
                         frames.append((step, start))

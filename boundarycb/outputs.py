@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ class Outputs:
     def __init__(self, directory: Path, sinks: Iterable[Sink], image_size: int) -> None:
         self.directory = directory.absolute()  # the user's program may go to another one
         self.run = ""
+        self._why_ended = ""
         self._keeps_traces = True
         self._kept: set[Path] = set()  # files beside the history that are of this run
         self._measured = False  # whether there is anything to report
@@ -76,6 +78,18 @@ class Outputs:
                     raise
                 self._history = None
                 warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {in_words(error)}")
+        self._write_end(snapshot.step)
+
+    def end(self, step: int, why: str) -> None:
+        """Write into the history that no sample follows from `step` on, and `why`."""
+        self._why_ended = " ".join(part for part in (self._why_ended, why) if part)
+        self._write_end(step)
+
+    def _write_end(self, step: int) -> None:
+        """Write why samples ended, if they did; the user was told, so that a full disk is no news."""
+        if self._why_ended and self._history is not None:
+            with suppress(OSError):
+                self._history.end(step, self._why_ended)
 
     def show(self, snapshot: Snapshot) -> None:
         """Give one snapshot to the sinks."""

@@ -515,8 +515,13 @@ class Recorder:
         """Take no further sample, since `what` failed, and say so once."""
         if self._stopped:
             return
+        self._stop(f"{what} failed; no further sample is taken, training goes on. {in_words(error)}")
+
+    def _stop(self, words: str) -> None:
+        """Take no further sample, and say why: to the user now, and in the history for who reads it later."""
         self._stopped = True
-        warn(f"{what} failed; no further sample is taken, training goes on. {in_words(error)}")
+        self._outputs.end(self.step, words)
+        warn(words)
 
     def try_out(self, model: nn.Module) -> None:
         """Run `model` on a few points of the slice of a run that is gone on with.
@@ -605,8 +610,7 @@ class Recorder:
         for words in said_of_lost(model, seen.lost):
             if seen.verdict is not None:
                 raise RuntimeError(f"verify: {words}; training is not what it would be without the samples.")
-            self._stopped = True
-            warn(f"{words}, so this training is not what it would be without it; no further sample is taken.")
+            self._stop(f"{words}, so this training is not what it would be without it; no further sample is taken.")
 
     def _sample(self, step: int, seen: Look, scalars: Mapping[str, float]) -> Sample:
         """Return what metrics may look at; say it where that is less than at the last sample."""

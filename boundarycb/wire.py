@@ -8,11 +8,11 @@ A history is a sequence of records. A record is::
     body      the sections, each padded with zeros to a multiple of 8
     checksum  4 bytes   little endian CRC-32 (zlib's) of header and body
 
-The header has ``kind``, either ``run`` (first record: the slice) or ``frame`` (a snapshot), its small values, and
-``sections``: a list of ``{name, dtype, shape, codec, offset, size}``, offsets from the start of the body. ``codec`` is ``raw``
-or ``zlib``; dtypes are numpy's, little endian. A reader skips names that it does not know, in header and sections, so
-new data needs no new version. JSON has no NaN: numbers that are not finite are written as ``"nan"``, ``"inf"``, ``"-inf"``, and in
-tables as ``{"float": "nan"}``.
+The header has ``kind``, which is ``run`` (first record: the slice), ``frame`` (a snapshot) or ``end`` (why none follows), its
+small values, and ``sections``: a list of ``{name, dtype, shape, codec, offset, size}``, offsets from the start of the body.
+``codec`` is ``raw`` or ``zlib``; dtypes are numpy's, little endian. A reader skips names that it does not know, in header and
+sections, so new data needs no new version. JSON has no NaN: numbers that are not finite are written as ``"nan"``, ``"inf"``,
+``"-inf"``, and in tables as ``{"float": "nan"}``.
 
 A file that was cut while it was written ends in half a record, which readers ignore.
 """
@@ -308,6 +308,16 @@ def run_of(record: Record) -> str:
     """Return what tells the run of a history's first record from all others; empty in the first files."""
     name: str = record.header.get("run", "")
     return name
+
+
+def encode_end(step: int, why: str) -> bytes:
+    """Return the record that says why no frame follows, though training goes on from `step`."""
+    return pack({"kind": "end", "step": step, "why": why}, {})
+
+
+def why_of(header: Mapping[str, Any]) -> str:
+    """Return why no frame follows, of the header of an ``end``."""
+    return str(header.get("why", ""))
 
 
 # ----------------------------------------------------------------------------------------------------------------- frames

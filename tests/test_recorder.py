@@ -6,7 +6,7 @@ import gc
 import tracemalloc
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 import torch
 from models import mlp
+from snapshots import fan, snapshot
 
 from boundarycb import BoundaryWarning, Recorder, load, slices
+from boundarycb.cli import main
 from boundarycb.memory import WINDOW
+from boundarycb.outputs import Outputs
+from boundarycb.report import make_report
 from boundarycb.types import Capture, History, Movie, Picture, Report, Sample, Snapshot
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -331,6 +335,42 @@ def test_a_model_that_breaks_later_ends_sampling_and_not_training(tmp_path: Path
     recorder.finish(model, 701)
     recorder.close()
     assert load(tmp_path).steps == (0,)
+    assert load(tmp_path).ended.startswith("step 5: sampling failed; no further sample is taken, training goes on. (ValueError: ")
+
+
+def test_the_history_says_why_it_ended_until_the_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, recorder = mlp(2, 4, 2), make(tmp_path)
+    for step in (0, 1):
+        recorder.record(model, step)
+    state = recorder.state_dict()
+    recorder.record(model, 2)
+    assert load(tmp_path).ended == ""
+    with pytest.warns(BoundaryWarning, match="no further sample"):
+        recorder.give_up("step 3: the weather", OSError("rain"))
+    recorder.close()
+    words = "step 3: the weather failed; no further sample is taken, training goes on. (OSError: rain)"
+    history = load(tmp_path)
+    assert (history.steps, history.ended) == ((0, 1, 2), words)
+    assert f"**No sample was taken after step 2**: {words}." in make_report(history).text
+    assert main(["info", str(history.path)]) == 0
+    assert f"note       {words}\n" in capsys.readouterr().out
+    again = make(tmp_path / "again")
+    again.load_state_dict(state)
+    again.record(model, 5)
+    again.close()
+    assert (load(again.directory).steps, load(again.directory).ended) == ((0, 1, 5), "")
+    assert "No sample was taken" not in make_report(load(again.directory)).text
+
+
+def test_an_end_is_written_after_the_frame_that_it_follows(tmp_path: Path) -> None:
+    """A forward pass that lost something ends sampling while its own sample is taken."""
+    outputs, sample = Outputs(tmp_path, [], 384), snapshot([fan(2, 0)])
+    outputs.keep(sample, first=True)
+    outputs.end(1, "one is lost.")
+    outputs.end(1, "Another is too.")
+    outputs.keep(replace(sample, step=1), first=False)
+    assert load(tmp_path).steps == (0, 1)
+    assert load(tmp_path).ended == "one is lost. Another is too."
 
 
 def test_before_the_first_sample_errors_are_the_users(tmp_path: Path) -> None:

@@ -195,6 +195,13 @@ def bundle_of(data: bytes) -> tuple[dict[str, Any], bytes]:
     return json.loads(plain_bytes[4 : 4 + size]), plain_bytes[4 + size :]
 
 
+def test_the_last_sample_says_why_none_follows(history: History) -> None:
+    with history.path.open("ab") as file:
+        file.write(wire.encode_end(950, "step 950: sampling failed."))
+    said, _ = bundle_of(make_bundle({"a": History(history.path)}, max_frames=4).data)
+    assert ["step 950: sampling failed." in header["notes"] for header in said["runs"][0]["headers"][1:]] == [False] * 3 + [True]
+
+
 def test_a_bundle_holds_every_sample_to_the_last_bit(history: History) -> None:
     said, numbers = bundle_of(make_bundle({"a": history, "b": history}).data)
     assert said["version"] == 1

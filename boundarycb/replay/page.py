@@ -13,7 +13,7 @@ import json
 import re
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -22,6 +22,7 @@ from boundarycb.evenly import evenly
 from boundarycb.history import History
 from boundarycb.metrics.descriptions import describe
 from boundarycb.replay.frames import encode_scene, encode_view
+from boundarycb.types import Snapshot
 from boundarycb.viewer import STYLE, joined, text_of
 from boundarycb.webpage import guarded
 from boundarycb.wire import Record, unpack
@@ -104,8 +105,17 @@ def make_page(
 def _packed(name: str, history: History, max_frames: int) -> _Packed:
     """Return a run's records, of so many samples, evenly spread."""
     chosen = evenly(len(history), max_frames).tolist()
-    views = [encode_view(history[i], i) for i in chosen]
+    views = [encode_view(_with_its_end(history, i), i) for i in chosen]
     return _Packed(name, len(history), encode_scene(history.slice, history.run), views)
+
+
+def _with_its_end(history: History, place: int) -> Snapshot:
+    """Return a snapshot; the last one with a note of why none follows, where something failed."""
+    snapshot = history[place]
+    if not history.ended or place < len(history) - 1:
+        return snapshot
+    lines = snapshot.boundaries
+    return replace(snapshot, boundaries=replace(lines, notes=(*lines.notes, history.ended)))
 
 
 def _bundle(runs: Sequence[_Packed]) -> bytes:

@@ -117,6 +117,8 @@ def _said_of_run(run: Run) -> str:
             f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, or all "
             "boundaries lie elsewhere), so nothing but the table of units that do not switch tells of that below."
         )
+    if run.history.ended:
+        said.append(f"**No sample was taken after step {run.steps[-1]:,}**: {run.history.ended.rstrip('.')}.")
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
         said.append(f"At the last one: {scalars}.")
