@@ -17,7 +17,7 @@ import pytest
 from boards import Events, board, events, until
 from PIL import Image
 from snapshots import SQUARE
-from viewing import Screen, train, two_layers
+from viewing import Quiet, Screen, modules, train, two_layers
 
 from boundarycb import slices
 from boundarycb.cli import main
@@ -323,7 +323,42 @@ def test_an_address_that_is_pasted_and_a_tensorboard_that_is_gone(trained: Path,
     screen.inside.get_by_label("two", exact=True).check()
     notice = screen.inside.locator(".bcb-notice")
     until(lambda: notice.inner_text() == "TensorBoard does not answer.")
+    port = tensorboard.address.rstrip("/").rpartition(":")[2]
+    with board("--logdir", str(trained), "--port", port) as again:  # the later flag is the one that counts
+        again.await_runs(2)
+        screen.inside.get_by_label("one", exact=True).uncheck()
+        until(lambda: screen.drawn()[1:] == [13])
+        until(lambda: not notice.is_visible())
     screen.close()
+
+
+class Dying(Quiet):
+    """A TensorBoard that is ended in the middle of an answer."""
+
+    dies_in = ""
+
+    def do_GET(self) -> None:  # noqa: N802 - as its parent has it
+        answer = self.path.strip("/").partition("?")[0]
+        bodies = {
+            "texts": {},
+            "runs": [{"key": "one", "run": "one", "tag": "boundaries/replay", "name": "one", "time": 1.0}],
+            "frames": {},
+        }
+        if answer not in bodies:
+            return super().do_GET()
+        body = json.dumps(bodies[answer]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body) + (answer == self.dies_in)))
+        self.end_headers()
+        self.wfile.write(body)
+        return None
+
+
+@pytest.mark.parametrize("answer", ["runs", "frames"])
+def test_a_tensorboard_that_is_ended_in_the_middle_of_an_answer(answer: str, browser: Any) -> None:
+    with modules(browser, type("Dying", (Dying,), {"dies_in": answer})) as page:
+        page.evaluate("async () => (await import('./tensorboard.js')).render()")
+        until(lambda: page.locator(".bcb-notice").inner_text() == "TensorBoard does not answer.", seconds=5)
 
 
 def test_it_is_as_dark_as_tensorboard(trained: Path, browser: Any) -> None:

@@ -47,9 +47,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def modules(browser: Any) -> Iterator[Any]:
+def modules(browser: Any, serve: type[Quiet] = Quiet) -> Iterator[Any]:
     """A page that may import the viewer's modules one by one."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(FOLDER)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(serve, directory=str(FOLDER)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     page = browser.new_page()
     page.goto(f"http://127.0.0.1:{server.server_port}/record.js")

@@ -82,22 +82,28 @@ class Feed {
   /** @param {Record<string, string>} query @returns {Promise<Answer>} */
   async fetch(query) {
     const { run, tag } = this.series;
-    const answer = await asked(`frames?${new URLSearchParams({ run, tag, ...query })}`);
-    if (!answer.ok) throw new FormatError(await answer.text());
-    const { records, problem } = readRecords(new Uint8Array(await answer.arrayBuffer()));
+    const { ok, body } = await asked(`frames?${new URLSearchParams({ run, tag, ...query })}`);
+    if (!ok) throw new FormatError(textOf(body));
+    const { records, problem } = readRecords(body);
     const [page, scene, ...views] = records;
     if (!scene) throw new FormatError(problem || "TensorBoard's answer is cut off.");
     return { page: problem ? { ...page.header, more: false } : page.header, scene, views, problem };
   }
 }
 
-/** @param {string} address; returns TensorBoard's answer, of whatever kind it is */
+/** @param {string} address; returns TensorBoard's answer, of whatever kind it is, once it is here whole */
 async function asked(address) {
   try {
-    return await fetch(address);
+    const answer = await fetch(address);
+    return { ok: answer.ok, body: new Uint8Array(await answer.arrayBuffer()) }; // it may end in the middle of an answer, too
   } catch {
     throw new HostError("TensorBoard does not answer."); // browsers differ in what they say then
   }
+}
+
+/** @param {Uint8Array} body of an answer */
+function textOf(body) {
+  return new TextDecoder().decode(body);
 }
 
 /** Whether TensorBoard is dark: it says so by a class of its page. */
@@ -160,7 +166,7 @@ export async function render() {
   const refresh = async () => {
     try {
       /** @type {Series[]} */
-      const listed = await (await asked("runs")).json();
+      const listed = JSON.parse(textOf((await asked("runs")).body));
       for (const series of listed) if (!feeds.has(series.key)) feeds.set(series.key, new Feed(series));
       const latest = listed.reduce((one, other) => (other.time > one.time ? other : one), listed[0]);
       if (latest) viewer.state.runs ??= [latest.key]; // and it stays, also when another one becomes the latest

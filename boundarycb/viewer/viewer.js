@@ -195,6 +195,7 @@ export class Viewer {
   load(source) {
     const busy = this.loading.get(source.key);
     if (busy) return busy;
+    this.failed.delete(HOST); // what is around is asked anew
     const work = source
       .load((scene, records, anew) => {
         const before = this.runs.get(source.key);
@@ -646,7 +647,8 @@ export class Viewer {
     if (this.notice.contains(document.activeElement)) return; // an address to copy stands there
     const runs = this.shownRuns();
     const waiting = !runs.length && this.loading.size ? ["Loading …"] : [];
-    const none = this.sources.length || this.loading.size ? [] : ["No run has boundaries yet."];
+    const unknown = this.loading.size || this.failed.has(HOST);
+    const none = this.sources.length || unknown ? [] : ["No run has boundaries yet."];
     const missing = runs.flatMap((run) => this.missingOf(run));
     const layers = this.layers().filter(({ name }) => !this.state.hiddenLayers.has(name)).length;
     const many = this.state.arrangement === "layers" && layers > MOST_PANELS ? [`${MOST_PANELS} of ${layers} layers are shown side by side.`] : [];
