@@ -19,7 +19,7 @@ from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
 from boundarycb.render.canvas import Canvas, cut, fitted, limited, text_width, wrapped
 from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to
-from boundarycb.render.colours import _FEW, layer_colours, rgb, scheme
+from boundarycb.render.colours import _FEW, Scheme, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
 from boundarycb.render.layout import SMALLER, Layout
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
@@ -342,15 +342,38 @@ def test_palettes_fit(kind: str, classes: int, layers: int) -> None:
     assert len(colours.palette) <= 256
 
 
-def test_mapping_to_the_palette_costs_little_colour() -> None:
-    """The indexed picture is near the true-colour one: no channel of a line or a blend is far off."""
-    sample = plain()
-    colours = scheme(3, "probability", 2)
-    wanted = np.array([rgb(code) for code in colours.layers])
-    table = colours.palette.astype(int)
-    assert np.abs(table[:, None] - wanted[None]).max(axis=2).min(axis=0).max() == 0  # pure layer colours are exact
-    rendered = draw_overlay(sample)
-    assert near(rendered, colours.layers[0]) > 300
+def crowded(output: Any) -> Snapshot:
+    """Return a snapshot of 300 lines in three layers, all over the square."""
+
+    def line(turn: int) -> Any:
+        return lambda u, v: np.cos(turn) * u + np.sin(turn) * v - 0.9 * np.sin(7 * turn)
+
+    return snapshot([[line(100 * layer + k) for k in range(100)] for layer in range(3)], output)
+
+
+CROWDED = {"grey": one_value, "two": two_classes, "four": four_classes}
+
+
+@pytest.mark.parametrize("output", CROWDED.values(), ids=CROWDED)
+def test_mapping_to_the_palette_costs_little_colour(output: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where lines of three layers cross everywhere: what is drawn in true colour is found in the palette nearby."""
+    drawn = []
+    mapped = Scheme.to_picture
+
+    def noted(self: Scheme, pixels: Any, background: Any) -> Picture:
+        drawn.append(pixels[..., :3].astype(int))
+        return mapped(self, pixels, background)
+
+    monkeypatch.setattr(Scheme, "to_picture", noted)
+    picture = draw_overlay(crowded(output))
+    off = np.abs(picture.rgb() - drawn[0]).max(axis=2)
+    touched = off[off > 0]
+    assert touched.size > 100_000
+    assert touched.mean() < 18
+    assert np.percentile(touched, 95) < 40
+    assert len(picture.png(quick=True)) < 170_000  # of 313,856 pixels
+    colours = {tuple(colour) for colour in picture.palette.tolist()}
+    assert colours >= {rgb(code) for code in layer_colours(3)}
 
 
 # Brettel-type projections for dichromats in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1.0).

@@ -2,7 +2,8 @@
 
 Lines are drawn in true colour over the background and then mapped to the palette by a table with 32 steps a channel. The
 palette holds the background's tones as they are, each layer's colour, and the blends that anti-aliasing makes: line over
-background and line over line.
+background and line over line. These are few on purpose: what a crowded picture takes as a PNG or a GIF goes by how many colours are
+spread over it, and more of them are not seen.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def scheme(layer_count: int, kind: str, classes: int, more: bytes = b"") -> Sche
     tones = _tones(kind, classes)
     named = np.array([rgb(code) for code in (WHITE, INK, FAINT, ALARM, *lines[:64])], dtype=np.uint8)
     fixed = np.concatenate([tones, named, np.frombuffer(more, np.uint8).reshape(-1, 3)])
-    blends = _blends(lines, tones)
+    blends = _blends(lines, tones, kind)
     palette = np.concatenate([fixed, _reduced(blends, 256 - len(fixed))])
     opaque = np.concatenate([tones, np.full((len(tones), 1), 255, np.uint8)], axis=1).view(np.uint32)[:, 0]
     hues = _CLASSES[:classes] if kind == "classes" else ()
@@ -134,14 +135,29 @@ def tone_indices(
     return tone
 
 
-def _blends(lines: Sequence[str], tones: Rgb) -> Rgb:
-    """Return the colours that drawing makes: lines over tones, lines over lines, ink over white."""
-    under = np.concatenate([tones[:: max(1, len(tones) // 10)], [rgb(WHITE)]]).astype(np.float64)
-    over = np.array([rgb(code) for code in (*lines, INK, FAINT, ALARM)], dtype=np.float64)
-    alphas = np.linspace(0.15, 0.95, 7)[:, None, None, None]
-    mixed = [(alphas * over[None, :, None] + (1 - alphas) * under[None, None, :]).reshape(-1, 3)]
-    mixed += [(a * over[i] + (1 - a) * over[j])[None] for i, j in combinations(range(min(len(over), 8)), 2) for a in (0.35, 0.65)]
+def _blends(lines: Sequence[str], tones: Rgb, kind: str) -> Rgb:
+    """Return the colours that drawing makes: lines over a few tones and over white, lines over lines, letters over white."""
+    white = np.array([rgb(WHITE)], dtype=np.float64)
+    under = np.concatenate([_some_of(tones[1:], kind), white])
+    over, letters = (np.array([rgb(code) for code in codes], dtype=np.float64) for codes in (lines, (INK, FAINT, ALARM)))
+    pairs = [(0.5 * (over[i] + over[j]))[None] for i, j in combinations(range(min(len(over), 8)), 2)]
+    mixed = [_mixed(over, under), _mixed(letters, white), 0.5 * (over + letters[:1]), *pairs]
     return np.concatenate(mixed).round().astype(np.uint8)
+
+
+def _mixed(over: NDArray[np.float64], under: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the blends of each colour of one with each of the other."""
+    alphas = np.array([0.25, 0.5, 0.75])[:, None, None, None]
+    blends: NDArray[np.float64] = alphas * over[:, None] + (1 - alphas) * under
+    return blends.reshape(-1, 3)
+
+
+def _some_of(tones: Rgb, kind: str) -> Rgb:
+    """Return tones that stand for all of them: two of each class, one where classes are many, or three of the greys."""
+    if kind == "classes":
+        classes = tones.reshape(-1, _CLASS_TONES, 3)
+        return classes[:, 1::2].reshape(-1, 3) if len(classes) < 4 else classes[:, 2]
+    return tones[:: (len(tones) - 1) // 2]
 
 
 def _reduced(colours: Rgb, count: int) -> Rgb:
