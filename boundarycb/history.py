@@ -134,7 +134,7 @@ class History:
         run: what tells the run from all others; empty in the first files.
         steps: the step of each snapshot.
         layers: names of the layers of units, as the last snapshot has them.
-        ended: why no sample was taken after the last one though training went on, in words; empty where nothing failed.
+        ended: why no sample follows the last one though training went on, in words; empty where nothing is known to have failed.
 
     Raises:
         FileNotFoundError: there is no history.
@@ -172,6 +172,7 @@ class History:
                 warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
         while frames and not self._whole(frames[-1][1]):
             frames.pop()
+            self.ended = ""  # it was of a frame that cannot be read
             warn(f"{self.path} is damaged after {len(frames)} snapshots; what follows is left out.")
         self.steps: tuple[int, ...] = tuple(step for step, _ in frames)
         self.layers: tuple[str, ...] = tuple(str(layer["name"]) for layer in layers)

@@ -1,8 +1,9 @@
-"""Tables in Markdown."""
+"""Tables and words in Markdown."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,15 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     lines = [[str(head) for head in columns.values()], *([_cell(row.get(key)) for key in columns] for row in rows)]
     texts = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([texts[0], f"|{'---|' * len(columns)}", *texts[1:]])
+
+
+def as_it_is(words: str) -> str:
+    r"""Return `words` such that none of their signs mean anything in Markdown.
+
+    >>> print(as_it_is("<class 'Foo'> takes no **options"))
+    \<class 'Foo'\> takes no \*\*options
+    """
+    return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", words)
 
 
 def _cell(value: Any) -> str:

@@ -76,8 +76,10 @@ class Outputs:
             except OSError as error:
                 if first:
                     raise
+                words = f"step {snapshot.step}: the history ends here; training and other outputs go on. {in_words(error)}"
+                self.end(snapshot.step, words)  # so little may fit where a sample did not
                 self._history = None
-                warn(f"step {snapshot.step}: the history ends here; training and other outputs go on. {in_words(error)}")
+                warn(words)
         self._write_end(snapshot.step)
 
     def end(self, step: int, why: str) -> None:

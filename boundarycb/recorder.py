@@ -497,6 +497,7 @@ class Recorder:
         step = index(step)
         if self.steps and step <= self.steps[-1]:
             raise ValueError(f"`step` must grow from sample to sample: got {step} after {self.steps[-1]}.")
+        self.step = max(step, self.step)
         if self._stopped or self._must_wait(model):
             return
         before = self.seconds
@@ -577,7 +578,6 @@ class Recorder:
         )
         self._outputs.keep(snapshot, first=not self.steps)
         self.steps.append(step)
-        self.step = max(step, self.step)
         self._outputs.show(snapshot)
         self._finals.add(snapshot.metrics)
         self._memory.remember(snapshot, seen.traces)

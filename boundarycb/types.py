@@ -243,10 +243,12 @@ def checked_bounds(bounds: Bounds) -> Bounds:
 
 
 def _checked_names(names: Sequence[str]) -> tuple[str, str]:
-    """Return `names` as text; raise ValueError where they are not two, or one text."""
-    if isinstance(names, str) or len(names) != 2:
+    """Return `names`, each in one line; raise ValueError where they are not two words."""
+    given = () if isinstance(names, str) or not isinstance(names, Sequence) else tuple(names)
+    if len(given) != 2 or not all(isinstance(name, str) for name in given):
         raise ValueError(f"`names` must be two words, what the first axis is and what the second, got {names!r}.")
-    return str(names[0]), str(names[1])
+    first, second = (" ".join(name.split()) for name in given)
+    return first, second
 
 
 def checked_anchor_names(names: Sequence[str], anchors: int) -> tuple[str, ...]:
@@ -855,6 +857,11 @@ class Snapshot:
     def notes(self) -> tuple[str, ...]:
         """What was left out or is not finite, in words."""
         return (*self.boundaries.notes, *self.capture.notes)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether numbers are not finite; the notes say which."""
+        return any("not finite" in note for note in self.capture.notes)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,6 +8,7 @@ import warnings
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from zoo import Hamiltonian
 from boundarycb import BoundaryCallback, Recorder, load, slices, watch
 from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
-from boundarycb.probe import Conditions, probe
+from boundarycb.probe import Conditions, most_flops, probe
 from boundarycb.types import BoundaryWarning
 
 Pair = namedtuple("Pair", "features target")
@@ -899,14 +900,44 @@ class Unwatched(nn.Module):
 def test_a_model_whose_operations_cannot_be_counted_is_sampled_all_the_same(tmp_path: Path) -> None:
     model, recorder = Unwatched(), Recorder(tmp_path)
     recorder.meet(Example([rows(32, 2), torch.arange(32) % 3]))
-    with pytest.warns(BoundaryWarning, match="does not go by what they cost.*no mode, please.*`every_n_steps` set it"):
+    with pytest.warns(BoundaryWarning) as said:
         recorder.record(model, 0)
+    assert [str(warning.message) for warning in said] == [
+        "The operations of Unwatched could not be counted (RuntimeError: no mode, please), so what a sample costs is told from "
+        "the sizes of weights and layers, and rather too high; `resolution` and `every_n_steps` set how finely and how often "
+        "samples are taken, and `max_overhead` goes by the clock."
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("error", BoundaryWarning)  # it is said once
         recorder.record(model, 1)
-    assert recorder.plan is None
+    assert recorder.plan is not None
     assert recorder.steps == [0, 1]
     assert load(recorder.directory)[0].capture.resolution == 128
+
+
+def test_a_slice_is_another_one_where_its_axes_have_other_names() -> None:
+    named = Given(slice=slices.box((0, 1), (0, 1), names=("age", "income")))
+    assert named.allows(slices.box((0, 1), (0, 1), names=("age", " income ")))
+    assert not named.allows(slices.box((0, 1), (0, 1)))
+
+
+def test_what_cannot_be_counted_is_taken_for_more_than_it_is() -> None:
+    """Of what multiplies weights: up to three times of a network of one width, and much more where layers differ."""
+
+    def convolutions(*channels: int) -> nn.Sequential:
+        layers = [(nn.Conv2d(a, b, 3, padding=1), nn.ReLU()) for a, b in pairwise(channels)]
+        return nn.Sequential(*(part for layer in layers for part in layer), nn.Flatten(), nn.Linear(channels[-1] * 81, 2))
+
+    models = {(5,): mlp(5, 16, 16, 16, 3), (3, 9, 9): convolutions(3, 24, 24, 24)}
+    for shape, model in models.items():
+        points = np.zeros((16, *shape))
+        with probe(model, Conditions()) as forward:
+            counted = forward.flops(points)
+            units = sum(layer.size for layer in forward(points).layers)
+        assert 1 <= most_flops(model.parameters(), units) / counted < (20 if len(shape) > 1 else 3)
+    work = Work(flops=most_flops(models[3, 9, 9].parameters(), units), units=units, rows=16, traced=True, exact=False)
+    assert plan(work, 100, may_wait=True).share <= 0.02
+    assert most_flops([], 7) == 14
 
 
 def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:

@@ -16,7 +16,7 @@ import torch
 from models import mlp
 from snapshots import fan, snapshot
 
-from boundarycb import BoundaryWarning, Recorder, load, slices
+from boundarycb import BoundaryWarning, Recorder, load, slices, wire
 from boundarycb.cli import main
 from boundarycb.memory import WINDOW
 from boundarycb.outputs import Outputs
@@ -320,7 +320,9 @@ def test_a_full_disk_ends_the_history_and_nothing_else(tmp_path: Path, monkeypat
     recorder.record(model, 2)
     recorder.close()
     assert sink.steps == [0, 1, 2]
-    assert load(tmp_path).steps == (0,)
+    history = load(tmp_path)
+    assert history.steps == (0,)
+    assert history.ended.startswith("step 1: the history ends here; training and other outputs go on. ")
 
 
 def test_a_model_that_breaks_later_ends_sampling_and_not_training(tmp_path: Path) -> None:
@@ -336,6 +338,10 @@ def test_a_model_that_breaks_later_ends_sampling_and_not_training(tmp_path: Path
     recorder.close()
     assert load(tmp_path).steps == (0,)
     assert load(tmp_path).ended.startswith("step 5: sampling failed; no further sample is taken, training goes on. (ValueError: ")
+    path = load(tmp_path).path
+    with path.open("rb") as file:
+        ends = [header for _, header in wire.scan(file, path.stat().st_size) if header["kind"] == "end"]
+    assert [header["step"] for header in ends] == [5]
 
 
 def test_the_history_says_why_it_ended_until_the_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -351,7 +357,7 @@ def test_the_history_says_why_it_ended_until_the_run_goes_on(tmp_path: Path, cap
     words = "step 3: the weather failed; no further sample is taken, training goes on. (OSError: rain)"
     history = load(tmp_path)
     assert (history.steps, history.ended) == ((0, 1, 2), words)
-    assert f"**No sample was taken after step 2**: {words}." in make_report(history).text
+    assert f"**No sample follows that of step 2**: {words}." in make_report(history).text
     assert main(["info", str(history.path)]) == 0
     assert f"note       {words}\n" in capsys.readouterr().out
     again = make(tmp_path / "again")
@@ -359,7 +365,7 @@ def test_the_history_says_why_it_ended_until_the_run_goes_on(tmp_path: Path, cap
     again.record(model, 5)
     again.close()
     assert (load(again.directory).steps, load(again.directory).ended) == ((0, 1, 5), "")
-    assert "No sample was taken" not in make_report(load(again.directory)).text
+    assert "No sample follows" not in make_report(load(again.directory)).text
 
 
 def test_an_end_is_written_after_the_frame_that_it_follows(tmp_path: Path) -> None:
@@ -371,6 +377,24 @@ def test_an_end_is_written_after_the_frame_that_it_follows(tmp_path: Path) -> No
     outputs.keep(replace(sample, step=1), first=False)
     assert load(tmp_path).steps == (0, 1)
     assert load(tmp_path).ended == "one is lost. Another is too."
+
+
+def test_an_end_is_of_the_frame_before_it_and_its_words_are_no_markdown(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path), mlp(2, 4, 2)
+    for step in (0, 1):
+        recorder.record(model, step)
+    with pytest.warns(BoundaryWarning, match="no further sample"):
+        recorder.give_up("step 2: `f`", TypeError("<class 'Foo'> takes no **options"))
+    recorder.close()
+    history = load(tmp_path)
+    assert r"step 2: \`f\` failed" in make_report(history).text
+    assert r"(TypeError: \<class 'Foo'\> takes no \*\*options)" in make_report(history).text
+    path = history.path
+    data, place = bytearray(path.read_bytes()), history.end_of(2)
+    data[place - 20] ^= 1  # in the last frame's body
+    path.write_bytes(data)
+    with pytest.warns(BoundaryWarning, match="damaged after 1 snapshots"):
+        assert (load(tmp_path).steps, load(tmp_path).ended) == ((0,), "")
 
 
 def test_before_the_first_sample_errors_are_the_users(tmp_path: Path) -> None:

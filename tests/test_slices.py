@@ -223,6 +223,8 @@ def test_a_slice_without_valid_inputs_has_an_empty_outline() -> None:
         (lambda: slices.box((0, 1), (0, 1), shape=(3,)), "use `slices.through"),
         (lambda: slices.box((0, 1), (0, 1), names=("age",)), "`names` must be two words, .* got .'age',."),  # type: ignore[arg-type]
         (lambda: slices.box((0, 1), (0, 1), names="ab"), "`names` must be two words"),  # type: ignore[arg-type]
+        (lambda: slices.box((0, 1), (0, 1), names=None), "`names` must be two words, .* got None"),  # type: ignore[arg-type]
+        (lambda: slices.box((0, 1), (0, 1), names=("a", None)), "`names` must be two words"),  # type: ignore[arg-type]
         (lambda: slices.through([0, 0], [1, 1], [2, 2]), "got three inputs on one line"),
         (lambda: slices.through([0, 0], [0, 0], [2, 2]), "must span a plane"),
         (lambda: slices.through([0, 0], [1, 1], [0, 0, 1]), "must have one shape"),

@@ -90,6 +90,15 @@ def test_of_many_classes_the_first_ten_are_kept_with_their_chances_among_all() -
     assert picture.pixels.shape[0] > 3 * 300  # four rows of three
 
 
+def test_a_users_signs_are_no_formulas() -> None:
+    capture = look(mlp(2, 8, 2), PLANE, surfaces=True)
+    assert capture.capture.field is not None
+    field = replace(capture.capture.field, names=("$a_$", "\\frac$"))
+    plane = slices.box((-1, 1), (-1, 1), names=("$a_$", "price $"))
+    sample = Snapshot(0, 0.0, plane, replace(capture.capture, field=field), capture.boundaries)
+    assert draw_surfaces(sample).pixels.size
+
+
 def test_they_are_not_kept_unless_asked_for() -> None:
     field = look(mlp(2, 8, 3), PLANE).capture.field
     assert field is not None

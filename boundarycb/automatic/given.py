@@ -67,7 +67,8 @@ class Given:
         if not isinstance(self.slice, Slice):
             return True
         mine, same = self.slice, np.array_equal
-        return same(mine.origin, slice.origin) and same(mine.axes, slice.axes) and same(mine.bounds, slice.bounds)
+        arrays = ((mine.origin, slice.origin), (mine.axes, slice.axes), (mine.bounds, slice.bounds))
+        return mine.names == slice.names and all(same(one, other) for one, other in arrays)
 
     @property
     def places(self) -> tuple[int, int, int] | None:

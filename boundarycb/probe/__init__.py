@@ -12,6 +12,7 @@ from boundarycb.probe.gaps import TRANSPOSED
 from boundarycb.probe.moves import compare
 from boundarycb.probe.output import BackgroundLike, OutputLike
 from boundarycb.probe.prober import NothingToDraw, Prober, home_of
+from boundarycb.probe.products import most_flops
 from boundarycb.probe.saved import bytes_of, load_plain, load_traces, save_plain, save_traces
 from boundarycb.probe.scope import probe, waits_for_input
 from boundarycb.probe.together import STAGE_3, Alone, Message, Talks, is_shard, refuse_talking, spread_of
@@ -55,6 +56,7 @@ __all__ = [
     "load_plain",
     "load_traces",
     "module_at",
+    "most_flops",
     "probe",
     "put_by",
     "refuse_talking",

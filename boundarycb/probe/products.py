@@ -1,4 +1,4 @@
-"""Counts the floating-point operations of a forward pass, as torch counts them: those of products.
+"""Counts the floating-point operations of a forward pass, as torch counts them: those of products; or says how many they may be.
 
 torch's own counter tells them apart by modules, with hooks on all modules and all their inputs. Those fail where a forward pass
 differentiates by an input that it detached, and make torch warn of compiled models; here no module needs to be told.
@@ -6,7 +6,7 @@ differentiates by an input that it detached, and make torch warn of compiled mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -53,3 +53,21 @@ class Products(TorchDispatchMode):
         if counted is not None:
             self.flops += counted(*args, **kwargs, out_val=result)
         return result
+
+
+def most_flops(weights: Iterable[torch.Tensor], units: int) -> float:
+    """Return how many operations a forward pass of one point may take: as many as if each unit had the most inputs of any.
+
+    What multiplies no weight, such as attention, is not in it. For a network of convolutions it is some ten times too many.
+
+    Args:
+        weights: the model's parameters.
+        units: pre-activations of one point.
+
+    >>> layer = torch.nn.Linear(4, 5)
+    >>> most_flops(layer.parameters(), 5)  # 40 of the layer's units, and as many for one of which no activation tells
+    80.0
+    """
+    sizes = [(weight.numel(), weight.shape[0]) for weight in weights if weight.ndim > 1 and weight.shape[0]]
+    widest = max((size / rows for size, rows in sizes), default=1.0)
+    return float(2 * (units * widest + sum(size for size, _ in sizes)))

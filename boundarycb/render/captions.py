@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boundarycb.render.canvas import limited, packed, wrapped
+from boundarycb.render.canvas import fitted, limited, packed, text_width, wrapped
 from boundarycb.render.colours import CLASS_HUES, Scheme
 from boundarycb.render.layout import SMALLER, Layout, is_stretched
 from boundarycb.render.marks import marks_phrases
@@ -85,7 +85,7 @@ def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
 def _slice_lines(slice: Slice, letter: float, width: float) -> tuple[list[str], list[str]]:
     """Return what the axes and the marks are, in lines; and the marks without the axes."""
     marks = marks_phrases(slice)
-    return packed([axes_caption(slice), *marks], letter, width), packed(marks, letter, width)
+    return packed([axes_caption(slice, letter, width), *marks], letter, width), packed(marks, letter, width)
 
 
 def class_names(field: Field | None) -> tuple[str, ...]:
@@ -98,11 +98,15 @@ def numbers_width(field: Field | None, colours: Scheme, letter: float) -> float:
     return 1.5 * letter * len(colours.class_hues) + letter if field is not None and field.kind == "classes" else 0.0
 
 
-def axes_caption(slice: Slice) -> str:
-    """Return what the axes are, in a line."""
-    (first, second), (across, up) = slice.names, slice.bounds
+def axes_caption(slice: Slice, letter: float, width: float) -> str:
+    """Return what the axes are, in a line of `width` pixels and letters of `letter` pixels; long names are shortened for it."""
     stretched = "   (not to scale)" if is_stretched(slice) else ""
-    u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in (across, up))
+    u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in slice.bounds)
+    room = width - text_width(f" {u}    {v}{stretched}", letter)
+    first, second = slice.names
+    if text_width(first, letter) + text_width(second, letter) > room:
+        first = fitted(first, letter, max(room / 2, room - text_width(second, letter)))
+        second = fitted(second, letter, room - text_width(first, letter))
     return f"{first} {u}   {second} {v}{stretched}"
 
 

@@ -35,7 +35,8 @@ def draw_inputs(slice: Slice, size: int = SIZE) -> Picture:
         raise ValueError(f"`slice` must have images for inputs, (1 or 3, rows, columns), got {slice.input_shape}.")
     plain = Layout.of(slice, checked_size(size))
     margin, letter = plain.strip // 3, plain.letter * SMALLER
-    captions = packed([axes_caption(slice), *marks_phrases(slice)], letter, plain.width - 2 * margin)
+    room = plain.width - 2 * margin
+    captions = packed([axes_caption(slice, letter, room), *marks_phrases(slice)], letter, room)
     layout = Layout.of(slice, size, lines=len(captions))
     canvas = Canvas(layout.width, layout.height, WHITE)
     canvas.text(margin, layout.strip - layout.letter * 0.45, "inputs along the plane", layout.letter * 1.1, INK, bold=True)

@@ -265,7 +265,7 @@ def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[
 
 
 def _note_colour(snapshot: Snapshot) -> str:
-    return ALARM if any("not finite" in note for note in snapshot.notes) else FAINT
+    return ALARM if snapshot.is_broken else FAINT
 
 
 def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:

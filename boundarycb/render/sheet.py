@@ -113,8 +113,9 @@ def _map(difference: Difference, slice: Slice, layout: Layout, paper: NDArray[np
     canvas.text(margin, layout.strip - 0.45 * letter, cut(_TITLE, 1.1 * letter, 0.9 * layout.width), 1.1 * letter, INK, bold=True)
     _key(canvas, layout, difference)
     room = layout.width - 2 * margin
-    for number, words in enumerate((axes_caption(slice), difference.caption)):
-        canvas.text(margin, layout.baseline(number), cut(words, letter * SMALLER, room), letter * SMALLER, FAINT)
+    small = letter * SMALLER
+    for number, words in enumerate((axes_caption(slice, small, room), difference.caption)):
+        canvas.text(margin, layout.baseline(number), cut(words, small, room), small, FAINT)
     colours, places = np.unique(canvas.packed, return_inverse=True)
     few = _map_colours(paper)
     seen = colours.view(np.uint8).reshape(-1, 4)[:, :3]

@@ -89,10 +89,11 @@ def _draw_panel(axes: Any, snapshot: Snapshot, field: Field, number: int, surfac
     opaque = np.concatenate([colours, np.ones((len(colours), 1))], axis=1)[known]
     axes.add_collection3d(Poly3DCollection(quads[known], facecolors=opaque, edgecolors=opaque, linewidths=0.3, antialiased=False))
     axes.set(xlim=(u0, u1), ylim=(v0, v1), zlim=(low, high))
-    axes.set_title(_name(field, number), size=11, color=INK, y=0.97, pad=0)
-    axes.set_xlabel(_short(snapshot.slice.names[0]), size=8, color=FAINT, labelpad=-6)
-    axes.set_ylabel(_short(snapshot.slice.names[1]), size=8, color=FAINT, labelpad=-6)
-    axes.set_zlabel(field.what if field.kind == "value" else "chance", size=8, color=FAINT, labelpad=-3)
+    axes.set_title(_name(field, number), size=11, color=INK, y=0.97, pad=0, parse_math=False)  # a user's $ are no formulas
+    small: Any = {"size": 8, "color": FAINT, "parse_math": False}
+    axes.set_xlabel(_short(snapshot.slice.names[0]), labelpad=-6, **small)
+    axes.set_ylabel(_short(snapshot.slice.names[1]), labelpad=-6, **small)
+    axes.set_zlabel(field.what if field.kind == "value" else "chance", labelpad=-3, **small)
     axes.tick_params(labelsize=6.5, colors=FAINT, pad=-3)
     axes.tick_params(axis="z", pad=0)
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):

@@ -57,9 +57,11 @@ def draw_zones(snapshot: Snapshot, size: int = SIZE) -> Picture:
         if number == len(_ZONES) - 1 and not shares[number]:
             continue
         x = _key(canvas, layout, x, colour, f"{name} {shares[number]:.1%}".replace("%", " %"))
-    canvas.text(margin, layout.baseline(0), axes_caption(snapshot.slice), letter * SMALLER, FAINT)
+    small = letter * SMALLER
+    axes = axes_caption(snapshot.slice, small, layout.width - 2 * margin)
+    canvas.text(margin, layout.baseline(0), axes, small, FAINT)
     names = ", ".join(field.names) if field.names else f"{field.classes} outputs"
-    canvas.text(margin, layout.baseline(1), f"{names}; on: above one half", letter * SMALLER, FAINT)
+    canvas.text(margin, layout.baseline(1), f"{names}; on: above one half", small, FAINT)
     image = Image.fromarray(np.ascontiguousarray(canvas.pixels[..., :3])).quantize(64, method=Image.Quantize.MEDIANCUT)
     palette = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)
     return Picture(np.asarray(image), palette[:256])

@@ -79,6 +79,7 @@ def encode_view(snapshot: Snapshot, number: int, every: int = 1) -> bytes:
         "exact": lines.exact,
         "mode": capture.mode,
         "notes": snapshot.notes,
+        "broken": snapshot.is_broken,
         "metrics": _numbers(snapshot.numbers),
         "scalars": _numbers(snapshot.scalars),
         "units": names,

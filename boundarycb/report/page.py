@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from boundarycb.history import History
-from boundarycb.markdown import table
+from boundarycb.markdown import as_it_is, table
 from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
 from boundarycb.render.captions import from_to
@@ -105,7 +105,7 @@ def _said_of_run(run: Run) -> str:
     shown = (
         "" if len(run.layers) == len(run.end.layers) else f"; {len(run.layers)} of {len(run.end.layers)} layers are told of here"
     )
-    first, second = run.end.slice.names
+    first, second = map(as_it_is, run.end.slice.names)
     across, up = (" to ".join(from_to(*ends, digits=4)) for ends in run.end.slice.bounds)
     lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
     said = [f"{_samples(run)} of a network with the layers {units}{shown}."]
@@ -118,7 +118,7 @@ def _said_of_run(run: Run) -> str:
             "boundaries lie elsewhere), so nothing but the table of units that do not switch tells of that below."
         )
     if run.history.ended:
-        said.append(f"**No sample was taken after step {run.steps[-1]:,}**: {run.history.ended.rstrip('.')}.")
+        said.append(f"**No sample follows that of step {run.steps[-1]:,}**: {as_it_is(run.history.ended.rstrip('.'))}.")
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
         said.append(f"At the last one: {scalars}.")

@@ -15,11 +15,11 @@ from boundarycb.automatic import Data, Example, Given, Plan, Settled, Work, plan
 from boundarycb.engines import exact
 from boundarycb.engines.bands import FIXED, AnotherPath, checked_resolution
 from boundarycb.nested import is_plain, spelled
-from boundarycb.probe import PLAIN, Conditions, Feed, Message, Trace, feed_in, feed_out, probe
+from boundarycb.probe import PLAIN, Conditions, Feed, Message, Prober, Trace, feed_in, feed_out, most_flops, probe
 from boundarycb.sampling.data import fitting
 from boundarycb.sampling.engine import Engine, EngineName, glimpse, words_of
 from boundarycb.sampling.looking import RESOLUTION, Look, look
-from boundarycb.types import Slice
+from boundarycb.types import Floats, Slice, warn
 
 ResolutionLike = int | Literal["auto"]
 """Grid points a side; ``auto`` takes what costs a small share of the training."""
@@ -76,7 +76,6 @@ class View:
         self._settled: Settled | None = None
         self._restored: Mapping[str, Any] = {}
         self._has_looked = False
-        self._uncounted = ""  # why there is no plan, in words
 
     @property
     def needs_example(self) -> bool:
@@ -186,8 +185,7 @@ class View:
         self._conditions = replace(self._conditions, verify=False)
         self._has_looked = True
         held = self._held_for_data() if seen.answers is not None else ()
-        uncounted = [self._uncounted] if self._uncounted else []
-        return replace(seen, notes=(*seen.notes, *held, *uncounted))
+        return replace(seen, notes=(*seen.notes, *held))
 
     def _looked(self, *args: Any, **options: Any) -> Look:
         """Return what :func:`look` does; say it where not the points but the weights have the model take several paths.
@@ -216,20 +214,13 @@ class View:
             )
 
     def _make_plan(self, model: nn.Module, settled: Settled) -> None:
-        """Find out how finely and how often to sample, or why that cannot be counted."""
+        """Find out how finely and how often to sample."""
         with probe(model, replace(settled.conditions, verify=False)) as forward:
             reading = glimpse(forward, settled.slice)
+            units = sum(layer.size for layer in reading.layers)
             points = settled.slice.lift(np.resize(settled.slice.corners(), (exact.LEAST_BATCH, 2)))
-            try:
-                flops = forward.flops(points)
-            except Exception as error:  # noqa: BLE001 - the model ran before, without anything that watches torch's operations
-                self._uncounted = (
-                    "how finely and how often samples are taken does not go by what they cost, since counting the model's "
-                    f"operations failed ({words_of(error)}); `resolution` and `every_n_steps` set it"
-                )
-                return
+            flops = _counted(forward, points, model, units)
         may_be_exact = self._options[0] != "grid" and exact.unsupported(reading) is None
-        units = sum(layer.size for layer in reading.layers)
         watched = sum(len(layer.kept) for layer in reading.layers)
         rows, numbers = settled.together, settled.slice.origin.size
         work = Work(flops, units, settled.rows, self._traced, may_be_exact, watched, rows, numbers, forward.is_far)
@@ -240,6 +231,22 @@ class View:
         name, max_vertices = self._options
         self.plan = plan
         self._engine = Engine(name, plan.max_vertices if max_vertices is None else max_vertices)
+
+
+def _counted(forward: Prober, points: Floats, model: nn.Module, units: int) -> float:
+    """Return how many operations a forward pass of one point takes; where that fails, say so, and return rather many."""
+    try:
+        return forward.flops(points)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the model ran before, without anything that watches all of torch's operations
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        warn(
+            f"The operations of {type(model).__name__} could not be counted ({words_of(cause)}), so what a sample costs is told "
+            "from the sizes of weights and layers, and rather too high; `resolution` and `every_n_steps` set how finely and how "
+            "often samples are taken, and `max_overhead` goes by the clock."
+        )
+        return most_flops(model.parameters(), units)
 
 
 def _data_out(data: Data | None) -> dict[str, Any] | None:

@@ -26,10 +26,7 @@ export function captionOf(scene, view, choice, wanted, zoom) {
   const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
   const ground = choice.background !== wanted ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
   const closer = zoom > 1 ? [`× ${number(zoom)}`] : [];
-  /** @type {string[]} */
-  const notes = header.notes;
-  const wrong = notes.some((note) => note.includes("not finite"));
-  return { plain: [axesWords(scene), lines, mode, ground, ...closer], notes, wrong };
+  return { plain: [axesWords(scene), lines, mode, ground, ...closer], notes: header.notes, wrong: Boolean(header.broken) };
 }
 
 /** @param {View} view @param {number} most; returns the first numbers of a sample, in words */
