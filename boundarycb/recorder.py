@@ -672,7 +672,7 @@ class Recorder:
 
     def _say_notes(self, snapshot: Snapshot, more: Sequence[str]) -> None:
         for note in (*snapshot.notes, *more):
-            what = re.sub(r"\b[\d,]+ of [\d,]+\b", "some", note)  # a number that grows is said once
+            what = re.sub(r"\b[\d,]+ (of [\d,]+|layers, the first [^:]+)", "some", note)  # a number that grows is said once
             self._say(what, f"step {snapshot.step}: {note}.")
 
     def _say(self, what: str, words: str | None = None) -> None:

@@ -209,6 +209,30 @@ def test_vary_names_a_tensor_of_the_call_or_a_module() -> None:
             settled(model, inputs=example, vary=vary)
 
 
+class Columns(nn.Module):
+    """Numbers and whole numbers, by their places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.emb, self.net = nn.Embedding(5, 4), mlp(10, 8, 2)
+
+    def forward(self, num: torch.Tensor, cat: torch.Tensor, *others: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
+        out: torch.Tensor = self.net(torch.cat([num * scale, self.emb(cat), *others], dim=1))
+        return out
+
+
+def test_an_argument_given_by_place_may_be_named_as_the_forward_pass_names_it() -> None:
+    model, inputs = Columns(), (rows(8, 6), torch.arange(8) % 5)
+    assert settled(model, inputs=inputs, vary="num").conditions.feed.place == (0,)
+    with pytest.raises(
+        ValueError, match=r"must name a tensor of the call \('num', 'cat'\) or a module: Columns has no module 'scale'"
+    ):
+        settled(model, inputs=inputs, vary="scale")
+    assert settled(model, inputs=inputs, vary="emb").conditions.feed.module == "emb"
+    third = settle(model, Conditions(), Given(inputs=(rows(8, 3), inputs[1], rows(8, 3, seed=1)), vary="2"), None)
+    assert third.conditions.feed.place == (2,)
+
+
 def test_a_module_that_is_not_called_cannot_vary() -> None:
     model = Net(lambda m, x: m.net(x), net=mlp(5, 4, 2), idle=nn.Linear(2, 2))
     with pytest.raises(ValueError, match="`vary` names the module 'idle', which is not called when the model runs"):

@@ -429,6 +429,26 @@ def test_weights_that_are_not_finite_are_warned_of_once_and_marked(tmp_path: Pat
     assert np.isfinite(last.metrics["on/share/0"])  # of the units that have one
 
 
+def test_many_layers_that_are_not_finite_are_one_warning(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path), mlp(2, 4, 5, 6, 2)
+    recorder.record(model, 0)
+    with torch.no_grad():
+        model[2].weight[1].fill_(float("nan"))
+    with pytest.warns(BoundaryWarning) as caught:
+        recorder.record(model, 1)
+    assert sorted(str(warning.message) for warning in caught) == [
+        "step 1: 2 layers, the first 2: 7 of 11 units not finite.",
+        "step 1: output not finite.",
+    ]
+    with torch.no_grad():
+        model[0].weight[1].fill_(float("nan"))
+    with warnings.catch_warnings(record=True) as silence:
+        recorder.record(model, 2)  # more of them, which is no news
+    assert silence == []
+    recorder.close()
+    assert load(tmp_path)[2].notes == ("output not finite", "3 layers, the first 0: 12 of 15 units not finite")
+
+
 @pytest.mark.logs_warnings
 def test_warnings_made_errors_do_not_end_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     recorder, model = make(tmp_path), mlp(2, 4, 2)

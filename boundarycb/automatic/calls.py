@@ -126,6 +126,11 @@ def may_take_more(model: nn.Module) -> bool:
     return len(names) != 1 or needed > 1 or takes_any
 
 
+def places_of(model: nn.Module) -> list[str]:
+    """Return what the forward pass calls the arguments that can be given by their places, in order."""
+    return [one.name for one in _signature(model) or [] if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+
+
 def copied(value: Any) -> Any:
     """Return `value` with copies of its tensors, off their graphs."""
     return changed(value, lambda _, leaf: leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf)
@@ -133,14 +138,21 @@ def copied(value: Any) -> Any:
 
 def _parameters(model: nn.Module) -> tuple[list[str], int, bool]:
     """Return the names of what `model` takes, how many of the first are needed, and whether it takes any others by name."""
-    inner = getattr(model, "_orig_mod", model)
-    try:
-        given = list(inspect.signature(inner.forward).parameters.values())
-    except (TypeError, ValueError):
+    given = _signature(model)
+    if given is None:
         return [], 1, True
     places = [one for one in given if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
     needed = sum(one.default is one.empty and one.kind is not one.KEYWORD_ONLY for one in places)
     return [one.name for one in places], needed, any(one.kind is one.VAR_KEYWORD for one in given)
+
+
+def _signature(model: nn.Module) -> list[inspect.Parameter] | None:
+    """Return the parameters of the forward pass; None where Python cannot tell them."""
+    inner = getattr(model, "_orig_mod", model)
+    try:
+        return list(inspect.signature(inner.forward).parameters.values())
+    except (TypeError, ValueError):
+        return None
 
 
 def _words(value: Any) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from boundarycb.automatic.calls import Asked, ModelCall, copied
+from boundarycb.automatic.calls import Asked, ModelCall, copied, places_of
 from boundarycb.nested import Path, leaves, spelled
 from boundarycb.probe import Feed, ForwardLike, module_at
 
 VaryLike = str | int | None
-"""What varies: a tensor of the call, by its place or name, or what a module gives, by the module's path.
+"""What varies: a tensor of the call, by its place or its argument's name, or what a module gives, by the module's path.
 
 A text that is both a place and a path, as in a Sequential, means the place, unless what is there is single numbers; a whole number
 always does.
@@ -38,7 +38,10 @@ def feed_for(
     tensors = [(path, leaf) for path, leaf in leaves(arguments) if isinstance(leaf, torch.Tensor)]
     if vary is not None:
         named = [(path, leaf) for path, leaf in tensors if spelled(path) == str(vary)]
-        if not named or (isinstance(vary, str) and _is_module(model, vary) and not _has_several(named[0][1])):
+        is_module = isinstance(vary, str) and _is_module(model, vary)
+        if not named and not is_module:
+            named = [(path, leaf) for path, leaf in tensors if _by_name(path, model) == str(vary)]
+        if not named or (is_module and not _has_several(named[0][1])):
             return _of_module(model, call, str(vary), tensors)
         if not _is_batch(named[0][1]):
             raise Asked(f"`vary` names {vary!r}, which is no batch of real numbers ({_words(named[0][1])}).")
@@ -52,6 +55,12 @@ def feed_for(
         args, kwargs = _copied(call)
         return Feed(args, kwargs, place=chosen[0][0], rows=len(chosen[0][1]), forward=forward)
     return _of_tensor(call, *chosen[0], alone=len(list(leaves(arguments))) == 1)
+
+
+def _by_name(path: Path, model: nn.Module) -> str:
+    """Return `path` with what the forward pass calls an argument that was given by its place."""
+    place, names = path[0], places_of(model)
+    return spelled((names[place], *path[1:]) if isinstance(place, int) and place < len(names) else path)
 
 
 def _is_batch(tensor: torch.Tensor, *, whole: bool = False) -> bool:
@@ -90,7 +99,7 @@ def _of_module(model: nn.Module, call: ModelCall, path: str, tensors: list[tuple
     try:
         module_at(model, path)
     except ValueError as error:
-        known = ", ".join(repr(spelled(where)) for where, _ in tensors)
+        known = ", ".join(repr(_by_name(where, model)) for where, _ in tensors)
         raise Asked(f"`vary` must name a tensor of the call ({known}) or a module: {error}") from None
     args, kwargs = _copied(call)
     return Feed(args, kwargs, module=path, rows=next((len(leaf) for _, leaf in tensors if leaf.ndim), 0))

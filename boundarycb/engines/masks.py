@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
-from boundarycb.types import Array, Bits, Capture, Field, Floats, Reading, frozen, left_out, spans_of, watched_layers
+from boundarycb.types import Array, Bits, Capture, Field, Floats, Layer, Reading, frozen, left_out, spans_of, watched_layers
 
 Chances = Callable[[Floats], Floats]
 """Makes chances of outputs (n, C)."""
@@ -94,18 +94,26 @@ class MaskReader:
 
 def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tuple[str, ...]:
     """Return what is wrong first, then what was left out; many layers with the same fate are one note."""
-    notes = []
-    for layer, span in zip(band.layers, spans_of(band.layers).values(), strict=True):
-        count = int(((undefined >= span.start) & (undefined < span.stop)).sum())
-        if count:
-            notes.append(f"{layer.name}: {count} of {len(layer.kept)} units not finite")
-    notes += left_out(band.layers)
+    notes = [*_not_finite(band.layers, undefined), *left_out(band.layers)]
     notes += band.reading.gaps
     if field is None:
         notes.append("no background: the model's output is no vector a point")
     elif not np.isfinite(field.value).all():
         notes.insert(0, "output not finite")
     return tuple(notes)
+
+
+def _not_finite(layers: Sequence[Layer], undefined: NDArray[np.int64]) -> tuple[str, ...]:
+    """Return in words which units are not finite somewhere; nothing where all are finite everywhere."""
+    broken = [
+        (layer, count)
+        for layer, span in zip(layers, spans_of(layers).values(), strict=True)
+        if (count := int(((undefined >= span.start) & (undefined < span.stop)).sum()))
+    ]
+    if len(broken) < 2:
+        return tuple(f"{layer.name}: {count:,} of {len(layer.kept):,} units not finite" for layer, count in broken)
+    whole, size = sum(count for _, count in broken), sum(len(layer.kept) for layer, _ in broken)
+    return (f"{len(broken)} layers, the first {broken[0][0].name}: {whole:,} of {size:,} units not finite",)
 
 
 class _OutputReader:
