@@ -28,7 +28,7 @@ import logging
 import math
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
@@ -244,10 +244,10 @@ def checked_bounds(bounds: Bounds) -> Bounds:
 
 def _checked_names(names: Sequence[str]) -> tuple[str, str]:
     """Return `names`, each in one line; raise ValueError where they are not two words."""
-    given = () if isinstance(names, str) or not isinstance(names, Sequence) else tuple(names)
-    if len(given) != 2 or not all(isinstance(name, str) for name in given):
+    given = () if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+    if len(given) != 2 or any(name is None for name in given):
         raise ValueError(f"`names` must be two words, what the first axis is and what the second, got {names!r}.")
-    first, second = (" ".join(name.split()) for name in given)
+    first, second = (" ".join(str(name).split()) for name in given)
     return first, second
 
 

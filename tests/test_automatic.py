@@ -26,7 +26,7 @@ from zoo import Hamiltonian
 from boundarycb import BoundaryCallback, Recorder, load, slices, watch
 from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
-from boundarycb.probe import Conditions, most_flops, probe
+from boundarycb.probe import Conditions, Prober, most_flops, probe
 from boundarycb.types import BoundaryWarning
 
 Pair = namedtuple("Pair", "features target")
@@ -229,6 +229,9 @@ def test_an_argument_given_by_place_may_be_named_as_the_forward_pass_names_it() 
     ):
         settled(model, inputs=inputs, vary="scale")
     assert settled(model, inputs=inputs, vary="emb").conditions.feed.module == "emb"
+    model.num = nn.Identity()
+    with pytest.raises(ValueError, match="`vary` names the module 'num', which is not called"):  # a module's path goes first
+        settled(model, inputs=inputs, vary="num")
     third = settle(model, Conditions(), Given(inputs=(rows(8, 3), inputs[1], rows(8, 3, seed=1)), vary="2"), None)
     assert third.conditions.feed.place == (2,)
 
@@ -962,6 +965,20 @@ def test_what_cannot_be_counted_is_taken_for_more_than_it_is() -> None:
     work = Work(flops=most_flops(models[3, 9, 9].parameters(), units), units=units, rows=16, traced=True, exact=False)
     assert plan(work, 100, may_wait=True).share <= 0.02
     assert most_flops([], 7) == 14
+    layer, places = nn.Linear(16, 64), torch.zeros(1, 20, 16)  # an embedding of places multiplies nothing
+    assert most_flops([*layer.parameters(), places], 64) == most_flops(layer.parameters(), 64) + 2 * places.numel()
+
+
+def test_memory_that_only_the_counting_lacks_ends_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> float:
+        raise torch.OutOfMemoryError("full")
+
+    monkeypatch.setattr(Prober, "flops", full)
+    recorder = Recorder(tmp_path)
+    recorder.meet(Example([rows(32, 2), torch.arange(32) % 3]))
+    with pytest.warns(BoundaryWarning, match="could not be counted .OutOfMemoryError: full."):
+        recorder.record(mlp(2, 8, 3), 0)
+    assert recorder.plan is not None
 
 
 def test_small_models_are_sampled_finely_and_large_ones_seldom() -> None:

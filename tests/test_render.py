@@ -342,6 +342,16 @@ def test_palettes_fit(kind: str, classes: int, layers: int) -> None:
     assert len(colours.palette) <= 256
 
 
+@pytest.mark.parametrize("kind", ["value", "classes"])
+@pytest.mark.parametrize("layers", [64, 80, 200, 400])
+def test_lines_of_many_layers_have_nearly_their_own_colours(layers: int, kind: str) -> None:
+    colours = scheme(layers, kind, 3)
+    wanted = np.array([[*rgb(code), 255] for code in colours.layers], np.uint8)[None]
+    picture = colours.to_picture(wanted, np.zeros(wanted.shape[:2], np.uint8))
+    off = np.abs(picture.rgb()[0].astype(int) - wanted[0, :, :3]).max(axis=1)
+    assert off.max() <= 8  # a step of the table that maps colours
+
+
 def crowded(output: Any) -> Snapshot:
     """Return a snapshot of 300 lines in three layers, all over the square."""
 

@@ -517,7 +517,7 @@ def test_a_damaged_history_is_left_and_a_new_one_begun(tmp_path: Path) -> None:
     state = recorder.state_dict()
     history = load(tmp_path / "one")
     path, damaged = history.path, bytearray(history.path.read_bytes())
-    damaged[(history.end_of(1) + history.end_of(2)) // 2] ^= 1  # in the middle of the second frame
+    damaged[history.end_of(2) - 64] ^= 1  # in the second frame's numbers; its header, whose length varies, tells its damage at once
     path.write_bytes(damaged)
     again = Recorder(tmp_path / "two", SQUARE, resolution=16)
     with pytest.warns(BoundaryWarning, match="The samples before step 3 are gone, so this history begins there"):

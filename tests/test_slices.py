@@ -214,6 +214,12 @@ def test_a_slice_without_valid_inputs_has_an_empty_outline() -> None:
     assert len(outline) == 0
 
 
+@pytest.mark.parametrize("names", [np.array(["age", "income"]), ["age", "income "], iter(("age", "income"))])
+def test_names_may_be_columns_of_a_table(names: Any) -> None:
+    assert slices.box((0, 1), (0, 1), names=names).names == ("age", "income")
+    assert slices.box((0, 1), (0, 1), names=(0, 3)).names == ("0", "3")  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -15,7 +15,7 @@ VaryLike = str | int | None
 """What varies: a tensor of the call, by its place or its argument's name, or what a module gives, by the module's path.
 
 A text that is both a place and a path, as in a Sequential, means the place, unless what is there is single numbers; a whole number
-always does.
+always does. One that is both a path and the name of an argument that was given by its place means the path.
 """
 
 

@@ -58,7 +58,8 @@ class Products(TorchDispatchMode):
 def most_flops(weights: Iterable[torch.Tensor], units: int) -> float:
     """Return how many operations a forward pass of one point may take: as many as if each unit had the most inputs of any.
 
-    What multiplies no weight, such as attention, is not in it. For a network of convolutions it is some ten times too many.
+    What multiplies no weight, such as attention, is not in it. For a network of convolutions it is some ten times too many, for
+    stacked matrices, such as experts, more. What has a batch's axis of 1, such as an embedding of places, is no unit's inputs.
 
     Args:
         weights: the model's parameters.
@@ -68,6 +69,6 @@ def most_flops(weights: Iterable[torch.Tensor], units: int) -> float:
     >>> most_flops(layer.parameters(), 5)  # 40 of the layer's units, and as many for one of which no activation tells
     80.0
     """
-    sizes = [(weight.numel(), weight.shape[0]) for weight in weights if weight.ndim > 1 and weight.shape[0]]
-    widest = max((size / rows for size, rows in sizes), default=1.0)
-    return float(2 * (units * widest + sum(size for size, _ in sizes)))
+    several = [weight for weight in weights if weight.ndim > 1 and weight.numel()]
+    inputs = [one.numel() / one.shape[0] for one in several if one.ndim == 2 or one.shape[0] > 1]
+    return float(2 * (units * max(inputs, default=1.0) + sum(one.numel() for one in several)))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from boundarycb.evenly import evenly
 from boundarycb.types import Field, Picture, frozen
 
 Rgb = NDArray[np.uint8]
@@ -33,6 +34,7 @@ UNDEFINED = "#f6c9cb"  # background where the output is not finite
 _DARK, _LIGHT = 142, 252  # ends of the background's greys: every line colour is darker than the darkest of them
 _TONES = 24
 _CLASS_TONES = 5
+_OWN = 64  # layers at most whose colours are in the palette as they are
 
 
 def rgb(code: str) -> tuple[int, int, int]:
@@ -94,7 +96,8 @@ def scheme(layer_count: int, kind: str, classes: int, more: bytes = b"") -> Sche
     """
     lines = layer_colours(layer_count)
     tones = _tones(kind, classes)
-    named = np.array([rgb(code) for code in (WHITE, INK, FAINT, ALARM, *lines[:64])], dtype=np.uint8)
+    own = [lines[place] for place in evenly(len(lines), _OWN)]  # of more layers, neighbours on the ramp share one
+    named = np.array([rgb(code) for code in (WHITE, INK, FAINT, ALARM, *own)], dtype=np.uint8)
     fixed = np.concatenate([tones, named, np.frombuffer(more, np.uint8).reshape(-1, 3)])
     blends = _blends(lines, tones, kind)
     palette = np.concatenate([fixed, _reduced(blends, 256 - len(fixed))])

@@ -237,8 +237,6 @@ def _counted(forward: Prober, points: Floats, model: nn.Module, units: int) -> f
     """Return how many operations a forward pass of one point takes; where that fails, say so, and return rather many."""
     try:
         return forward.flops(points)
-    except torch.OutOfMemoryError:
-        raise
     except Exception as error:  # noqa: BLE001 - the model ran before, without anything that watches all of torch's operations
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         warn(
