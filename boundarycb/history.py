@@ -203,6 +203,10 @@ class History:
         """Yield each snapshot's metrics, read from the frames' headers alone."""
         return (metrics for metrics, _ in self._numbers())
 
+    def scalars(self) -> Iterator[dict[str, float]]:
+        """Yield what the training loop logged at each snapshot, by name, read from the frames' headers alone."""
+        return (scalars for _, scalars in self._numbers())
+
     def tables(self, name: str) -> Iterator[list[dict[str, Any]]]:
         """Yield each snapshot's table `name`, such as ``copycat/closest``, read from frames' headers; no rows where it has none."""
         with self.path.open("rb") as file:

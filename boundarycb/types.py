@@ -473,6 +473,8 @@ class Field:
         above: uint16 (H, W), how many outputs are above 0.5, where each is a sigmoid of its own; None where they share a sum of 1.
         surfaces: float32 (k, h, w), the chance of each of the first k classes, or the one output, on a grid of at most 48 points a
             side; None where that was not asked for.
+        limits: between which the one output of a ``value`` lies whatever the network, such as 0 and 1 of a sigmoid at its end; None
+            where nothing is known of that, and of other kinds.
     """
 
     kind: Literal["value", "probability", "classes"]
@@ -484,6 +486,7 @@ class Field:
     second: Floats | None = None
     above: NDArray[np.unsignedinteger[Any]] | None = None
     surfaces: Floats | None = None
+    limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("value", "winner", "second", "above", "surfaces"):

@@ -407,14 +407,15 @@ def _decision_in(said: Mapping[str, Any] | None, part: Mapping[str, Array]) -> B
 
 
 def _field_out(field: Field) -> dict[str, Any]:
-    return {"kind": field.kind, "classes": field.classes, "what": field.what, "names": field.names}
+    return {"kind": field.kind, "classes": field.classes, "what": field.what, "names": field.names, "limits": field.limits}
 
 
 def _field_in(said: Mapping[str, Any], part: Mapping[str, Array]) -> Field:
-    # The first files say neither what a value is nor what classes are called.
-    names = tuple(said.get("names", ()))
+    # The first files say neither what a value is and how far it can go nor what classes are called.
+    names, ends = tuple(said.get("names", ())), said.get("limits")
+    limits = None if ends is None else (float(ends[0]), float(ends[1]))
     what, more = said.get("what", "output"), {name: part.get(name) for name in _FIELD}
-    return Field(said["kind"], part["field"], classes=said["classes"], what=what, names=names, **more)
+    return Field(said["kind"], part["field"], classes=said["classes"], what=what, names=names, limits=limits, **more)
 
 
 def layer_out(layer: Layer) -> dict[str, Any]:

@@ -157,8 +157,22 @@ def test_sigmoids_are_chances_of_their_own(rows: Any, end: Any) -> None:
 
 def test_a_single_sigmoid_is_a_value() -> None:
     field = field_of([(1.0, 0.0, 0.0)], torch.sigmoid)
-    assert (field.kind, field.second, field.above) == ("value", None, None)
+    assert (field.kind, field.second, field.above, field.limits) == ("value", None, None, (0.0, 1.0))
     assert np.allclose(field.value, 1 / (1 + np.exp(-centres(9)[0])))
+
+
+@pytest.mark.parametrize(
+    ("end", "limits"),
+    [(nn.Hardsigmoid(), (0.0, 1.0)), (torch.tanh, (-1.0, 1.0)), (nn.ReLU(), None), (nn.Identity(), None), (nn.Softplus(), None)],
+    ids=range(5),
+)
+def test_the_limits_of_one_number_are_those_of_its_activation(end: Any, limits: Any) -> None:
+    assert field_of([(1.0, 0.0, 0.0)], end).limits == limits
+
+
+def test_what_is_made_of_a_sigmoid_has_not_its_limits() -> None:
+    assert field_of([(1.0, 0.0, 0.0)], lambda z: 3 * torch.sigmoid(z)).limits is None
+    assert field_of([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], torch.sigmoid).limits is None  # several are chances
 
 
 @pytest.mark.usefixtures("bands")

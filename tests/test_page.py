@@ -16,12 +16,13 @@ from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapsh
 from boundarycb import load, slices
 from boundarycb.cli import main
 from boundarycb.history import History, HistoryWriter
-from boundarycb.report import make_report
+from boundarycb.render.colours import rgb
+from boundarycb.report import make_report, summarise
 from boundarycb.report.charts import Chart, Curve, _ticks, draw_charts
 from boundarycb.report.ends import extent
 from boundarycb.report.finding import Finding
 from boundarycb.report.phenomena import ALL
-from boundarycb.report.planes import Lines, Plane, _axes_words, draw_planes, wrong_points
+from boundarycb.report.planes import Lines, Plane, _axes_words, draw_planes, draw_target_beside, wrong_points
 from boundarycb.report.run import Run
 from boundarycb.sinks.report import ReportFile, write_report
 
@@ -652,13 +653,96 @@ def test_a_page_of_another_name_has_its_own_folder(whole: History, tmp_path: Pat
     assert "`--output` must end in one of .html, .gif, .mp4, .svg, .md" in capsys.readouterr().err
 
 
-def test_what_is_not_finite_at_the_end_is_told_and_the_rest_stays(tmp_path: Path) -> None:
-    """The network is lost after step 600: the report tells of what was there, and says where it ends."""
-    lost = {name: (lambda step: math.nan if step > 600 else 0.5) for name in ("dormant/live/layer1", "symmetry/left_right/layer1")}
-    run = history(tmp_path, {**lost, "symmetry/up_down/layer1": 0.1, "symmetry/chance/layer1": 0.1})
+def scaled(function: Any, factor: float) -> Any:
+    return lambda u, v: factor * function(u, v)
+
+
+def lost(directory: Path, since: int, output: Any = four_classes) -> History:
+    """Return a run whose network is lost from step `since` on: of each layer's units but the last nothing is finite any more."""
+    writer = HistoryWriter(directory, SQUARE)
+    for step in STEPS:
+        gone = step >= since
+
+        factor = math.nan if gone else 1.0
+        shown = None if output is None else scaled(output, factor)
+
+        units = [*(scaled(line, factor) for line in fan(3, 0)), fan(1, 1)[0]]
+        sample = snapshot([units], shown, step=step, scalars={"loss": math.inf if gone else 0.5})
+        numbers = {"dormant/live": 1.0, "dormant/never_on_data": float(gone), "drift/flipped": 0.1, "indecisive/units": 1.0}
+        jitter = {"indecisive/jitter/layer1": 0.5 if gone else 0.25}
+        flag = {"layer": "layer1", "unit": 3, "jitter": 0.5, "rel_jitter": 9.0, "osc": 1.0, "ret": 1.0, "step": 0, "other_step": 5}
+        tables = {"indecisive/worst": [flag]} if gone else {}
+        metrics = {f"{name}/layer1": value for name, value in numbers.items()} | jitter
+        writer.append(replace(sample, metrics=metrics, tables=tables))
+    return load(directory)
+
+
+@pytest.mark.parametrize("output", [four_classes, one_value, None])
+def test_a_report_of_a_lost_network_ends_where_it_was_whole(tmp_path: Path, output: Any) -> None:
+    """One unit stays finite, as a dead one does, whose weights get no gradient: nothing is said of it as if it were the layer."""
+    run, words = lost(tmp_path, 700, output), "no output on the slice is" if output else "most units are not"
     report = make_report(run)
-    assert "**After step 600 nothing is finite any more; the end, here, is that step.**" in report.text
-    assert found("symmetry", run).result == "most: layer1, left-right, 0.50"
+    said = f"After step 600 {words} finite (3 of 4 units are not finite at step 800); the end, here, is that step."
+    assert f"**{said}**" in report.text
+    assert report.text.startswith("# What this run did\n\n10 snapshots of steps 0 to 800 of a network")
+    assert "step 0, step 600 and step 800 (first, last finite and last snapshot)" in report.text
+    assert "At step 600: loss 0.5." in report.text
+    assert "never on for the data points" not in found("dormant", run).sentences[0]
+    assert not any("none of the data points" in sentence for sentence in found("dormant", run).sentences)
+    assert found("moved", run).rows[0]["flipped"] == "0.70"  # of seven samples after the first, and not of ten
+    assert found("indecisive", run).sentences == ["No unit met all of the criteria at any snapshot."]
+    assert found("indecisive", run).rows[0]["jitter1"] == "0.2500"
+    assert summarise(run).startswith(f"{said}\n\n")
+
+
+def test_a_network_that_was_never_finite_is_said_so(tmp_path: Path) -> None:
+    run = lost(tmp_path, 0)
+    assert (
+        "**At all snapshots no output on the slice is finite (3 of 4 units are not finite at step 800).**" in make_report(run).text
+    )
+    note = "Figures at the end are of the units that are finite everywhere on the slice: 1 of 4 in layer1."
+    assert found("dormant", run).note == note
+
+
+def test_a_network_that_is_finite_again_at_the_end_is_not_lost(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    for step in (0, 5, 10):
+        writer.append(snapshot([fan(2, 0)], scaled(one_value, math.nan if step == 5 else 1.0), step=step))
+    assert (Run(load(tmp_path)).lost, Run(load(tmp_path)).last) == ("", 2)
+
+
+def test_what_the_loop_logged_has_crosses_where_it_is_not_finite(tmp_path: Path) -> None:
+    run = Run(lost(tmp_path, 600))
+    assert run.broken("loss").tolist() == [7, 8, 9]
+    assert run.broken("accuracy").tolist() == []
+    curve = Curve("loss", run.logged("loss"), "#ff0000", broken=run.broken("loss"))
+    pictures = [
+        draw_charts(STEPS, [Chart("loss", [one], "", low=0.0)]).rgb()
+        for one in (curve, replace(curve, broken=run.broken("accuracy")))
+    ]
+    crosses = (pictures[0] != pictures[1]).any(axis=2)
+    rows = np.flatnonzero(crosses.any(axis=1))
+    assert 7 <= rows[-1] - rows[0] + 1 <= 9
+    assert abs(rows.mean() - 50) < 1  # at the top of the chart
+    assert 3 * 7 < crosses.sum() < 3 * 49
+
+
+def test_pictures_show_where_the_output_is_not_finite_and_where_there_is_no_target() -> None:
+    """On the right there is no number, and no class wins; its colour is none of a class, nor of a value."""
+
+    def right(function: Any) -> Any:
+        return lambda u, v: np.where((u > 0)[:, None], np.nan, function(u, v))
+
+    aimed = slices.aimed(SQUARE, np.array([[0, -1], [1, -1]]))
+    for output in (four_classes, one_value):
+        sample = snapshot([fan(1, 9)], right(output), plane=aimed)
+        shown = draw_planes([Plane("step 0", sample)]).rgb().astype(int)
+        assert abs(shown[200, 250] - rgb("#f6c9cb")).max() <= 8
+        assert abs(shown[200, 90] - rgb("#f6c9cb")).max() > 8
+        assert aimed.target is not None
+        beside = draw_target_beside(sample, aimed.target).rgb().astype(int)
+        assert abs(beside[200, 250] - 255).max() <= 8  # nothing is aimed at on the right
+        assert abs(beside[200, 90] - 255).max() > 8 or output is one_value
 
 
 def test_random_symmetry_is_no_finding(tmp_path: Path) -> None:

@@ -442,15 +442,38 @@ def test_the_captions_say_what_is_drawn() -> None:
     [
         (-1, 3, "dark −3 … light 3"),
         (2, 3, "dark 2 … light 3"),
-        (0.25, 0.75, "dark 0 … light 1"),
+        (0.25, 0.75, "dark 0.25 … light 0.75"),
+        (0.01, 0.03, "dark 0.01 … light 0.03"),
+        (0, 1, "dark 0 … light 1"),
+        (-613, 0.07, "dark −613 … light 0.07"),
+        (-0.5, 10, "dark −0.5 … light 10"),
+        (-2, 10, "dark −6 … light 10"),
         (-1e9, 1e9, "dark −1e+09 … light 1e+09"),
         (1000.25, 1000.75, "dark 1000.25 … light 1000.75"),
     ],
 )
-def test_a_single_outputs_greys_have_zero_in_the_middle(low: float, high: float, words: str) -> None:
+def test_a_single_outputs_greys_have_zero_in_the_middle_where_it_is_well_inside(low: float, high: float, words: str) -> None:
     sample = snapshot([fan(2, 0)], lambda u, v: (low + (high - low) * (u > 0))[:, None])
     assert background_caption(sample).endswith(f"output: {words}")
     assert not any("finite" in note for note in sample.notes)
+
+
+def test_greys_of_a_single_output_go_by_the_limits_of_its_activation() -> None:
+    value = np.array([[0.4, 0.6]], np.float32)
+    assert field_span(Field("value", value)) == pytest.approx((0.4, 0.6))
+    assert field_span(Field("value", value, limits=(0.0, 1.0))) == (0.0, 1.0)
+    assert field_span(Field("value", -value, limits=(-1.0, 1.0))) == (-1.0, 1.0)
+    assert field_span(Field("value", value * np.nan)) == (0.0, 1.0)
+
+
+@settings(deadline=None)
+@given(st.floats(-10, 10), st.floats(0.001, 10), st.floats(-1e-3, 1e-3), st.floats(-1e-3, 1e-3))
+def test_greys_of_a_movie_do_not_jump(low: float, width: float, first: float, second: float) -> None:
+    """What is dark and light moves little where the output does: six times as far at most, as the rule changes evenly."""
+    one, other = (
+        field_span(Field("value", np.array([ends]))) for ends in ((low, low + width), (low + first, low + width + second))
+    )
+    assert max(abs(np.subtract(one, other))) <= 12e-3
 
 
 def test_letters_stay_on_the_canvas_wherever_anchors_lie() -> None:

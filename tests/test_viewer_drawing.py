@@ -271,6 +271,19 @@ def test_a_note_is_no_alarm(shown: Callable[..., Screen]) -> None:
     assert note.evaluate("note => getComputedStyle(note).color === getComputedStyle(document.querySelector('.bcb')).color")
 
 
+def test_a_class_that_is_written_where_nothing_is_finite_wins_nowhere(shown: Callable[..., Screen]) -> None:
+    """What stands for the winner of no numbers is class 0; here class 1 wins wherever there are numbers."""
+
+    def output(u: Any, v: Any) -> Any:
+        return np.where(u > 0, np.nan, 1) * np.stack([0 * u, 1 + 0 * u, 0 * v], axis=0)
+
+    screen = shown([snapshot([fan(1, 9)], lambda u, v: output(u, v).T)])
+    keys = screen.inside.locator(".bcb-classes .bcb-key")
+    assert keys.all_inner_texts() == ["0", "1", "2", "not finite"]
+    absent = keys.evaluate_all("keys => keys.map(key => key.classList.contains('bcb-absent'))")
+    assert absent == [True, False, True, False]
+
+
 def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> None:
     """A run that explodes: first a part of the plane, then all of it; its loss is infinite, then no number."""
     losses = (0.5, 0.7, math.inf, math.nan, -math.inf)

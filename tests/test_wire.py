@@ -31,7 +31,7 @@ def same(a: Snapshot, b: Snapshot) -> None:
     assert a.boundaries.exact == b.boundaries.exact
     assert (a.field is None) == (b.field is None)
     if a.field is not None and b.field is not None:
-        assert (a.field.kind, a.field.classes) == (b.field.kind, b.field.classes)
+        assert (a.field.kind, a.field.classes, a.field.limits) == (b.field.kind, b.field.classes, b.field.limits)
         for part in ("value", "winner", "second", "above"):
             one, other = getattr(a.field, part), getattr(b.field, part)
             assert (one is None) == (other is None)
@@ -76,6 +76,19 @@ def test_chances_come_back_as_they_were() -> None:
     assert sample.field is not None
     assert sample.field.second is not None
     same(again(sample), sample)
+
+
+def test_the_limits_of_an_output_come_back_and_older_files_have_none() -> None:
+    sample = snapshot([fan(3, 0)], lambda u, v: abs(u)[:, None])
+    assert sample.field is not None
+    limited = replace(sample, capture=replace(sample.capture, field=replace(sample.field, limits=(0.0, 1.0))))
+    same(again(limited), limited)
+    record = wire.read_record(io.BytesIO(wire.encode(limited)))
+    assert record is not None
+    said = {name: value for name, value in record.header["field"].items() if name != "limits"}
+    field = wire.decode(wire.Record({**record.header, "field": said}, record.sections), sample.slice).field
+    assert field is not None
+    assert field.limits is None
 
 
 def test_older_files_have_no_runner_up() -> None:

@@ -15,6 +15,7 @@ Chances = Callable[[Floats], Floats]
 """Makes chances of outputs (n, C)."""
 
 _SIGMOIDS = ("sigmoid", "hardsigmoid")
+_LIMITS = {"sigmoid": (0.0, 1.0), "hardsigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _SUM = 5e-3  # by which probabilities may miss 1: those of bfloat16 do by 2e-3
 _FEW = 64  # points that refute most readings of outputs already
 _SHORT = 2**16  # classes that a short whole number can tell
@@ -126,6 +127,7 @@ class _OutputReader:
     def __init__(self) -> None:
         self._classes = 0
         self._what = ""
+        self._limits: tuple[float, float] | None = None
         self._open: dict[Chances, dict[str, list[Array]]] = {}  # the likelier reading first
         self._complete = True
 
@@ -138,6 +140,8 @@ class _OutputReader:
         if not self._classes:
             self._classes = output.shape[1]
             self._what = "output" if reading.what == "scores" else reading.what
+            if self._classes == 1 and reading.closes:
+                self._limits = _LIMITS.get(reading.layers[-1].op)
             self._open = {chances: {} for chances in _readings(self._classes, reading)}
         self._open = {chances: parts for chances, parts in self._open.items() if _may_be(chances, output)}
         for chances, parts in self._open.items():
@@ -152,7 +156,7 @@ class _OutputReader:
         joined: dict[str, Any] = {name: np.concatenate(part).reshape(side, side) for name, part in parts.items()}
         if outputs is not None:
             joined["surfaces"] = _surfaces(outputs, chances)
-        return Field(_kind(self._classes, chances), classes=self._classes, what=self._what, **joined)
+        return Field(_kind(self._classes, chances), classes=self._classes, what=self._what, limits=self._limits, **joined)
 
 
 def shown_of(resolution: int) -> NDArray[np.int64]:

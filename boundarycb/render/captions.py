@@ -18,6 +18,9 @@ _KINKED = set(
 )
 """Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
 
+_BESIDE, _BOTH = 0.1, 0.3
+"""The shorter side of 0 by the longer: up to where a range is one of numbers beside 0, and from where on one about 0."""
+
 
 @dataclass(frozen=True)
 class Caption:
@@ -137,18 +140,25 @@ def _field_words(field: Field | None) -> str:
 def field_span(field: Field) -> tuple[float, float]:
     """Return the values of the darkest and the lightest tone.
 
-    Probabilities run from 0 to 1, and a winner's from 1 / C, the least that it can have, unless it is a sigmoid. Other values have
-    their finite range on the slice; where they change sign, one that has 0 in its middle, so that the middle grey is where a logit
-    decides.
+    Probabilities run from 0 to 1, and a winner's from 1 / C, the least that it can have, unless it is a sigmoid. An output has the
+    limits that its activation gives it, and without any its finite range on the slice. Where that reaches well to either side of 0,
+    the shorter side is made as long as the other, so that the middle grey is where a logit decides: from three tenths of it on, and
+    below a tenth not at all. In between it grows evenly, so that the tones of a movie do not jump.
+
+    >>> field_span(Field("value", np.array([[-1.0, 3.0]]))), field_span(Field("value", np.array([[-613.0, 0.07]])))
+    ((-3.0, 3.0), (-613.0, 0.07))
     """
-    finite = field.value[np.isfinite(field.value)].astype(np.float64)
     if field.kind == "classes":
         return (1 / field.classes if field.above is None else 0.0), 1.0
-    if not finite.size or field.kind == "probability" or (finite.min() >= 0 and finite.max() <= 1):
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
-    most = max(-low, high)
-    return (-most, most) if low < 0 < high else (low, high)
+    if field.kind == "probability" or field.limits is not None:
+        return field.limits or (0.0, 1.0)
+    finite = field.value[np.isfinite(field.value)].astype(np.float64)
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if not low < 0 < high:
+        return low, high
+    shorter, longer = sorted((-low, high))
+    shorter += (longer - shorter) * min(1.0, max(0.0, (shorter / longer - _BESIDE) / (_BOTH - _BESIDE)))
+    return (-shorter, longer) if -low < high else (-longer, shorter)
 
 
 def from_to(low: float, high: float, digits: int = 3) -> tuple[str, str]:

@@ -109,6 +109,8 @@ def _span(field: Field, surface: Floats) -> tuple[float, float]:
     """Return the least and the largest height that is shown."""
     if field.kind != "value":
         return 0.0, 1.0
+    if field.limits is not None:
+        return field.limits
     known = surface[np.isfinite(surface)]
     low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
     return (low, high) if high > low else (low - 0.5, high + 0.5)

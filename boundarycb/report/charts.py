@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boundarycb.render.canvas import Box, Canvas, text_width
 from boundarycb.render.colours import FAINT, INK, WHITE
@@ -16,6 +17,7 @@ from boundarycb.types import Floats, Picture
 _CHART = 440, 270  # pixels
 _HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whole
 _DOT = 1.8  # radius of a value that has none beside it
+_CROSS = 3.0  # half the width of the mark of a value that is not finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +29,14 @@ class Curve:
         values: (n,), one a sample.
         colour: "#rrggbb".
         style: ``-`` solid, ``--`` dashed, ``:`` dotted.
+        broken: numbers of the samples whose value is not finite, which is not the same as that there is none: they have a cross.
     """
 
     label: str
     values: Floats
     colour: str = INK
     style: str = "-"
+    broken: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +105,16 @@ def _chart(steps: Floats, chart: Chart) -> Pixels:
             if len(points) == 1:  # a line of one point would leave no mark
                 canvas.ring(float(points[0, 0]), float(points[0, 1]), _DOT, curve.colour, curve.colour)
             draw_line(canvas, points, plot, curve.colour, 1.8, curve.style)
+        for x, y in place(steps[curve.broken], np.full(len(curve.broken), high)):
+            _draw_cross(canvas, float(x), float(y), curve.colour)
     return np.ascontiguousarray(canvas.pixels[..., :3])
+
+
+def _draw_cross(canvas: Canvas, x: float, y: float, colour: str) -> None:
+    """Draw a cross around a point, as the viewer's curves have it where a number is not finite."""
+    whole = (0, 0, canvas.width, canvas.height)
+    for rise in (_CROSS, -_CROSS):
+        draw_line(canvas, np.array([[x - _CROSS, y - rise], [x + _CROSS, y + rise]]), whole, colour, 1.4, "-")
 
 
 def _pieces(values: Floats) -> list[slice]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from boundarycb.report.run import Run
+from boundarycb.metrics.masks import defined
+from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture, Snapshot, spans_of
 
 LEAST_SAMPLES = 3
@@ -105,9 +106,20 @@ def between(window: tuple[int, int]) -> str:
 
 
 def live_units(snapshot: Snapshot, layer: str) -> str:
-    """Return how many of a layer's units switch on the slice, in words."""
-    span = spans_of(snapshot.layers).get(layer)
-    return "" if span is None else f"{int(snapshot.capture.switching()[span].sum())} of {span.stop - span.start}"
+    """Return how many of a layer's units switch on the slice, of those that are finite there, in words."""
+    span, good = spans_of(snapshot.layers).get(layer), defined(snapshot.capture)
+    return "" if span is None else f"{int((snapshot.capture.switching() & good)[span].sum())} of {int(good[span].sum())}"
+
+
+def of_the_finite(snapshot: Snapshot) -> str:
+    """Return of how many units of a layer figures are, in a sentence; nothing where all are finite on the slice."""
+    good = defined(snapshot.capture)
+    some = [
+        f"{int(good[span].sum())} of {span.stop - span.start} in {spoken(layer)}"
+        for layer, span in spans_of(snapshot.layers).items()
+        if not good[span].all()
+    ]
+    return f"Figures at the end are of the units that are finite everywhere on the slice: {listed(some)}." if some else ""
 
 
 def start_and_end(run: Run, name: str, digits: int = 2) -> tuple[str, str]:

@@ -57,7 +57,8 @@ def make_report(history: History) -> Report:
 
 
 def _places(run: Run) -> list[int]:
-    return sorted({0, len(run.steps) // 2, len(run.steps) - 1})
+    """Return the numbers of the snapshots that the picture at the top shows: the end is one of them, be it the last or not."""
+    return sorted({0, run.last // 2 if run.last == len(run.steps) - 1 else run.last, len(run.steps) - 1})
 
 
 def _run_picture(run: Run) -> Picture:
@@ -67,7 +68,7 @@ def _run_picture(run: Run) -> Picture:
 
 def _curves(run: Run) -> dict[str, Picture]:
     """Return the picture of what the loop logged and of the accuracy on the slice; none where there is nothing."""
-    charts = [Chart(name, [Curve(name, values)], "", low=0.0) for name, values in run.scalars().items()][:3]
+    charts = [Chart(name, [Curve(name, run.logged(name), broken=run.broken(name))], "", low=0.0) for name in run.scalars[:3]]
     if run.has("target/accuracy"):
         values = run.series("target/accuracy")
         charts.append(Chart("accuracy on the slice", [Curve("accuracy", values)], "share of the points", high=1.0))
@@ -95,7 +96,8 @@ def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iter
 def _shown(run: Run) -> str:
     """Return which snapshots the picture at the top shows."""
     steps = [f"step {run.steps[place]:,}" for place in _places(run)]
-    which = {1: "the only snapshot", 2: "first and last snapshot", 3: "first, middle and last snapshot"}
+    middle = "middle" if run.last == len(run.steps) - 1 else "last finite"
+    which = {1: "the only snapshot", 2: "first and last snapshot", 3: f"first, {middle} and last snapshot"}
     return f"{listed(steps)} ({which[len(steps)]})"
 
 
@@ -110,8 +112,8 @@ def _said_of_run(run: Run) -> str:
     lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
     said = [f"{_samples(run)} of a network with the layers {units}{shown}."]
     said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
-    if run.last < len(run.steps) - 1:
-        said.append(f"**After step {run.end.step:,} nothing is finite any more; the end, here, is that step.**")
+    if run.lost:
+        said.append(f"**{run.lost}**")
     if run.still:
         said.append(
             f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, or all "
@@ -121,7 +123,7 @@ def _said_of_run(run: Run) -> str:
         said.append(f"**No sample follows that of step {run.steps[-1]:,}**: {as_it_is(run.history.ended.rstrip('.'))}.")
     scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
-        said.append(f"At the last one: {scalars}.")
+        said.append(f"At step {run.end.step:,}: {scalars}.")
     notes = (*run.end.notes, *left_out(run.end.layers))
     if notes:
         said.append(f"Note: {'; '.join(dict.fromkeys(notes))}.")
@@ -132,7 +134,7 @@ def _samples(run: Run) -> str:
     """Return how many snapshots there are, and where the run ended if that is all that there is to know."""
     if run.is_single:
         return f"**Sampling ended at step {run.end.step:,}: one snapshot**, so nothing is said of what changed. It is"
-    return f"{of_several(len(run.steps), 'snapshot')} of steps {run.start.step:,} to {run.end.step:,}"
+    return f"{of_several(len(run.steps), 'snapshot')} of steps {run.start.step:,} to {run.steps[-1]:,}"
 
 
 def _section(found: Finding, run: Run) -> Iterator[str]:
@@ -169,7 +171,7 @@ def _picture(name: str, caption: str) -> str:
 
 
 def _last_numbers(run: Run) -> Iterator[str]:
-    """Yield all numbers of the last snapshot, a row each with a column a layer, and what they mean."""
+    """Yield all numbers of the end, a row each with a column a layer, and what they mean."""
     places = [*run.layers, "output", "target"]
     rows: dict[str, dict[str, Any]] = {}
     for name, value in sorted(run.end.metrics.items()):
@@ -181,7 +183,7 @@ def _last_numbers(run: Run) -> Iterator[str]:
     if rows:
         used = [place for place in ["", *places] if any(place in row for row in rows.values())]
         columns = {"name": "name", **{place: place or "value" for place in used}, "text": "what it is"}
-        yield f"\n## All numbers of the last snapshot\n\n{table(list(rows.values()), columns)}"
+        yield f"\n## All numbers at the end\n\n{table(list(rows.values()), columns)}"
 
 
 def _plain(value: float) -> str:

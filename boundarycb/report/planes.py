@@ -12,7 +12,7 @@ from PIL import Image
 from boundarycb.metrics.masks import classes_of
 from boundarycb.render.canvas import Box, Canvas, fitted
 from boundarycb.render.captions import field_span, from_to
-from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, WHITE, class_colour, rgb
+from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, UNDEFINED, WHITE, class_colour, rgb
 from boundarycb.render.marks import to_pixels
 from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced, write_legend, write_titles
 from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
@@ -146,22 +146,30 @@ def _frame(canvas: Canvas, plot: Box) -> None:
 
 
 def _background(snapshot: Snapshot, strength: float, shape: tuple[int, ...] = ()) -> Floats:
-    """Return the output in colours from 0 to 1, (H, W, 3), paler the less the strength; white where there is none."""
+    """Return the output in colours from 0 to 1, (H, W, 3), paler the less the strength; white where there is none.
+
+    Where it is not finite it has the colour that it has in all pictures.
+    """
     field = snapshot.field
     if field is None:
         return np.ones((*shape, 3))
+    defined = np.isfinite(field.value)
     if field.winner is not None:
-        return np.asarray(1 - strength * (1 - _hues()[field.winner % CLASS_HUES]))
-    low, high = field_span(field)
-    grey = (np.nan_to_num(field.value.astype(np.float64), nan=high) - low) / ((high - low) or 1.0)
-    return np.asarray(1 - strength * (1 - np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=2)))
+        colours = _hues()[field.winner % CLASS_HUES]
+    else:
+        low, high = field_span(field)
+        grey = (np.where(defined, field.value.astype(np.float64), low) - low) / ((high - low) or 1.0)
+        colours = np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=2)
+    return np.where(defined[..., None], 1 - strength * (1 - colours), np.array(rgb(UNDEFINED)) / 255)
 
 
 def _label_image(labels: NDArray[np.int64], snapshot: Snapshot) -> Floats:
-    """Return classes in the colours that the output has, (h, w, 3)."""
+    """Return classes in the colours that the output has, (h, w, 3); white where there is none."""
     if snapshot.field is not None and snapshot.field.winner is not None:
-        return np.asarray(1 - 0.7 * (1 - _hues()[labels % CLASS_HUES]))
-    return np.asarray(1 - 0.7 * (1 - np.repeat(np.clip(labels, 0, 1)[..., None].astype(np.float64), 3, axis=2)))
+        colours = _hues()[labels % CLASS_HUES]
+    else:
+        colours = np.repeat(np.clip(labels, 0, 1)[..., None].astype(np.float64), 3, axis=2)
+    return np.where((labels >= 0)[..., None], 1 - 0.7 * (1 - colours), 1.0)
 
 
 def _hues() -> Floats:

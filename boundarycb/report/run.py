@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boundarycb.evenly import evenly
 from boundarycb.history import History
@@ -30,7 +31,8 @@ class Run:
         history: the same.
         steps: (n,), the step of each sample.
         start: the first snapshot.
-        last: number of the last one that says something: with a network that is not a number everywhere nothing can be measured.
+        last: number of the last one whose output is finite somewhere on the slice (without an output: half of whose units are):
+            what is measured after it is of the few units that are left, and is left out. The last one of all where there is none.
         end: that one.
         layers: names of at most eight layers, evenly spread: those that a report speaks of.
         still: those of them of which no unit switches on the slice at any snapshot, such as one that does not depend on what varies
@@ -43,6 +45,8 @@ class Run:
         self.history = history
         self.steps = np.array(history.steps)
         self.start: Snapshot = history[0]
+        self.last = next((place for place in reversed(range(len(history))) if _is_finite(history[place])), len(history) - 1)
+        self.end: Snapshot = history[self.last]
         self.layers = [history.layers[place] for place in evenly(len(history.layers), _LAYERS)]
         left_out = set(history.layers) - set(self.layers)
         series: dict[str, Floats] = {}
@@ -50,13 +54,12 @@ class Run:
             for name, value in metrics.items():
                 if name not in series and name.rpartition("/")[2] not in left_out:
                     series[name] = np.full(len(history), np.nan)
-                if name in series:
+                if name in series and number <= self.last:
                     series[name][number] = value
         self._series = series
+        self._scalars = list(history.scalars())
         self.still = self._never_switching()
         self.moving = [layer for layer in self.layers if layer not in self.still]
-        self.last = self._last_defined()
-        self.end: Snapshot = history[self.last]
         nominal = [step for step in WINDOWS if step < self.end.step]
         ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}
         self.edges = sorted(ends | {self.end.step})
@@ -68,11 +71,17 @@ class Run:
         still = [layer for layer, shares in known.items() if len(shares) and not shares.any()]
         return still if len(still) < len(self.layers) else []
 
-    def _last_defined(self) -> int:
-        """Return the number of the last snapshot in which some layer has a state; of the last one where that was not measured."""
-        live = [values for name, values in self._series.items() if name.startswith("dormant/live/")]
-        known = np.flatnonzero(np.isfinite(live).any(axis=0)) if live else np.array([len(self.steps) - 1])
-        return int(known[-1]) if len(known) else len(self.steps) - 1
+    @property
+    def lost(self) -> str:
+        """That no output is finite after the end, or never is, in a sentence; empty where the last snapshot's is."""
+        last = self.history[-1]
+        if _is_finite(last):
+            return ""
+        what = "most units are not finite" if last.field is None else "no output on the slice is finite"
+        units = f"{len(last.capture.undefined):,} of {len(last.capture.on):,} units are not finite at step {last.step:,}"
+        if self.last == len(self.steps) - 1:
+            return f"At all snapshots {what} ({units})."
+        return f"After step {self.end.step:,} {what} ({units}); the end, here, is that step."
 
     @property
     def is_single(self) -> bool:
@@ -94,10 +103,19 @@ class Run:
         """Return the number `name` at each sample (n,); NaN where there is none."""
         return self._series.get(name, np.full(len(self.steps), np.nan))
 
-    def scalars(self) -> dict[str, Floats]:
-        """Return what the training loop logged at each snapshot, by name, with the loss first: (n,) each."""
-        names = sorted(self.end.scalars, key=lambda name: (name != "loss", name))
-        return {name: self.history.series(name)[1] for name in names}
+    @property
+    def scalars(self) -> list[str]:
+        """Names of what the training loop logged, the loss first."""
+        return sorted(self.end.scalars, key=lambda name: (name != "loss", name))
+
+    def logged(self, name: str) -> Floats:
+        """Return what the training loop logged under a name, at each snapshot, also after the end: (n,); NaN where it did not."""
+        return np.array([scalars.get(name, math.nan) for scalars in self._scalars])
+
+    def broken(self, name: str) -> NDArray[np.int64]:
+        """Return the numbers of the snapshots at which what was logged under a name is not finite."""
+        found = [name in scalars and not math.isfinite(scalars[name]) for scalars in self._scalars]
+        return np.flatnonzero(found)
 
     def at_start(self, name: str) -> float:
         """Return the number `name` at the first sample that has it; NaN where none does."""
@@ -142,6 +160,13 @@ class Run:
     def at(self, step: int) -> Snapshot:
         """Return the snapshot of `step`, or of the last sample before it."""
         return self.history[max(0, int(np.searchsorted(self.steps, step, side="right")) - 1)]
+
+
+def _is_finite(snapshot: Snapshot) -> bool:
+    """Return whether the output is finite somewhere on the slice; of a snapshot without one, whether half of the units are."""
+    if snapshot.field is not None:
+        return bool(np.isfinite(snapshot.field.value).any())
+    return 2 * len(snapshot.capture.undefined) <= len(snapshot.capture.on)
 
 
 def spoken(layer: str) -> str:

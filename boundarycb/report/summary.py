@@ -30,7 +30,7 @@ def summarise(history: History) -> str:
         return ""
     head = "".join(f"{_cut(layer):>{_CELL}}" for layer in layers)
     which = "" if len(layers) == len(history.layers) else f"{len(layers)} of {len(history.layers)} layers"
-    return "\n".join([f"{which:<{_WORDS}}{head}", *rows, *said.sentences()])
+    return "\n".join([*([run.lost, ""] if run.lost else []), f"{which:<{_WORDS}}{head}", *rows, *said.sentences()])
 
 
 class _Summary:

@@ -85,7 +85,8 @@ function classesOf(scene, view, background) {
   if (background !== "output" && background !== "regions") return [];
   if (background === "regions" && said?.kind === "probability") return [0, 1].map((place) => ({ place, here: true }));
   if (said?.kind !== "classes") return [];
-  const found = foundIn(view.winner?.values ?? []);
+  const levels = view.field?.values; // where the output is not finite nothing wins, whatever is written there
+  const found = foundIn([...(view.winner?.values ?? [])].filter((_, k) => levels?.[k] !== 0));
   if (said.classes > MOST_CLASSES) return found.map((place) => ({ place, here: true }));
   return Array.from({ length: said.classes }, (_, place) => ({ place, here: found.includes(place) }));
 }

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, count, of_several, percent
+from boundarycb.report.finding import Finding, count, of_several, of_the_finite, percent
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture
@@ -48,6 +48,7 @@ def dormant(run: Run) -> Finding | None:
             "revivals": "came on again",
         },
         rows=[_row(run, layer) for layer in layers],
+        note=of_the_finite(run.end),
         sentences=_sentences(run, layers, round(revivals), never),
         caption="The share of units that switch on the slice, and of those that are never on, by layer.",
         draw=None if run.is_single else lambda: _draw(run, layers),

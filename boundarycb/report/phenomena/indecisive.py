@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class _Flags:
         counts: Counter[tuple[str, int]] = Counter()
         best: tuple[bool, float, int, Mapping[str, Any] | None] = (False, -1.0, 0, None)
         strict = _summed(run, "strict", run.moving)
-        for place, rows in enumerate(run.history.tables("indecisive/worst")):
+        for place, rows in enumerate(islice(run.history.tables("indecisive/worst"), run.last + 1)):
             for row in rows:
                 if row["layer"] in run.moving:
                     counts[row["layer"], row["unit"]] += 1
@@ -104,7 +105,7 @@ def _row(run: Run, layer: str, flags: _Flags) -> dict[str, str]:
         "most": count(_highest(run.series(f"indecisive/units/{layer}"))),
         "strict": count(_highest(run.series(f"indecisive/strict/{layer}"))),
         "jitter": number(_highest(jitter), 4),
-        "jitter1": number(float(jitter[-1]), 4),
+        "jitter1": number(float(jitter[run.last]), 4),
     }
 
 
@@ -127,7 +128,7 @@ def _sentences(run: Run, flags: _Flags) -> list[str]:
         f"{found['unit']}, in the eight snapshots up to step {int(run.steps[flags.place]):,}: it flips on "
         f"{100 * found['jitter']:.2g} % of the slice a snapshot, {found['rel_jitter']:.0f} times the median of its layer (osc "
         f"{found['osc']:.2f}, ret {found['ret']:.2f}).{output}",
-        f"Flagged most often: {spoken(layer)}, unit {unit}, at {of_several(often, 'snapshot')} of {len(run.steps)}. A unit that "
+        f"Flagged most often: {spoken(layer)}, unit {unit}, at {of_several(often, 'snapshot')} of {run.last + 1}. A unit that "
         "walks at random, at a speed of its own, is flagged at about 1 % of them (simulated, docs/metrics.md), so a single flag "
         "is no finding.",
     ]

@@ -208,6 +208,6 @@ def _wholes(run: Run, layers: list[str]) -> list[Chart]:
 
 
 def _so_far(run: Run, name: str) -> Floats:
-    """Return the running sum of a number; NaN where it is defined nowhere."""
+    """Return the running sum of a number up to the end; NaN where it is defined nowhere."""
     values = run.series(name)
-    return np.nancumsum(values) if np.isfinite(values).any() else values
+    return np.where(np.arange(len(values)) <= run.last, np.nancumsum(values), np.nan) if np.isfinite(values).any() else values
