@@ -16,11 +16,12 @@ from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapsh
 from boundarycb import load, slices
 from boundarycb.cli import main
 from boundarycb.history import History, HistoryWriter
-from boundarycb.render.colours import rgb
+from boundarycb.render.colours import INK, rgb
 from boundarycb.report import make_report, summarise
 from boundarycb.report.charts import Chart, Curve, _ticks, draw_charts
 from boundarycb.report.ends import extent
 from boundarycb.report.finding import Finding
+from boundarycb.report.layout import legend_rows
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.planes import Lines, Plane, _axes_words, draw_planes, draw_target_beside, wrong_points
 from boundarycb.report.run import Run
@@ -583,7 +584,11 @@ def test_the_page_keeps_the_ends_of_a_slice_apart(tmp_path: Path) -> None:
     HistoryWriter(tmp_path, plane).append(sample)
     assert "Slice: x1 from 20190 to 20240, x2 from -1 to 1;" in make_report(load(tmp_path)).text
     assert extent(slices.box((20191, 20192), (-1, 1))) == "x1 20191 to 20192, x2 -1 to 1"
-    assert _axes_words(plane) == "across: x1, 20190 to 20240   up: x2, -1 to 1"
+    assert _axes_words(plane, 11, 320) == ["across: x1, 20190 to 20240", "up: x2, -1 to 1"]
+    long = slices.box((20190, 20240), (-1, 1), names=("the_income_of_" * 9, "days"))
+    assert re.fullmatch(r"across: the_.*….*_of_, 20190 to 20240", _axes_words(long, 11, 320)[0])
+    one, two = (draw_planes([Plane("", snapshot([fan(2, 0)], plane=some))]).pixels.shape for some in (plane, long))
+    assert two[0] - one[0] in (16, 17)  # a second line for the second axis
 
 
 def test_a_broken_number_at_the_end_leaves_the_page_whole(tmp_path: Path) -> None:
@@ -608,6 +613,27 @@ def test_a_constant_at_the_charts_top_is_drawn_as_wide_as_any(value: float) -> N
         wide[high] = float((column[:, 0] - column[:, 1]).sum() / 255)
     assert wide[value] == pytest.approx(wide[1.7 * value], abs=0.2)
     assert wide[value] > 1.5
+
+
+def test_legends_name_eight_layers_whole_in_as_many_rows_as_it_takes() -> None:
+    """They were cut to dashes without names in one row, or to the letters that all share."""
+    names = [f"transformer.encoder.layers.{number}.linear1" for number in range(8)]
+    entries = [(name, INK, "-") for name in names]
+    rows = legend_rows(entries, 440)
+    assert [entry for row in rows for entry in row] == entries
+    assert len(rows) == 8
+    assert [len(row) for row in legend_rows([(name[-8:], INK, "-") for name in names], 440)] == [5, 3]
+    assert legend_rows([("a" * 99, INK, "-")], 440)[0][0][0].count("…") == 1
+    assert legend_rows([], 440) == []
+    some = [Curve(name, np.array([0.0, k]), "#ff0000") for k, name in enumerate(names)]
+    heights = [draw_charts([0, 5], [Chart("live", some[:count], "")]).pixels.shape[0] for count in (1, 8)]
+    assert heights[1] - heights[0] == 109  # seven rows more
+
+
+def test_a_curve_that_is_called_as_its_chart_has_no_legend() -> None:
+    curve = Curve("loss", np.array([0.0, 1.0]))
+    above = [draw_charts([0, 5], [Chart(title, [curve], "")]).rgb()[20:40].min() for title in ("loss", "the loss")]
+    assert above[0] > 200 > above[1]
 
 
 def test_ticks_hold_their_span() -> None:
@@ -722,9 +748,10 @@ def test_what_the_loop_logged_has_crosses_where_it_is_not_finite(tmp_path: Path)
     ]
     crosses = (pictures[0] != pictures[1]).any(axis=2)
     rows = np.flatnonzero(crosses.any(axis=1))
-    assert 7 <= rows[-1] - rows[0] + 1 <= 9
-    assert abs(rows.mean() - 50) < 1  # at the top of the chart
-    assert 3 * 7 < crosses.sum() < 3 * 49
+    assert 7 <= rows[rows > 40][-1] - rows[rows > 40][0] + 1 <= 9
+    assert abs(rows[rows > 40].mean() - 50) < 1  # at the top of the chart; above it, the legend says what they are
+    assert abs(rows[rows < 40].mean() - 27) < 2
+    assert 3 * 7 < crosses[40:].sum() < 3 * 49
 
 
 def test_pictures_show_where_the_output_is_not_finite_and_where_there_is_no_target() -> None:

@@ -11,13 +11,25 @@ from numpy.typing import NDArray
 
 from boundarycb.render.canvas import Box, Canvas, text_width
 from boundarycb.render.colours import FAINT, INK, WHITE
-from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced, stacked, write_legend, write_titles
+from boundarycb.report.layout import (
+    LETTER,
+    Named,
+    Pixels,
+    beside,
+    draw_cross,
+    draw_line,
+    legend_height,
+    legend_rows,
+    reduced,
+    stacked,
+    write_legend,
+    write_titles,
+)
 from boundarycb.types import Floats, Picture
 
 _CHART = 440, 270  # pixels
 _HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whole
 _DOT = 1.8  # radius of a value that has none beside it
-_CROSS = 3.0  # half the width of the mark of a value that is not finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +76,11 @@ class Chart:
     most: float | None = None
 
     @property
+    def has_level(self) -> bool:
+        """Whether it has a value to compare with."""
+        return self.level is not None and math.isfinite(self.level)
+
+    @property
     def is_empty(self) -> bool:
         """Whether none of its curves has a defined value, so that there is nothing to draw."""
         return not any(np.isfinite(curve.values).any() for curve in self.curves)
@@ -82,14 +99,15 @@ def draw_charts(steps: Sequence[int], charts: Sequence[Chart], *, columns: int =
 
 def _chart(steps: Floats, chart: Chart) -> Pixels:
     width, height = _CHART
-    canvas = Canvas(width, height, WHITE)
     curves = [curve for curve in chart.curves if np.isfinite(curve.values).any()]
+    legend = legend_rows(_named(chart, curves), width)
+    height += legend_height(legend)
+    canvas = Canvas(width, height, WHITE)
     ticks = _ticks(*_span(chart, curves))
     wide = max(text_width(words, LETTER * 0.9) for _, words in ticks)
-    plot = (round(wide) + 10, round(3.6 * LETTER), width - 12, height - round(2.6 * LETTER))
+    plot = (round(wide) + 10, round(3.6 * LETTER) + legend_height(legend), width - 12, height - round(2.6 * LETTER))
     write_titles(canvas, chart.title, chart.unit)
-    level = [] if chart.level is None or not math.isfinite(chart.level) else [(chart.level_label, FAINT, "--")]
-    write_legend(canvas, [(curve.label, curve.colour, curve.style) for curve in curves] + level)
+    write_legend(canvas, legend)
     low, high = ticks[0][0], ticks[-1][0]
 
     def place(x: Floats, y: Floats) -> Floats:
@@ -97,7 +115,7 @@ def _chart(steps: Floats, chart: Chart) -> Pixels:
         return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1] - _HEADROOM)], axis=1)
 
     _grid(canvas, plot, ticks, steps, place)
-    if level:
+    if chart.has_level:
         draw_line(canvas, place(steps[[0, -1]], np.full(2, chart.level)), plot, FAINT, 1.2, "--")
     for curve in curves:
         for piece in _pieces(curve.values):
@@ -106,15 +124,20 @@ def _chart(steps: Floats, chart: Chart) -> Pixels:
                 canvas.ring(float(points[0, 0]), float(points[0, 1]), _DOT, curve.colour, curve.colour)
             draw_line(canvas, points, plot, curve.colour, 1.8, curve.style)
         for x, y in place(steps[curve.broken], np.full(len(curve.broken), high)):
-            _draw_cross(canvas, float(x), float(y), curve.colour)
+            draw_cross(canvas, float(x), float(y), curve.colour)
     return np.ascontiguousarray(canvas.pixels[..., :3])
 
 
-def _draw_cross(canvas: Canvas, x: float, y: float, colour: str) -> None:
-    """Draw a cross around a point, as the viewer's curves have it where a number is not finite."""
-    whole = (0, 0, canvas.width, canvas.height)
-    for rise in (_CROSS, -_CROSS):
-        draw_line(canvas, np.array([[x - _CROSS, y - rise], [x + _CROSS, y + rise]]), whole, colour, 1.4, "-")
+def _named(chart: Chart, curves: Sequence[Curve]) -> list[Named]:
+    """Return the legend's entries; a single curve that is called as the chart is needs none."""
+    named: list[Named] = [(curve.label, curve.colour, curve.style) for curve in curves]
+    if [words for words, _, _ in named] == [chart.title]:
+        named = []
+    if chart.has_level:
+        named.append((chart.level_label, FAINT, "--"))
+    if any(len(curve.broken) for curve in curves):
+        named.append(("not finite", INK, "x"))
+    return named
 
 
 def _pieces(values: Floats) -> list[slice]:

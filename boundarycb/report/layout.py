@@ -16,6 +16,10 @@ LETTER = 12.0
 """Size of letters in pixels."""
 
 _GAP = 16  # between pictures
+_SMALL = LETTER * 0.9  # letters of legends
+_SWATCH, _APART = 22.0, 12.0  # pixels of a legend's piece of line, and between its entries
+_ROW = 1.3 * LETTER  # from one row of a legend to the next
+_CROSS = 3.0  # half the width of the mark of a value that is not finite
 
 ONE, OTHER, THIRD = "#7a3e9d", "#00857a", FAINT
 """Colours of things that are no layers."""
@@ -23,6 +27,8 @@ ONE, OTHER, THIRD = "#7a3e9d", "#00857a", FAINT
 _DASHES = {"-": None, "--": (7.0, 4.0), ":": (2.0, 3.0)}
 
 Pixels = NDArray[np.uint8]
+Named = tuple[str, str, str]
+"""An entry of a legend: its words, its colour, and a style of lines, ``o`` for a ring or ``x`` for a cross."""
 
 
 def layer_colour(snapshot: Snapshot, layer: str) -> str:
@@ -44,27 +50,54 @@ def write_titles(canvas: Canvas, title: str, unit: str) -> None:
     canvas.text(canvas.width - 8, 1.25 * LETTER, unit, LETTER * 0.9, FAINT, align="right")
 
 
-def write_legend(canvas: Canvas, named: Sequence[tuple[str, str, str]]) -> None:
-    """Write the names of lines behind a piece of each, in the second line."""
-    if not named:
-        return
-    letter, swatch, x = LETTER * 0.9, 22.0, 8.0
-    room = (canvas.width - 16) / len(named) - swatch - 14
+def legend_rows(named: Sequence[Named], width: float) -> list[list[Named]]:
+    """Return the entries of a legend in as many rows as a canvas of `width` pixels needs; a name is cut where it fills a row alone.
+
+    >>> [len(row) for row in legend_rows([("a", INK, "-"), ("b", INK, "-"), ("long " * 20, INK, "-")], 200)]
+    [2, 1]
+    """
+    rows: list[list[Named]] = []
+    room = width - 16
     for words, colour, style in named:
-        height = 2.3 * LETTER
-        if style == "o":
-            canvas.ring(x + swatch / 2, height, 5.0, colour, None)
+        entry = (fitted(words, _SMALL, room - _SWATCH - 4), colour, style)
+        if rows and sum(map(_wide, rows[-1])) + _wide(entry) - _APART <= room:
+            rows[-1].append(entry)
         else:
-            draw_line(
-                canvas, np.array([[x, height], [x + swatch, height]]), (0, 0, canvas.width, canvas.height), colour, 2.4, style
-            )
-        words = fitted(words, letter, max(room, 8.0)) if _wide(named, letter) > canvas.width - 16 else words
-        canvas.text(x + swatch + 4, 2.62 * LETTER, words, letter, INK)
-        x += swatch + 4 + text_width(words, letter) + 12
+            rows.append([entry])
+    return rows
 
 
-def _wide(named: Sequence[tuple[str, str, str]], letter: float) -> float:
-    return sum(38 + text_width(words, letter) for words, _, _ in named)
+def legend_height(rows: Sequence[Sequence[Named]]) -> int:
+    """Return how many pixels the rows of a legend take beyond the one that there is always room for."""
+    return round(_ROW * max(0, len(rows) - 1))
+
+
+def write_legend(canvas: Canvas, rows: Sequence[Sequence[Named]]) -> None:
+    """Write the names of lines behind a piece of each, from the second line on."""
+    whole = (0, 0, canvas.width, canvas.height)
+    for number, row in enumerate(rows):
+        x, height = 8.0, 2.3 * LETTER + _ROW * number
+        for words, colour, style in row:
+            if style == "o":
+                canvas.ring(x + _SWATCH / 2, height, 5.0, colour, None)
+            elif style == "x":
+                draw_cross(canvas, x + _SWATCH / 2, height, colour)
+            else:
+                draw_line(canvas, np.array([[x, height], [x + _SWATCH, height]]), whole, colour, 2.4, style)
+            canvas.text(x + _SWATCH + 4, height + 0.32 * LETTER, words, _SMALL, INK)
+            x += _wide((words, colour, style))
+
+
+def _wide(entry: Named) -> float:
+    """Return how many pixels an entry of a legend takes, with what parts it from the next one."""
+    return _SWATCH + 4 + text_width(entry[0], _SMALL) + _APART
+
+
+def draw_cross(canvas: Canvas, x: float, y: float, colour: str) -> None:
+    """Draw a cross around a point, as the viewer's curves have it where a number is not finite."""
+    whole = (0, 0, canvas.width, canvas.height)
+    for rise in (_CROSS, -_CROSS):
+        draw_line(canvas, np.array([[x - _CROSS, y - rise], [x + _CROSS, y + rise]]), whole, colour, 1.4, "-")
 
 
 def beside(images: Sequence[Array]) -> Pixels:

@@ -10,11 +10,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.metrics.masks import classes_of
-from boundarycb.render.canvas import Box, Canvas, fitted
+from boundarycb.render.canvas import Box, Canvas, fitted, packed, text_width
 from boundarycb.render.captions import field_span, from_to
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, UNDEFINED, WHITE, class_colour, rgb
 from boundarycb.render.marks import to_pixels
-from boundarycb.report.layout import LETTER, Pixels, beside, draw_line, reduced, write_legend, write_titles
+from boundarycb.report.layout import (
+    LETTER,
+    Named,
+    Pixels,
+    beside,
+    draw_line,
+    legend_height,
+    legend_rows,
+    reduced,
+    write_legend,
+    write_titles,
+)
 from boundarycb.types import Floats, Picture, Slice, Snapshot, Target
 
 _PLANE = 340  # pixels of the plot's longer side
@@ -104,29 +115,39 @@ def _sheet(plane: Plane) -> tuple[Canvas, Box]:
     """Return a canvas with a plot of the slice, and where that is."""
     slice = plane.snapshot.slice
     width, height = _size(slice)
-    top, margin = round(3.4 * LETTER), 8
-    canvas = Canvas(max(width, _NARROWEST) + 2 * margin, top + height + round(1.8 * LETTER), WHITE)
+    margin, letter = 8, LETTER * 0.9
+    legend = legend_rows(_named(plane), max(width, _NARROWEST) + 2 * margin)
+    axes = packed(_axes_words(slice, letter, max(width, _NARROWEST)), letter, max(width, _NARROWEST))
+    top, below = round(3.4 * LETTER) + legend_height(legend), round((0.4 + 1.4 * len(axes)) * LETTER)
+    canvas = Canvas(max(width, _NARROWEST) + 2 * margin, top + height + below, WHITE)
     left = (canvas.width - width) // 2
     plot = (left, top, left + width, top + height)
     write_titles(canvas, plane.title, "")
     if plane.snapshot.field is not None:
         _fill(canvas, plot, _background(plane.snapshot, plane.strength))
-    named = [(_label(lines), lines.colour, lines.style) for lines in plane.lines if lines.label]
     if plane.target is not None:
         _draw_target(canvas, plot, slice, plane.target)
-        named += [("edge of the target", INK, ":"), ("corner", INK, "o")]
     for lines in plane.lines:
         _draw_lines(canvas, plot, lines)
-    write_legend(canvas, named)
-    caption = fitted(_axes_words(slice), LETTER * 0.9, canvas.width - 2 * margin)
-    canvas.text(margin, canvas.height - 0.5 * LETTER, caption, LETTER * 0.9, FAINT)
+    write_legend(canvas, legend)
+    for number, words in enumerate(axes):
+        canvas.text(margin, canvas.height - (0.5 + 1.4 * (len(axes) - 1 - number)) * LETTER, words, letter, FAINT)
     return canvas, plot
 
 
-def _axes_words(slice: Slice) -> str:
-    """Return which way the axes go, and from where to where."""
-    (first, second), (across, up) = slice.names, (" to ".join(from_to(*ends)) for ends in slice.bounds)
-    return f"across: {first}, {across}   up: {second}, {up}"
+def _named(plane: Plane) -> list[Named]:
+    """Return the legend's entries."""
+    named: list[Named] = [(_label(lines), lines.colour, lines.style) for lines in plane.lines if lines.label]
+    return named if plane.target is None else [*named, ("edge of the target", INK, ":"), ("corner", INK, "o")]
+
+
+def _axes_words(slice: Slice, letter: float, room: float) -> list[str]:
+    """Return which way each axis goes, and from where to where; a name is cut where it and its numbers have no `room`."""
+    said = []
+    for way, name, ends in zip(("across", "up"), slice.names, slice.bounds, strict=True):
+        numbers = " to ".join(from_to(*ends))
+        said.append(f"{way}: {fitted(name, letter, room - text_width(f'{way}: , {numbers}', letter))}, {numbers}")
+    return said
 
 
 def _size(slice: Slice) -> tuple[int, int]:
