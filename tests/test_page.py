@@ -782,6 +782,47 @@ def test_random_symmetry_is_no_finding(tmp_path: Path) -> None:
     assert said.sentences[0].startswith("At the end layer1 is the most symmetric layer beyond its chance level")
 
 
+def parallels(directory: Path, groups: Any, numbers: Mapping[str, float]) -> History:
+    """Return a run whose layers have these units, and these numbers at every step."""
+    writer = HistoryWriter(directory, SQUARE)
+    for step in STEPS:
+        writer.append(replace(snapshot(groups, four_classes, step=step), metrics=dict(numbers)))
+    return load(directory)
+
+
+def test_that_parallel_boundaries_are_symmetric_is_no_finding(tmp_path: Path) -> None:
+    """Upright lines are their own image up-down, by that alone; as much is one line."""
+    upright = [lambda u, v, k=k: u - 0.1 * k**1.5 for k in range(3)]
+    numbers = {f"symmetry/{name}/layer1": value for name, value in (("left_right", 0.2), ("up_down", 1.0), ("chance", 0.1))}
+    numbers |= {f"symmetry/{name}/layer2": 0.6 for name in ("left_right", "up_down")} | {"symmetry/chance/layer2": 0.1}
+    both = found("symmetry", parallels(tmp_path / "both", [upright, fan(3, 0)], numbers))
+    assert both.result == "most: layer2, left-right, 0.60"
+    assert both.sentences[-1] == "All boundaries of layer1 are parallel, and so symmetric, or not, by that alone."
+    alone = found("symmetry", parallels(tmp_path / "alone", [upright[:1], upright], numbers))
+    assert alone.result == "nothing to tell, as all boundaries of each layer are parallel"
+    assert alone.sentences == ["All boundaries of layer1 and layer2 are parallel, and so symmetric, or not, by that alone."]
+    assert alone.level == ""
+    assert alone.draw is not None
+    assert alone.draw().pixels.shape[0] > 300
+
+
+def test_that_units_of_one_number_shift_is_no_finding(tmp_path: Path) -> None:
+    one = drift(lambda step: 0.2, 0.1)
+    never = {name: 0.0 if "rotate" in name else value for name, value in one.items()}
+    run = history(tmp_path, never | {name.replace("layer1", "layer2"): value for name, value in one.items()})
+    said = found("moved", run)
+    assert said.sentences[0].endswith("(layer2). Clearly less, by three standard errors: none.")
+    assert said.sentences[-1].startswith("Boundaries of layer1 did not turn at all: a unit that reads one number cannot")
+    assert [row["layer"] for row in said.rows] == ["layer1", "layer2"]
+
+
+def test_layers_whose_pairs_the_grid_cannot_tell_are_said_so(tmp_path: Path) -> None:
+    numbers = {"copycat/pairs": 0.0, "copycat/max_phi": math.nan, "copycat/chance": 0.9998, "dormant/live": 1.0}
+    said = found("copycats", history(tmp_path, {f"{name}/layer1": value for name, value in numbers.items()}))
+    assert said.sentences[0].startswith("Of layer1 no pair can be told from chance at the end: the level is so near 1")
+    assert not any("reaches its layer's level" in sentence for sentence in said.sentences)
+
+
 def test_without_the_last_layer_regions_are_not_called_linear(tmp_path: Path) -> None:
     numbers = {"regions/exact/layer1": 7, "regions/exact/layer2": 13, "regions/seen": 39}
     assert found("regions", history(tmp_path, numbers)).result == "39 activation patterns seen at the end"

@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.metrics.masks import phi
+from boundarycb.packed import count_common
 from boundarycb.types import Bits
 
 FLOOR = 0.95
 """No pair is called alike below this, however few units there are."""
 
+_ENOUGH = 5  # different boundaries: of fewer random lines none may cross
 _SIDE = 64  # points a side at which the run's own masks are compared: enough for a level, and cheap
 
 
@@ -30,6 +32,47 @@ def chance_of_lines(units: int) -> float:
     [0.878, 0.973, 0.993, 0.999]
     """
     return 1 - 0.30 / math.sqrt(units * (units - 1) / 2) if units > 1 else math.nan
+
+
+def chance_of_parallels(units: int) -> float:
+    r"""Return the same of `units` random parallel lines, such as those of a layer that reads one number.
+
+    .. math:: 1 - 0.075 \Big/ \frac{U (U - 1)}{2}
+
+    Lines at uniform places across a square, fitted in the same way. Two of them are within :math:`\delta` with a probability that
+    grows as :math:`\delta`, so that some pair is much more alike than of lines in all directions.
+
+    >>> [round(chance_of_parallels(units), 4) for units in (2, 4, 16, 64)]
+    [0.925, 0.9875, 0.9994, 1.0]
+    """
+    return 1 - 0.075 / (units * (units - 1) / 2) if units > 1 else math.nan
+
+
+def are_nested(on: Bits, resolution: int) -> bool:
+    """Return whether no two boundaries cross, of five or more different ones: all are thresholds of one number.
+
+    Of any two there is then one of the four ways to be on or off, both, the one, the other, or neither, that no point has. Five
+    random lines cross somewhere nearly always.
+
+    Args:
+        on: packed states (U, bytes) on the grid.
+        resolution: points a side.
+
+    >>> places = np.arange(9)
+    >>> are_nested(np.packbits([places > k for k in range(6)], axis=1), 3)
+    True
+    >>> are_nested(np.packbits([places > 3, places % 2 > 0, *(places > k for k in range(4))], axis=1), 3)
+    False
+    """
+    if len(on) < _ENOUGH:
+        return False
+    states = _different(np.unpackbits(on, axis=1, count=resolution**2).reshape(-1, resolution, resolution).astype(bool))
+    if len(states) < _ENOUGH:
+        return False
+    both = count_common(np.packbits(states.reshape(len(states), -1), axis=1)).astype(np.int64)
+    ones = np.diag(both)
+    cells = (both, ones - both, ones[:, None] - both, resolution**2 - ones - ones[:, None] + both)
+    return not np.minimum.reduce(cells).any()
 
 
 def chance_of_masks(on: Bits, resolution: int) -> float:

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.evenly import evenly
-from boundarycb.metrics.chance import FLOOR, chance_of_lines, chance_of_masks
+from boundarycb.metrics.chance import FLOOR, are_nested, chance_of_lines, chance_of_masks, chance_of_parallels
 from boundarycb.metrics.clusters import complete_linkage
 from boundarycb.metrics.correlation import correlation
 from boundarycb.metrics.masks import defined, phi
+from boundarycb.metrics.segments import parallel_layers
+from boundarycb.packed import count_ones
 from boundarycb.types import Capture, Floats, Sample, Value, needs, spans_of
 
 MAX_UNITS = 256
@@ -22,6 +24,10 @@ SAME = 0.95
 """Correlation of what two units give, from which on they are taken for one function."""
 
 _CLOSEST = 5  # rows a layer of the table of closest pairs
+
+_APART = 3.0
+"""Grid points by which two units that are just as alike as the level differ, at least: of fewer it is up to chance how many lie
+between two boundaries. Where so many are expected there is none in one case of twenty."""
 
 _DIGITS = 4  # of a correlation there: those of values in single precision
 
@@ -38,11 +44,18 @@ def copycats(sample: Sample) -> dict[str, Value]:
     Of many lines some pair is always alike. *Copycats* are pairs at or above the layer's chance level, which is fixed at the
     first sample as the highest of: 0.95; what the most alike pair of as many random lines exceeds in one set of twenty
     (:func:`~boundarycb.metrics.chance.chance_of_lines`); and the most alike two of the run's own first patterns, mirrored and
-    turned (:func:`~boundarycb.metrics.chance.chance_of_masks`).
+    turned (:func:`~boundarycb.metrics.chance.chance_of_masks`). The boundaries of a layer that reads one number are parallel, or
+    never cross, and are nearer to each other by chance: its level is that of random parallel lines
+    (:func:`~boundarycb.metrics.chance.chance_of_parallels`).
+
+    The grid has to tell a pair from chance. Two units that are just at the level :math:`\ell` differ by
+    :math:`2 P p (1 - p) (1 - \ell)` grid points, with the share p of the P points at which they are on. Units for which that is
+    less than 3 are not *comparable* and make no pairs: those with a corner of the slice on a coarse grid, or all of a layer whose
+    level is nearly 1. Of parallel lines a whole row of points lies between two, so that P is the number of points a side there.
 
     By layer:
 
-    * ``copycat/max_phi``: likeness of the most alike pair, 0 to 1; NaN with fewer than two live units.
+    * ``copycat/max_phi``: likeness of the most alike pair, 0 to 1; NaN with fewer than two comparable units.
     * ``copycat/chance``: the level to compare it with.
     * ``copycat/pairs``: number of copycat pairs. ``copycat/new_pairs``: those that were below the level at the first sample.
     * ``copycat/largest_cluster``: units in the largest group of which all pairs are copycats (complete linkage); 1 if there is
@@ -67,19 +80,21 @@ def copycats(sample: Sample) -> dict[str, Value]:
     >>> from boundarycb.types import Boundaries, Layer
     >>> layer = Layer("fc", "relu", (3,), (0, 1, 2))
     >>> empty = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0), (layer,))
-    >>> state = Capture((layer,), 2, np.packbits([[1, 1, 0, 0], [0, 0, 1, 1], [1, 0, 1, 0]], axis=1))
+    >>> state = Capture((layer,), 16, np.packbits([[1] * 128 + [0] * 128, [0] * 128 + [1] * 128, [1, 0] * 128], axis=1))
     >>> values = copycats(Sample(state, empty))
     >>> [values[f"copycat/{name}/fc"] for name in ("max_phi", "pairs", "largest_cluster", "effective_units")]
     [1.0, 1.0, 2.0, 1.8]
     """
     values: dict[str, Value] = {}
     table: list[dict[str, Any]] = []
+    parallel = parallel_layers(sample.boundaries)
     for layer, span in zip(sample.now.layers, spans_of(sample.now.layers).values(), strict=True):
         places = evenly(len(layer.kept), MAX_UNITS)
         units, columns = np.array(layer.kept, dtype=np.int64)[places], span.start + places
         matrix = _matrix(sample.now, columns)
-        likeness = _likeness(matrix)
-        level = _level(sample, layer.name, columns)
+        is_parallel = layer.name in parallel
+        level = _level(sample, layer.name, columns, parallel=is_parallel)
+        likeness = _likeness(matrix, _comparable(sample.now, columns, level, parallel=is_parallel))
         since = _since(sample, layer.name, np.argwhere(likeness >= level))
         r = None if sample.answers is None else correlation(sample.answers.values[:, columns])
         values |= {f"copycat/{name}/{layer.name}": value for name, value in _numbers(matrix, likeness, level).items()}
@@ -88,7 +103,7 @@ def copycats(sample: Sample) -> dict[str, Value]:
         values[f"copycat/phi/{layer.name}"] = matrix.astype(np.float16)
         values[f"copycat/units/{layer.name}"] = units
         values[f"copycat/since/{layer.name}"] = since
-        table += _closest(layer.name, units, matrix, r, level, since)
+        table += _closest(layer.name, units, (matrix, likeness), r, level, since)
     return {**values, "copycat/closest": table}
 
 
@@ -100,12 +115,21 @@ def _matrix(capture: Capture, columns: NDArray[np.int64]) -> Floats:
     return matrix
 
 
-def _likeness(matrix: Floats) -> Floats:
-    """Return the upper triangle of the absolute values, -1 elsewhere and where there is none."""
-    return np.where(np.triu(~np.isnan(matrix), 1), np.nan_to_num(abs(matrix)), -1.0)
+def _comparable(capture: Capture, columns: NDArray[np.int64], level: float, *, parallel: bool) -> NDArray[np.bool_]:
+    """Return of which of the units the grid can tell whether a likeness is beyond the level, (k,)."""
+    points = capture.resolution**2
+    ones = count_ones(capture.on[columns])
+    weight = ones * (points - ones) / points / (capture.resolution if parallel else 1)
+    return np.asarray(2 * weight * (1 - level) >= _APART)
 
 
-def _level(sample: Sample, layer: str, columns: NDArray[np.int64]) -> float:
+def _likeness(matrix: Floats, comparable: NDArray[np.bool_]) -> Floats:
+    """Return the upper triangle of the absolute values, -1 elsewhere and where there is none, or none that says anything."""
+    known = ~np.isnan(matrix) & comparable & comparable[:, None]
+    return np.where(np.triu(known, 1), np.nan_to_num(abs(matrix)), -1.0)
+
+
+def _level(sample: Sample, layer: str, columns: NDArray[np.int64], *, parallel: bool) -> float:
     """Return the level that was fixed at the first sample, or fix it."""
     fixed = sample.past.get(f"copycat/chance/{layer}")
     if isinstance(fixed, float):
@@ -114,16 +138,17 @@ def _level(sample: Sample, layer: str, columns: NDArray[np.int64]) -> float:
         return math.nan
     first = sample.now if sample.first is None else sample.first
     known = columns[defined(first)[columns]]
-    return float(np.nanmax([FLOOR, chance_of_lines(len(columns)), chance_of_masks(first.on[known], first.resolution)]))
+    lines = chance_of_parallels if parallel or are_nested(first.on[known], first.resolution) else chance_of_lines
+    return float(np.nanmax([FLOOR, lines(len(columns)), chance_of_masks(first.on[known], first.resolution)]))
 
 
 def _numbers(matrix: Floats, likeness: Floats, level: float) -> dict[str, float]:
     live = np.flatnonzero(~np.isnan(np.diag(matrix)))
     inner = matrix[np.ix_(live, live)]
-    groups = complete_linkage(abs(inner), level)
+    groups = complete_linkage(np.maximum(likeness, likeness.T)[np.ix_(live, live)], level)
     repeated = sum(len(group) - 1 for group in groups)
     return {
-        "max_phi": float(likeness.max()) if len(live) > 1 else math.nan,
+        "max_phi": float(likeness.max()) if (likeness >= 0).any() else math.nan,
         "chance": level,
         "pairs": float((likeness >= level).sum()),
         "largest_cluster": float(len(groups[0]) if groups else min(1, len(live))),
@@ -159,10 +184,15 @@ def _functional(matrix: Floats, since: NDArray[np.int64], r: Floats | None) -> f
 
 
 def _closest(
-    layer: str, units: NDArray[np.int64], matrix: Floats, r: Floats | None, level: float, since: NDArray[np.int64]
+    layer: str,
+    units: NDArray[np.int64],
+    alike: tuple[Floats, Floats],
+    r: Floats | None,
+    level: float,
+    since: NDArray[np.int64],
 ) -> list[dict[str, Any]]:
-    """Return a row for each of the layer's most alike pairs."""
-    likeness = _likeness(matrix)
+    """Return a row for each of the layer's most alike pairs; `alike` are all phi, and the likeness of comparable units."""
+    matrix, likeness = alike
     steps = {(int(i), int(j)): int(step) for i, j, step in since}
     rows = []
     for place in np.argsort(-likeness, axis=None, kind="stable")[:_CLOSEST]:

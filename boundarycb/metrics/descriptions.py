@@ -48,12 +48,13 @@ TEXTS = {
     ),
     "copycat/max_phi": (
         "Likeness of the layer's most alike pair of units: |phi|, the absolute correlation of their on/off states over the "
-        "slice. Range 0 to 1; 1: the same boundary. Means something only above copycat/chance."
+        "slice. Range 0 to 1; 1: the same boundary. Means something only above copycat/chance. Units for which a grid point or "
+        "two would decide whether it is above that are left out."
     ),
     "copycat/chance": (
         "The level that copycat/max_phi is to be compared with: the highest of 0.95, what the most alike two of as many random "
-        "lines reach in one set of twenty, and what this run's own first patterns reach when mirrored and turned. Range 0.95 to "
-        "1, fixed for the run; high: only the very same boundaries count."
+        "lines (parallel ones, for a layer that reads one number) reach in one set of twenty, and what this run's own first "
+        "patterns reach when mirrored and turned. Range 0.95 to 1, fixed for the run; high: only the very same boundaries count."
     ),
     "copycat/pairs": "Number of pairs of units whose likeness |phi| is at or above copycat/chance. 0 or more; high: many copies.",
     "copycat/new_pairs": (

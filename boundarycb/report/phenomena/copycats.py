@@ -23,9 +23,9 @@ _QUESTION = (
     "for the same boundary, 0 for unrelated ones. Of many boundaries some two are always alike, so a pair counts as *copycats* "
     "only at or above its layer's *level*, which is fixed at the first snapshot: what the most alike of as many random straight "
     "lines exceed in one layer of twenty, and what the run's own first boundaries reach when they are mirrored and turned one by "
-    "one; 0.95 at least. *Functional* pairs also correlate by 0.95 or more in what they give for data points, on at the same "
-    "side: one of them could go. *Effective units*: 1 if all are copies, the number of units that switch if all are "
-    "uncorrelated. GINN's authors call them copycat neurons (section 7)."
+    "one; 0.95 at least. Units for which a grid point or two would decide are not compared. *Functional* pairs also correlate by "
+    "0.95 or more in what they give for data points, on at the same side: one of them could go. *Effective units*: 1 if all are "
+    "copies, the number of units that switch if all are uncorrelated. GINN's authors call them copycat neurons (section 7)."
 )
 
 
@@ -126,6 +126,12 @@ def _sentences(run: Run, layers: list[str]) -> list[str]:
     none = [spoken(layer) for layer in known if run.at_end(f"copycat/pairs/{layer}") == 0]
     if none:
         told.append(f"At the end no pair of {listed(none)} reaches its layer's level.")
+    untold = [spoken(layer) for layer in layers if layer not in known and run.at_end(f"dormant/live/{layer}") > 0]
+    if untold:
+        told.append(
+            f"Of {listed(untold)} no pair can be told from chance at the end: the level is so near 1, or so few grid points lie on "
+            "one side of the units' boundaries, that a point or two would decide."
+        )
     return told
 
 

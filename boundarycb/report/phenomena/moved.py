@@ -16,6 +16,7 @@ from boundarycb.types import Floats
 _SHIFT = ["drift/shift", "drift/rotate"]
 _BIAS = ["cause/bias", "cause/weights"]
 _SHOWN = 4  # layers in the picture
+_NOTHING = 1e-9  # switches a point and unit: a grid of 4096 points a side cannot tell so few
 _UNIT = "switches a point and unit"
 
 _QUESTION = (
@@ -46,7 +47,8 @@ def moved(run: Run) -> Finding | None:
     layers = [layer for layer in run.moving if math.isfinite(run.sum(f"drift/flipped/{layer}", *_whole(run)))]
     if not layers:
         return None
-    told = [layer for layer in layers if run.has(f"drift/shift/{layer}")]  # shift and turn apart
+    known = [layer for layer in layers if run.has(f"drift/shift/{layer}")]  # shift and turn apart
+    told = [layer for layer in known if not _only_shifts(run, layer)] or known
     most = ([layer for layer in told if _moves(run, layer)] or layers)[0]
     early, late = _compared(run, most)
     rows = [_row(run, layer, early, late) for layer in layers]
@@ -63,7 +65,8 @@ def moved(run: Run) -> Finding | None:
         note=_OUT_OF_RANGE if any(_is_out_of_range(row) for row in rows) else "",
         sentences=[
             *(_sentences(run, told, early, late) if early != late else _why_not(run, told)),
-            *_untold([layer for layer in layers if layer not in told]),
+            *_shifted([layer for layer in known if _only_shifts(run, layer)]),
+            *_untold([layer for layer in layers if layer not in known]),
         ],
         caption=_CAPTION_PARTS if told else _CAPTION,
         draw=lambda: draw_charts(run.steps.tolist(), _parts(run, told[:_SHOWN]) if told else _wholes(run, layers[:_SHOWN])),
@@ -181,6 +184,20 @@ def _untold(layers: list[str]) -> list[str]:
         f"Of {who} only how much switched is known, and not by what: either no single linear map makes the numbers that the units "
         "switch on (a normalisation or a sum comes between), or weights and inputs are too large to keep."
     ]
+
+
+def _only_shifts(run: Run, layer: str) -> bool:
+    """Return whether a layer moved, and by turning nothing at all."""
+    turned = np.nan_to_num(run.series(f"drift/rotate/{layer}"))
+    return _moves(run, layer) and float(abs(turned).max()) < _NOTHING
+
+
+def _shifted(layers: list[str]) -> list[str]:
+    """Return of which layers it is no finding that they shift."""
+    if not layers:
+        return []
+    who = listed([spoken(layer) for layer in layers])
+    return [f"Boundaries of {who} did not turn at all: a unit that reads one number cannot, nor one of fixed weights."]
 
 
 def _parts(run: Run, layers: list[str]) -> list[Chart]:

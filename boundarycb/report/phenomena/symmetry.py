@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
+from boundarycb.metrics.segments import parallel_layers
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, live_units, number, start_and_end
+from boundarycb.report.finding import Finding, listed, live_units, number, start_and_end
 from boundarycb.report.layout import OTHER, THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
@@ -32,6 +33,10 @@ _FAR = 0.35
 
 _NONE = "At the end no layer is more symmetric than chance explains, by 0.35 or more; the most so is {}"
 
+_MOST = "At the end {} is the most symmetric layer beyond its chance level"
+_BELOW = "no layer beyond chance; "
+_ALL_PARALLEL = "nothing to tell, as all boundaries of each layer are parallel"
+
 _SHOWN = "{}'s boundaries at the end, their mirror image dashed."
 
 _QUESTION = (
@@ -49,36 +54,49 @@ def symmetry(run: Run) -> Finding | None:
     layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"symmetry/left_right/{layer}"))]
     if not layers:
         return None
-    axis, best = max(((axis, layer) for layer in layers for axis in _AXES), key=lambda pair: _above(run, *pair))
-    score, chance = run.at_end(f"symmetry/{axis}/{best}"), run.at_end(f"symmetry/chance/{best}")
-    target = run.at_end(f"symmetry/{axis}/target")
-    words = f" The target's own {_AXES[axis]} symmetry is {number(target)}." if math.isfinite(target) else ""
+    axis, best = _most(run, layers)
+    none = best in parallel_layers(run.end.boundaries)
+    score, chance = number(run.at_end(f"symmetry/{axis}/{best}")), number(run.at_end(f"symmetry/chance/{best}"))
     found = _above(run, axis, best) >= _FAR
-    scores = f"{_AXES[axis]} {number(score)}, {number(chance)} on other axes"
     return Finding(
         name="symmetry",
         title="Symmetry",
         question=_QUESTION,
-        result=f"{'' if found else 'no layer beyond chance; '}most: {spoken(best)}, {_AXES[axis]}, {number(score)}",
-        level=f"{number(chance)} on other axes",
+        result=_ALL_PARALLEL if none else f"{'' if found else _BELOW}most: {spoken(best)}, {_AXES[axis]}, {score}",
+        level="" if none else f"{chance} on other axes",
         columns=_COLUMNS,
         rows=[
             _row(run, name) for name in (*layers, "output", "target") if math.isfinite(run.at_end(f"symmetry/left_right/{name}"))
         ],
-        sentences=[
-            (
-                f"At the end {spoken(best)} is the most symmetric layer beyond its chance level"
-                if found
-                else _NONE.format(spoken(best))
-            )
-            + f": {scores}.{words}",
-            *([] if run.is_single else [_highest(run, best, axis)]),
-        ],
+        sentences=[*([] if none else _sentences(run, axis, best)), *_by_parallels(run, layers)],
         caption=_SHOWN.format(spoken(best))
         if run.is_single
         else f"Left: {_SHOWN.format(spoken(best))} Right: the score over the run, by layer.",
         draw=lambda: _draw(run, layers, best, axis),
     )
+
+
+def _most(run: Run, layers: list[str]) -> tuple[str, str]:
+    """Return axis and layer of the score that lies farthest above its chance level; of a parallel layer if there is no other."""
+    parallel = parallel_layers(run.end.boundaries)
+    telling = [layer for layer in layers if layer not in parallel] or layers
+    return max(((axis, layer) for layer in telling for axis in _AXES), key=lambda pair: _above(run, *pair))
+
+
+def _sentences(run: Run, axis: str, best: str) -> list[str]:
+    score, chance = run.at_end(f"symmetry/{axis}/{best}"), run.at_end(f"symmetry/chance/{best}")
+    target = run.at_end(f"symmetry/{axis}/target")
+    words = f" The target's own {_AXES[axis]} symmetry is {number(target)}." if math.isfinite(target) else ""
+    scores = f"{_AXES[axis]} {number(score)}, {number(chance)} on other axes"
+    said = (_MOST if _above(run, axis, best) >= _FAR else _NONE).format(spoken(best))
+    return [f"{said}: {scores}.{words}", *([] if run.is_single else [_highest(run, best, axis)])]
+
+
+def _by_parallels(run: Run, layers: list[str]) -> list[str]:
+    """Return of which layers the score says nothing."""
+    parallel = parallel_layers(run.end.boundaries)
+    some = [spoken(layer) for layer in layers if layer in parallel]
+    return [f"All boundaries of {listed(some)} are parallel, and so symmetric, or not, by that alone."] if some else []
 
 
 def _above(run: Run, axis: str, layer: str) -> float:
