@@ -96,9 +96,9 @@ def _info(options: argparse.Namespace) -> str:
     (u0, u1), (v0, v1) = history.slice.bounds
     lines += [
         f"samples    {len(history)}, steps {first.step:,} to {last.step:,}",
-        f"time       {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(first.time))}, {last.time - first.time:.1f} s of training",
+        f"time       {_clock(first.time)} to {_clock(last.time)}, {last.time - first.time:.1f} s from the first sample to the last",
         f"slice      {history.slice.names[0]} {u0:.4g} to {u1:.4g}, {history.slice.names[1]} {v0:.4g} to {v1:.4g}, "
-        f"inputs of shape {history.slice.input_shape}",
+        f"inputs of shape {history.slice.input_shape}" + (f"; {history.slice.held}" if history.slice.held else ""),
         f"lines      {len(last.boundaries)} at the last step, {'exact' if last.boundaries.exact else 'from a grid'} "
         f"({last.capture.resolution} points a side)",
         "layers     " + ", ".join(f"{layer.name} ({len(layer.kept)} {layer.op})" for layer in last.layers),
@@ -107,6 +107,10 @@ def _info(options: argparse.Namespace) -> str:
     lines += [f"note       {note}" for note in (*last.notes, history.ended) if note]
     numbers = summarise(history)
     return "\n".join([*lines, "", numbers] if numbers else lines)
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
 
 
 def _export(options: argparse.Namespace) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -31,6 +33,8 @@ from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, PageFile, ReportFile, TensorBoard
 from boundarycb.types import Metric, Mode, Sink, warn
+
+logger = logging.getLogger(__name__)
 
 
 def watch(
@@ -226,7 +230,7 @@ class Watch:
             if kind is None and self._samples and not self._recorder.steps and not self._recorder.waiting:
                 warn(self._why_nothing())
         finally:
-            self._recorder.close()
+            self._recorder.close(_tell)
 
     def _why_nothing(self) -> str:
         if not self._optimizers:
@@ -279,6 +283,13 @@ class Watch:
 
     def _rates(self) -> Mapping[str, float]:
         return learning_rates(self._optimizers)
+
+
+def _tell(words: str) -> None:
+    """Tell the user something: by their logging where they have any, else on the console, as Python does with warnings."""
+    logger.info(words)
+    if not logger.hasHandlers() and sys.stderr is not None:
+        sys.stderr.write(f"{words}\n")
 
 
 def _optimizers(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:

@@ -183,6 +183,7 @@ class Recorder:
         self._started: float | None = None  # when what is being done now began
         self._told_seconds = 0.0  # the seconds that snapshots say
         self._overhead = Overhead(max_overhead)
+        self._copied = 0  # samples of the run that this one goes on with
         self._left_out = -1  # the last step whose sample took too much
         self._due = resolve(every_n_steps, schedule)
         self._due_by_default = every_n_steps is None and schedule is None
@@ -264,10 +265,11 @@ class Recorder:
         pace = self.pace
         if pace is not None and pace.late > pace.early and self.steps[-1] > pace.turn + pace.early:  # one was left out at least
             more += f" (every {pace.late:,} steps from step {pace.turn:,} on; `every_n_steps` sets it)"
-        return (
-            f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,} took "
-            f"{self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
-        )
+        what = f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,}"
+        took = f"took {self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
+        if self._copied:
+            return f"{what}, of which {len(self.steps) - self._copied:,} are new and {took}"
+        return f"{what} {took}"
 
     def meet(self, example: Example) -> None:
         """Take an example of the training data, from which the first sample finds out where and how to look."""
@@ -410,7 +412,7 @@ class Recorder:
     def _go_on(self, earlier: _Earlier, last: int) -> None:
         """Begin with the samples of an earlier history up to step `last`."""
         self._outputs.go_on(earlier.history, last)
-        self.steps, self._finals = earlier.steps, earlier.finals
+        self.steps, self._finals, self._copied = earlier.steps, earlier.finals, len(earlier.steps)
         self._memory.recall(earlier.ends)
         if self.steps[-1] == last:  # else it was cut, and the traces are those of a sample that is gone
             self._traces_at = traces_file(self.directory, last)

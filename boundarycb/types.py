@@ -26,6 +26,7 @@ from __future__ import annotations
 import io
 import logging
 import math
+import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -59,12 +60,24 @@ Mode = Literal["eval", "as_is"]
 """How a model is run: in eval mode, or with every module in the mode that it is in."""
 
 
+_BETWEEN = {"boundarycb", "torch", "lightning", "pytorch_lightning", "lightning_fabric", "contextlib", "functools"}
+"""Whose calls lie between a user's line and ours."""
+
+
 def warn(words: str) -> None:
     """Warn the user; where warnings are made errors, log it instead, since training shall not end for a warning of ours."""
     try:
-        warnings.warn(words, BoundaryWarning, stacklevel=3)
+        warnings.warn(words, BoundaryWarning, stacklevel=_users_level())
     except BoundaryWarning:
         log.warning(words)
+
+
+def _users_level() -> int:
+    """Return how many calls above the one who asks for it the user's own line lies, as ``warnings.warn`` counts them."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def frozen(array: Array) -> Array:
@@ -150,6 +163,7 @@ class Slice:
         marks: samples to show, on the plane or off it.
         limits: float64 (K, 2), the corners of the part on which inputs are valid ones; None where nothing is known of that.
         target: what the output should be; None where nothing is known of that.
+        held: of a model that takes more than what varies here, in words what varies and at what the rest is held; else empty.
     """
 
     origin: Floats
@@ -161,6 +175,7 @@ class Slice:
     marks: Marks | None = None
     limits: Floats | None = None
     target: Target | None = None
+    held: str = ""
 
     def __post_init__(self) -> None:
         origin = frozen(np.array(self.origin, dtype=np.float64))

@@ -165,6 +165,7 @@ def test_what_does_not_vary_is_held_at_the_first_samples_row() -> None:
     assert seen["t"].tolist() == [0] * len(seen["t"])
     assert torch.equal(seen["mask"], mask)
     assert torch.allclose(seen["x"][:3].double(), torch.tensor(found.slice.lift(np.array([[0.0, 0], [1, 0], [0, 1]]))), atol=1e-6)
+    assert found.slice.held == "x varies, with t as in a"
     # With the anchors' plane through other rows, everything is held at the first of those.
     found = settle(model, Conditions(), Given(inputs={"x": x, "t": t, "mask": mask}, slice=(4, 1, 2)), None)
     assert inputs_seen(found, model)["t"][0].item() == 4
@@ -400,6 +401,9 @@ def test_what_else_a_sample_has_is_held_with_it() -> None:
         found = settle(model, Conditions(), given, example)
         assert np.allclose(found.slice.lift(np.zeros((1, 2)))[0], x[first], atol=1e-6)
         assert inputs_seen(found, model, "x", "t")["t"].unique().tolist() == [first]
+        assert found.slice.held == "argument 0 varies, with argument 1 as in a"  # whose forward takes anything
+    mine = slices.through(x[3], x[4], x[5])  # whose a is not the sample that the rest is of
+    assert settle(model, Conditions(), Given(slice=mine), example).slice.held.endswith("argument 1 as in the first sample")
 
 
 def test_data_are_read_as_the_loader_hands_them_on() -> None:

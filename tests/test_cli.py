@@ -32,7 +32,7 @@ def test_info_says_what_there_is(run: Path, capsys: pytest.CaptureFixture[str]) 
     text = capsys.readouterr().out
     for words in (
         "samples    7, steps 0 to 600",
-        "600.0 s of training",
+        "600.0 s from the first sample to the last",
         "slice      x1 -1 to 1, x2 -1 to 1, inputs of shape (2,)",
         "from a grid (64 points a side)",
         "layers     layer1 (6 relu), layer2 (3 relu), layer3 (4 relu)",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import random
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from models import mlp
 from torch import nn
 
 from boundarycb import BoundaryWarning, capture, load, slices, watch
+from boundarycb.types import Sample
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 SMALL: dict[str, Any] = {"resolution": 16, "image_size": 64}
@@ -381,6 +385,50 @@ def test_an_optimizer_that_only_wraps_one_is_watched_through(tmp_path: Path) -> 
     with watch(model, wrapped, slice=SQUARE, every_n_steps=2, directory=tmp_path, **SMALL) as recorder:
         loop(model, wrapped, steps=3)
     assert recorder.steps == [0, 2, 3]
+
+
+_TOLD = """
+import logging, sys, torch, boundarycb
+{more}
+model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+optimizer = torch.optim.SGD(model.parameters(), 0.1)
+with boundarycb.watch(model, optimizer, directory=sys.argv[1], resolution=16, image_size=64):
+    for _ in range(3):
+        model(torch.rand(8, 2)).sum().backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [("", True), ("logging.basicConfig(level=logging.INFO)", True), ("logging.basicConfig(level=logging.WARNING)", False)],
+)
+def test_a_run_ends_with_a_line_that_says_where_it_is(tmp_path: Path, more: str, told: bool) -> None:
+    """On the console where the user has no logging; else where that goes."""
+    program = [sys.executable, "-c", _TOLD.format(more=more), str(tmp_path)]
+    ended = subprocess.run(program, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout == ""
+    lines = [line for line in ended.stderr.splitlines() if "samples of steps 0 to 3 took" in line]
+    assert len(lines) == told
+    assert all(line.endswith(f"in {tmp_path / 'boundaries'}") and "history.bcb" in line for line in lines)
+
+
+def _failing_later(sample: Sample) -> dict[str, float]:
+    if sample.before is not None:
+        raise OSError("no such thing")
+    return {}
+
+
+def test_warnings_point_at_the_users_line(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+    optimizer = adam(model)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        with watch(model, optimizer, slice=SQUARE, directory=tmp_path, metrics=[_failing_later], **SMALL):
+            loop(model, optimizer)
+    ours = [one for one in found if issubclass(one.category, BoundaryWarning)]
+    assert len(ours) == 1
+    assert ours[0].filename == __file__
 
 
 def test_a_watch_has_one_run(tmp_path: Path) -> None:

@@ -413,8 +413,8 @@ def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> Non
 def test_a_range_far_from_zero_keeps_its_ends_apart() -> None:
     """Years from 2019 to 2024 were 2.02e+03 at both ends."""
     years = slices.box((2019, 2024), (16.7, 82.5))
-    assert axes_caption(years, 9, 999) == "x1 2019 … 2024   x2 16.7 … 82.5   (not to scale)"
-    assert axes_caption(slices.box((-2024.14, -2018.96), (0, 5)), 9, 999) == "x1 −2024.1 … −2019   x2 0 … 5"
+    assert axes_caption(years, 9, 999) == "→ x1 2019 … 2024   ↑ x2 16.7 … 82.5   (not to scale)"
+    assert axes_caption(slices.box((-2024.14, -2018.96), (0, 5)), 9, 999) == "→ x1 −2024.1 … −2019   ↑ x2 0 … 5"
     assert from_to(1e6, 1e6 + 1e-3) == ("1000000", "1000000.001")
 
 
@@ -422,15 +422,15 @@ def test_a_range_far_from_zero_keeps_its_ends_apart() -> None:
 def test_long_names_of_axes_leave_room_for_the_numbers(names: tuple[str, str]) -> None:
     words = axes_caption(slices.box((0, 1), (0, 200), names=names), 9, 300)
     assert text_width(words, 9) <= 300
-    assert re.search(r"^\S.*\S 0 … 1   \S.* 0 … 200   \(not to scale\)$|^x 0 … 1   \S.* 0 … 200   \(not to scale\)$", words)
+    assert re.search(r"^→ \S.*\S 0 … 1   ↑ \S.* 0 … 200   \(not to scale\)$|^→ x 0 … 1   ↑ \S.* 0 … 200   \(not to scale\)$", words)
     short = [name for name in names if len(name) == 1]
     assert all(f"{name} 0" in words for name in short)
     assert words.count("…") == 2 + 2 - len(short)
 
 
 def test_the_captions_say_what_is_drawn() -> None:
-    assert axes_caption(plain().slice, 9, 999) == "x1 −1 … 1   x2 −1 … 1"
-    assert axes_caption(slices.box((0, 100), (0, 1)), 9, 999) == "x1 0 … 100   x2 0 … 1   (not to scale)"
+    assert axes_caption(plain().slice, 9, 999) == "→ x1 −1 … 1   ↑ x2 −1 … 1"
+    assert axes_caption(slices.box((0, 100), (0, 1)), 9, 999) == "→ x1 0 … 100   ↑ x2 0 … 1   (not to scale)"
     assert background_caption(plain()) == "lines from a 64² grid   eval mode   p(class 1) by softmax: dark 0 … light 1"
     assert background_caption(on_a_plane()).endswith("winner of 4 classes")
     assert background_caption(snapshot([fan(2, 0)])).endswith("no background")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
@@ -282,6 +283,7 @@ def test_a_plain_loop_goes_on(tmp_path: Path, options: dict[str, Any]) -> None:
     train(tmp_path / "cut", 12, **options)
     recorder = train(tmp_path / "resumed", 18, tmp_path / "cut" / "x.pt", **options)
     assert recorder.steps == [0, 5, 10, 15, 18]
+    assert re.search(r": 5 samples of steps 0 to 18, of which 2 are new and took [\d.]+ s, [\d.]+% of the time", recorder.summary)
     equal(load(tmp_path / "resumed"), load(tmp_path / "whole"))
     assert load(tmp_path / "cut").steps == (0, 5, 10, 12)
 

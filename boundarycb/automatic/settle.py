@@ -19,7 +19,7 @@ from boundarycb.automatic.doubts import company_of, noise_of
 from boundarycb.automatic.given import Given
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
-from boundarycb.automatic.varying import feed_for
+from boundarycb.automatic.varying import feed_for, in_words
 from boundarycb.keep import is_far
 from boundarycb.probe import Conditions, Feed, Prober, WrongChoice, home_of, probe
 from boundarycb.types import Floats, Slice, warn
@@ -136,6 +136,9 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
         more = batch if len(batch.values) >= MOST else _more(source, MOST, batch, read)
         data = Data.of_batch(more.values, more.labels, more.feed.beside())
     together = len(batch.values)
+    if held:
+        is_a = len(plane.anchors) > 0 and (given.slice is None or given.places is not None)
+        plane = replace(plane, held=in_words(samples.feed, model, "a" if is_a else "the first sample"))
     return Settled(plane, replace(conditions, feed=feed), together * example.batches, data, together)
 
 

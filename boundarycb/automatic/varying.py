@@ -11,6 +11,8 @@ from boundarycb.automatic.calls import Asked, ModelCall, copied, places_of
 from boundarycb.nested import Path, leaves, spelled
 from boundarycb.probe import Feed, ForwardLike, module_at
 
+_NAMED = 3  # of what is held, in a caption
+
 VaryLike = str | int | None
 """What varies: a tensor of the call, by its place or its argument's name, or what a module gives, by the module's path.
 
@@ -55,6 +57,29 @@ def feed_for(
         args, kwargs = _copied(call)
         return Feed(args, kwargs, place=chosen[0][0], rows=len(chosen[0][1]), forward=forward)
     return _of_tensor(call, *chosen[0], alone=len(list(leaves(arguments))) == 1)
+
+
+def in_words(feed: Feed, model: nn.Module, sample: str) -> str:
+    """Return what of a call varies, and that the rest of it is that of `sample`.
+
+    >>> pair = Feed((torch.zeros(3, 2), torch.zeros(3, 2)), place=(0,), rows=3)
+    >>> in_words(pair, nn.Bilinear(2, 2, 1), "a")
+    'input1 varies, with input2 as in a'
+    >>> in_words(Feed((torch.zeros(3, 7),), module="embed", rows=3), nn.Module(), "a")
+    'what embed gives varies'
+    """
+    if feed.module is not None:
+        return f"what {feed.module} gives varies"
+    first, *names = [_spoken(_by_name(path, model)) for path in (feed.place, *feed.beside())]
+    if len(names) > _NAMED:
+        names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
+    rest = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+    return f"{first} varies" + (f", with {rest} as in {sample}" if names else "")
+
+
+def _spoken(name: str) -> str:
+    """Return the name of a tensor of a call for a sentence: those without one are numbers."""
+    return f"argument {name}" if name[0].isdigit() else name
 
 
 def _by_name(path: Path, model: nn.Module) -> str:

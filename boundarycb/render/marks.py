@@ -56,8 +56,9 @@ def thumbnail_colours(slice: Slice) -> bytes:
 
 
 def marks_phrases(slice: Slice) -> list[str]:
-    """Return what the marks mean, in phrases; empty where there are none."""
-    words = [f"{letter}: {name}" for letter, name in zip(LETTERS, slice.anchor_names, strict=False)]
+    """Return what is held beside the slice and what the marks mean, in phrases; empty where there is nothing to say."""
+    words = [slice.held] if slice.held else []
+    words += [f"{letter}: {name}" for letter, name in zip(LETTERS, slice.anchor_names, strict=False)]
     if _is_triangle(slice):
         words.append("dotted: between the three; beyond, inputs leave the data's range")
     elif len(slice.anchors) > 2:

@@ -45,6 +45,7 @@ def encode_scene(slice: Slice, run: str, first: int = 0) -> bytes:
         "names": slice.names,
         "ratio": plot_ratio(slice),
         "anchor_names": slice.anchor_names,
+        "held": slice.held,
     }
     sections: dict[str, Array] = {"anchors": in_square(slice.anchors, slice)}
     if limits is not None:

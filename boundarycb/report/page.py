@@ -112,6 +112,8 @@ def _said_of_run(run: Run) -> str:
     lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
     said = [f"{_samples(run)} of a network with the layers {units}{shown}."]
     said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
+    if run.end.slice.held:
+        said.append(f"Of what goes in, {as_it_is(run.end.slice.held)}.")
     if run.lost:
         said.append(f"**{run.lost}**")
     if run.still:

@@ -26,7 +26,8 @@ export function captionOf(scene, view, choice, wanted, zoom) {
   const mode = header.mode === "eval" ? "eval mode" : "modes as they are";
   const ground = choice.background !== wanted ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
   const closer = zoom > 1 ? [`× ${number(zoom)}`] : [];
-  return { plain: [axesWords(scene), lines, mode, ground, ...closer], notes: header.notes, wrong: Boolean(header.broken) };
+  const held = scene.held ? [scene.held] : [];
+  return { plain: [axesWords(scene), ...held, lines, mode, ground, ...closer], notes: header.notes, wrong: Boolean(header.broken) };
 }
 
 /** @param {View} view @param {number} most; returns the first numbers of a sample, in words */

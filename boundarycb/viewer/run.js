@@ -48,6 +48,8 @@ export class Scene {
     this.ratio = header.ratio;
     /** @type {string[]} */
     this.anchorNames = header.anchor_names;
+    /** @type {string} what varies and at what the rest is held, of a model that takes more; else empty */
+    this.held = header.held ?? "";
     /** @type {string} */
     this.run = header.run;
     /** @type {number} */
