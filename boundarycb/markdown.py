@@ -24,10 +24,10 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
 def as_it_is(words: str) -> str:
     r"""Return `words` such that none of their signs mean anything in Markdown.
 
-    >>> print(as_it_is("<class 'Foo'> takes no **options"))
-    \<class 'Foo'\> takes no \*\*options
+    >>> print(as_it_is("<class 'Foo'> takes no **options of $x$"))
+    \<class 'Foo'\> takes no \*\*options of \$x\$
     """
-    return re.sub(r"([\\`*_<>\[\]|])", r"\\\1", words)
+    return re.sub(r"([\\`*_<>\[\]|$])", r"\\\1", words)
 
 
 def _cell(value: Any) -> str:

@@ -336,6 +336,21 @@ def test_layers_that_switch_nowhere_on_the_slice_are_no_findings(half_still: His
     assert make_report(half_still).text.count("No unit of layer3 switches on this slice at any snapshot") == 1
 
 
+def test_the_table_in_the_terminal_has_no_parts_of_what_has_no_boundary(half_still: History) -> None:
+    rows = [line for line in summarise(half_still).splitlines() if line.startswith("  of it by")]
+    assert len(rows) == 3
+    assert all(line.split()[-1] == "-" and line.split()[-3] != "-" for line in rows)
+
+
+def test_of_many_layers_those_of_single_units_are_not_told_of(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(snapshot([fan(1 + number % 2, 0) for number in range(12)]))
+    assert Run(load(tmp_path)).layers == [f"layer{number}" for number in range(2, 13, 2)]
+    writer = HistoryWriter(tmp_path / "single", SQUARE)
+    writer.append(snapshot([fan(1, 0) for _ in range(12)]))
+    assert len(Run(load(tmp_path / "single")).layers) == 8
+
+
 def test_a_network_of_which_nothing_switches_is_told_of_as_it_is(tmp_path: Path) -> None:
     numbers = {f"dormant/live/{layer}": 0.0 for layer in LAYERS} | {f"dormant/revivals/{layer}": 0 for layer in LAYERS}
     run = history(tmp_path, numbers)

@@ -132,6 +132,17 @@ def test_similarity_of_a_large_layer_leaves_out_units_that_do_not_switch() -> No
     assert not (large == idle).all(axis=2).any()
 
 
+def test_similarity_has_no_square_for_layers_of_one_unit() -> None:
+    whole, one = alike(2, 6), alike(1, 6)
+    numbers = {
+        f"copycat/{name}/layer2": values for name, values in (("phi", np.ones((1, 1), np.float16)), ("units", np.zeros(1, int)))
+    }
+    with_single = replace(whole, per_unit={**one.per_unit, **numbers})
+    assert np.array_equal(draw_similarity(with_single, 320).rgb(), draw_similarity(one, 320).rgb())
+    only = replace(whole, per_unit=numbers)
+    assert draw_similarity(only, 320).pixels.shape == draw_similarity(one, 320).pixels.shape
+
+
 def test_similarity_needs_its_metric() -> None:
     assert not has_similarity(plain())
     with pytest.raises(

@@ -35,15 +35,17 @@ def draw_similarity(snapshot: Snapshot, size: int) -> Picture:
     than 64 units are drawn without them.
 
     Args:
-        snapshot: a snapshot with the values of :func:`boundarycb.metrics.copycat.copycats`; 12 layers at most are drawn.
+        snapshot: a snapshot with the values of :func:`boundarycb.metrics.copycat.copycats`; 12 layers at most are drawn, and those
+            of a single unit only where there are no others.
         size: twice a square's side in pixels; a square is larger where it has more units than pixels.
 
     Raises:
         ValueError: it was not measured.
     """
-    names = [layer.name for layer in snapshot.layers if _PREFIX + layer.name in snapshot.per_unit]
-    if not names:
+    known = [layer.name for layer in snapshot.layers if _PREFIX + layer.name in snapshot.per_unit]
+    if not known:
         raise ValueError("`snapshot` has no likeness of units; sample with the metric boundarycb.metrics.copycats.")
+    names = [name for name in known if len(snapshot.per_unit[_PREFIX + name]) > 1] or known
     shown = [names[i] for i in evenly(len(names), _PANELS)]
     squares = [_square(snapshot, name, size // 2) for name in shown]
     sheet = _Sheet.of([len(square) for square in squares], size)
@@ -127,8 +129,10 @@ def _caption(canvas: Canvas, sheet: _Sheet, snapshot: Snapshot, name: str, left:
     """Write above a square its layer, and what was found in words that fit."""
     pairs, level = (snapshot.metrics.get(f"copycat/{key}/{name}", np.nan) for key in ("pairs", "chance"))
     units, shown = snapshot.per_unit[f"copycat/units/{name}"], len(_shown_units(snapshot, name))
-    which = f"   units {units[0]} to {units[-1]}" + ("" if shown == units[-1] - units[0] + 1 else f", {shown} of them")
-    title = fitted(name, sheet.letter, sheet.side - text_width(which, sheet.letter * 0.9))
+    which = f"   units {units[0]} to {units[-1]}" if len(units) > 1 else f"   unit {units[0]}"
+    which += "" if shown == units[-1] - units[0] + 1 else f", {shown} of them"
+    room = sheet.side - text_width(which, sheet.letter * 0.9)
+    title = fitted(name, sheet.letter, room * 0.92)  # it is bold
     canvas.text(left, top - sheet.strip - sheet.letter * 0.1, title, sheet.letter, INK, bold=True)
     x = left + text_width(title, sheet.letter, bold=True)
     canvas.text(x, top - sheet.strip - sheet.letter * 0.1, which, sheet.letter * 0.9, FAINT)

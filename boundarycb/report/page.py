@@ -123,7 +123,7 @@ def _said_of_run(run: Run) -> str:
         )
     if run.history.ended:
         said.append(f"**No sample follows that of step {run.steps[-1]:,}**: {as_it_is(run.history.ended.rstrip('.'))}.")
-    scalars = ", ".join(f"{name} {value:.4g}" for name, value in run.end.scalars.items())
+    scalars = ", ".join(f"{as_it_is(name)} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
         said.append(f"At step {run.end.step:,}: {scalars}.")
     notes = (*run.end.notes, *left_out(run.end.layers))

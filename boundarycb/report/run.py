@@ -34,7 +34,7 @@ class Run:
         last: number of the last one whose output is finite somewhere on the slice (without an output: half of whose units are):
             what is measured after it is of the few units that are left, and is left out. The last one of all where there is none.
         end: that one.
-        layers: names of at most eight layers, evenly spread: those that a report speaks of.
+        layers: names of at most eight layers, evenly spread, that a report speaks of; of more, those of single units are left out.
         still: those of them of which no unit switches on the slice at any snapshot, such as one that does not depend on what varies
             there; none where it is all of them.
         moving: the others, about whose boundaries there is something to say.
@@ -47,7 +47,7 @@ class Run:
         self.start: Snapshot = history[0]
         self.last = next((place for place in reversed(range(len(history))) if _is_finite(history[place])), len(history) - 1)
         self.end: Snapshot = history[self.last]
-        self.layers = [history.layers[place] for place in evenly(len(history.layers), _LAYERS)]
+        self.layers = _told(self.end, history.layers)
         left_out = set(history.layers) - set(self.layers)
         series: dict[str, Floats] = {}
         for number, metrics in enumerate(history.metrics()):
@@ -160,6 +160,14 @@ class Run:
     def at(self, step: int) -> Snapshot:
         """Return the snapshot of `step`, or of the last sample before it."""
         return self.history[max(0, int(np.searchsorted(self.steps, step, side="right")) - 1)]
+
+
+def _told(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
+    """Return which layers a report speaks of."""
+    single = {layer.name for layer in snapshot.layers if len(layer.kept) < 2}
+    several = [name for name in names if name not in single]
+    chosen = several if len(names) > _LAYERS and len(several) > 1 else names
+    return [chosen[place] for place in evenly(len(chosen), _LAYERS)]
 
 
 def _is_finite(snapshot: Snapshot) -> bool:

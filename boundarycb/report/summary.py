@@ -43,19 +43,23 @@ class _Summary:
     def drift(self) -> Iterator[str]:
         """Yield the rows about what moved."""
         whole = (self._run.start.step, self._run.end.step)
-        yield from _row(
-            "drift: flipped, sum over the run", [self._run.sum(f"drift/flipped/{layer}", *whole) for layer in self._layers], ".2f"
-        )
+        flipped = [self._run.sum(f"drift/flipped/{layer}", *whole) for layer in self._layers]
+        yield from _row("drift: flipped, sum over the run", flipped, ".2f")
         for part in ("shift", "rotate", "upstream"):
             parts = [f"drift/{part}", *(f"drift/{other}" for other in ("shift", "rotate", "upstream") if other != part)]
-            yield from _row(f"  of it by {part}", [self._run.share(parts, layer, *whole) for layer in self._layers], ".0%")
+            yield from _row(f"  of it by {part}", self._shares(parts, whole), ".0%")
         for title, parts in (
             ("shift / (shift + rotate)", ["drift/shift", "drift/rotate"]),
             ("own bias / (bias + weights)", ["cause/bias", "cause/weights"]),
         ):
             for window in self._run.windows:
                 words = f"  {title}, {window[0]:,}-{window[1]:,}"
-                yield from _row(words, [self._run.share(parts, layer, *window) for layer in self._layers], ".2f")
+                yield from _row(words, self._shares(parts, window), ".2f")
+
+    def _shares(self, parts: Sequence[str], window: tuple[int, int]) -> list[float]:
+        """Return the first part's share in each layer; NaN for those that switch nowhere on the slice, and so have no boundary."""
+        moving = self._run.moving
+        return [self._run.share(parts, layer, *window) if layer in moving else math.nan for layer in self._layers]
 
     def copycats(self) -> Iterator[str]:
         """Yield the rows about units that are alike."""

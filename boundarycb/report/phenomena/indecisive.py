@@ -129,8 +129,8 @@ def _sentences(run: Run, flags: _Flags) -> list[str]:
         f"{100 * found['jitter']:.2g} % of the slice a snapshot, {found['rel_jitter']:.0f} times the median of its layer (osc "
         f"{found['osc']:.2f}, ret {found['ret']:.2f}).{output}",
         f"Flagged most often: {spoken(layer)}, unit {unit}, at {of_several(often, 'snapshot')} of {run.last + 1}. A unit that "
-        "walks at random, at a speed of its own, is flagged at about 1 % of them (simulated, docs/metrics.md), so a single flag "
-        "is no finding.",
+        "walks at random, at a speed of its own, is flagged at about 1 % of them (simulated; boundarycb's docs/metrics.md), so a "
+        "single flag is no finding.",
     ]
 
 
