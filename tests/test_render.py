@@ -17,7 +17,7 @@ from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapsh
 
 from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
-from boundarycb.render.canvas import Canvas, cut, fitted, limited, text_width, wrapped
+from boundarycb.render.canvas import Canvas, cut, fitted, fitted_together, limited, text_width, wrapped
 from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to
 from boundarycb.render.colours import _FEW, Scheme, layer_colours, rgb, scheme
 from boundarycb.render.inputs import images_at
@@ -485,6 +485,20 @@ def test_greys_of_a_movie_do_not_jump(low: float, width: float, first: float, se
         field_span(Field("value", np.array([ends]))) for ends in ((low, low + width), (low + first, low + width + second))
     )
     assert max(abs(np.subtract(one, other))) <= 12e-3
+
+
+def test_names_of_layers_lose_what_all_share_before_they_lose_what_tells_them_apart() -> None:
+    names = [f"model.encoder.layers.{number}.linear1" for number in range(6)]
+    whole = sum(text_width(name, 12) + 20 for name in names)
+    assert fitted_together(names, 12, whole, 20) == names
+    shorter = fitted_together(names, 12, whole - 1, 20)
+    assert shorter == [f"…{number}.linear1" for number in range(6)]
+    narrow = fitted_together(names, 12, 240, 20)
+    assert sum(text_width(name, 12) + 20 for name in narrow) <= 240
+    assert fitted_together(["alone.in.its.line"], 12, 999, 20) == ["alone.in.its.line"]
+    assert fitted_together(["alone.in.its.line"], 12, 60, 20) == ["…line"]
+    unlike = fitted_together(["first_of_all", "second_of_all"], 12, 120, 20)
+    assert all("…" in name for name in unlike)
 
 
 def test_letters_stay_on_the_canvas_wherever_anchors_lie() -> None:

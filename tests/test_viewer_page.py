@@ -624,7 +624,7 @@ def test_units_of_a_convolution_are_named_by_their_places(browser: Any, tmp_path
     sample = replace(sample, capture=capture, boundaries=replace(sample.boundaries, layers=(layer,)))
     screen = Screen(browser, handmade(tmp_path, [sample]) + "#pin=conv:17", offline=True)
     assert screen.pinned() == ["conv · 17 (1, 2, 2)"]
-    assert "4 of 4 (of 18 units) with a boundary here" in screen.inside.locator(".bcb-layers").inner_text()
+    assert "4 of 4 (of 18 units) in view" in screen.inside.locator(".bcb-layers").inner_text()
     assert screen.inside.locator(".bcb-classes").inner_text().split() == ["a", "<b>", "c", "d"]
     screen.inside.get_by_label("units of layer conv").click()
     screen.settle()

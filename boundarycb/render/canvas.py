@@ -8,7 +8,9 @@ Coordinates are pixels from the upper left corner; y grows downwards.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -99,6 +101,28 @@ def fitted(words: str, size: float, room: float) -> str:
         if text_width(shorter, size) <= room:
             return shorter
     return ""
+
+
+def fitted_together(names: Sequence[str], size: float, room: float, beside: float) -> list[str]:
+    """Return names for one line of `room` pixels, of which each takes `beside` more than its letters.
+
+    Where they do not fit as they are, they lose the parts that all begin with; where that is not enough, each is cut to its share.
+    """
+    for shown in (list(names), _telling(names)):
+        if sum(text_width(name, size) + beside for name in shown) <= room:
+            return shown
+    return [fitted(name, size, room / len(names) - beside) for name in _telling(names)]
+
+
+def _telling(names: Sequence[str]) -> list[str]:
+    """Return dotted names without the parts that all begin with.
+
+    >>> _telling(["encoder.0", "encoder.3.call2"]), _telling(["encoder", "encoder.3"])
+    (['…0', '…3.call2'], ['encoder', 'encoder.3'])
+    """
+    parts = [name.split(".") for name in names]
+    same = len(list(takewhile(lambda level: len(set(level)) == 1, zip(*(part[:-1] for part in parts), strict=False))))
+    return ["…" + ".".join(part[same:]) for part in parts] if same else list(names)
 
 
 def cut(words: str, size: float, room: float) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from boundarycb.evenly import evenly
-from boundarycb.render.canvas import Box, Canvas, Pen, fitted, text_width, wrapped
+from boundarycb.render.canvas import Box, Canvas, Pen, fitted, fitted_together, text_width, wrapped
 from boundarycb.render.captions import Caption, Room, captions_of, field_span
 from boundarycb.render.colours import ALARM, FAINT, INK, WHITE, Scheme, scheme, tone_indices
 from boundarycb.render.layout import SIZE, SMALLER, Layout, checked_size
@@ -223,10 +223,10 @@ def _legend(canvas: Pen, layout: Layout, snapshot: Snapshot, colours: Scheme) ->
     if snapshot.decision is not None and len(snapshot.decision):
         right -= text_width("decision", letter) + 2.6 * letter
     if len(names) <= _LEGEND_NAMES:
-        room = (right + 1.7 * letter) / len(names) - 2.4 * letter
-        for name, colour in zip(names, colours.layers, strict=True):
+        shown = fitted_together(names, letter, right + 1.7 * letter - x, 2.6 * letter)
+        for name, colour in zip(shown, colours.layers, strict=True):
             x = _swatches(canvas, layout, x, [colour], 1.3 * letter)
-            x = _legend_word(canvas, layout, x, fitted(name, letter, room))
+            x = _legend_word(canvas, layout, x, name)
     else:
         ramp = min(max(8 * letter, 2.0 * len(names)), layout.width / 3)
         each = (right - ramp - x - 1.3 * letter) / 2

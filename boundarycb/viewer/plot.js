@@ -467,7 +467,8 @@ function drawMarks(pen, window, scene, choice) {
   for (let k = 0; anchors && k < anchors.length / 2; k++) {
     const [x, y] = [window.px(anchors[2 * k]), window.py(anchors[2 * k + 1])];
     pen.dot(x, y, 4, choice.theme.plot, choice.theme.ink);
-    const words = anchorNames[k] ?? "abcdefghij"[k] ?? "";
+    const letter = "abcdefghij"[k] ?? ""; // as the axes and what is held call it
+    const words = anchorNames[k] ? `${letter}: ${anchorNames[k]}` : letter;
     const left = x > window.box.x + window.box.width * 0.75;
     const align = left ? "right" : "left";
     pen.text(x + (left ? -8 : 8), y + 4, words, { size: LETTERS, colour: choice.theme.ink, halo: choice.theme.halo, align });

@@ -164,7 +164,7 @@ function countWords(shown, name) {
     return [{ live, of: `${watched}${watched < all ? ` (of ${all.toLocaleString("en")} units)` : ""}` }];
   });
   const alike = found.every((one) => one.of === found[0].of);
-  if (alike && found.length) return `${found.map(({ live }) => live).join(" and ")} of ${found[0].of} with a boundary here`;
+  if (alike && found.length) return `${found.map(({ live }) => live).join(" and ")} of ${found[0].of} in view`;
   return found.map(({ live, of }) => `${live} of ${of}`).join(", ");
 }
 
