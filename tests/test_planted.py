@@ -362,9 +362,10 @@ def test_the_layer_above_is_moved_from_below(moving: History) -> None:
 
 def test_the_report_says_what_moved_early_and_late(moving: History) -> None:
     said = found("moved", moving)
-    assert said.result.startswith("of shift + turn, shift makes 100 % / ")
+    assert said.result == "of shift + turn, shift makes 100 % in steps 0 to 20, 0 % in steps 100 to 300"
     assert said.sentences[0].endswith("Clearly less, by three standard errors: layer 0.")
-    assert "its bias did 100 % / " in said.sentences[1]
+    assert "its bias did 100 % in" in said.sentences[1]
+    assert said.sentences[2].startswith("Boundaries of layer 2 did not turn at all: ")  # its weights stay what they are
     assert said.sentences[0] in make_report(moving).text
 
 

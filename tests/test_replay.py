@@ -143,6 +143,18 @@ def test_the_most_alike_are_those_of_largest_phi() -> None:
         start += layer.size
 
 
+def test_copycats_come_before_what_only_looks_more_alike() -> None:
+    """Units 0 and 4 are called copycats; 0, 1, 2 and 3 are the same on the grid, which tells nothing of so few points."""
+    matrix = np.ones((5, 5), np.float16)
+    matrix[4] = matrix[:, 4] = 0.98
+    numbers: dict[str, Any] = {"phi": matrix, "units": np.arange(5), "since": np.array([[0, 4, 7]])}
+    sample = replace(snapshot([fan(5, 0.2)]), per_unit={f"copycat/{name}/layer1": values for name, values in numbers.items()})
+    record = viewed(sample)
+    assert record.sections["nearest"][0].tolist() == [4, 1, 2]
+    assert record.sections["nearest/phi"][0].tolist() == pytest.approx([0.98, 1, 1], abs=1e-3)
+    assert record.sections["nearest/copies"].tolist() == [[1, 0, 0], *[[0, 0, 0]] * 3, [1, 0, 0]]
+
+
 def test_units_that_do_not_switch_are_like_none() -> None:
     sample = measured(snapshot([[*fan(2, 0.1), lambda u, v: 0 * u + 1]], one_value))
     record = viewed(sample)

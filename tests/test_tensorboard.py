@@ -38,9 +38,9 @@ from boundarycb.sinks.summaries import Summaries
 SQUARE = slices.box((-1, 1), (-1, 1))
 
 
-def train(model: nn.Module, steps: int, **options: Any) -> Any:
+def train(model: nn.Module, steps: int, *, resolution: int = 24, **options: Any) -> Any:
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-    with watch(model, optimizer, slice=SQUARE, resolution=24, image_size=96, **options) as recorder:
+    with watch(model, optimizer, slice=SQUARE, resolution=resolution, image_size=96, **options) as recorder:
         for _ in range(steps):
             output = model(torch.rand(16, 2))
             loss = (output[0] if isinstance(output, tuple) else output).square().mean()
@@ -155,17 +155,18 @@ def test_units_of_a_convolution_are_told_by_their_place(tmp_path: Path) -> None:
     class Image(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv = nn.Conv1d(1, 3, 1)
+            self.first, self.conv = nn.Linear(2, 5), nn.Conv1d(1, 3, 2)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            z: torch.Tensor = self.conv(x[:, None])
+            z: torch.Tensor = self.conv(self.first(x)[:, None])
             return z.relu().flatten(1)
 
-    train(Image(), 1, every_n_steps=1, directory=tmp_path)
+    train(Image(), 1, every_n_steps=1, directory=tmp_path, resolution=64)
     lines = make_ndarray(read(tmp_path).Tensors("boundaries/copycat/closest")[-1].tensor_proto).item().decode().splitlines()
+    assert len(lines) > 2
     for line in lines[2:]:
         unit, place = line.split("|")[2].strip().split(" ", 1)
-        assert place == str(divmod(int(unit), 2))
+        assert place == str(divmod(int(unit), 4))
 
 
 def layout(directory: Path) -> Layout:

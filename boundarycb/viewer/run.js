@@ -27,6 +27,7 @@ const CACHE_BYTES = 96 * 2 ** 20; // of unpacked samples, all runs together
  * @property {Grid | null} count how many units are on
  * @property {Map<string, Numbers>} units what metrics say of each unit, by the metric's name
  * @property {Numbers | null} nearest columns of the three most alike units of each, -1 where there is none
+ * @property {Numbers | null} copies which of these are copycats; null in records of the first versions
  * @property {Numbers | null} phi
  * @property {Record<string, any[]>} tables
  * @property {number} bytes
@@ -299,7 +300,7 @@ export function numberOf(value) {
 async function unpacked(record) {
   const { header } = record;
   const starts = startsOf(header.layers);
-  const [lines, border, field, winner, count, values, nearest, phi, tables] = await Promise.all([
+  const [lines, border, field, winner, count, values, nearest, phi, copies, tables] = await Promise.all([
     linesOf(record, ""),
     record.has("decision/points") ? linesOf(record, "decision/") : null,
     gridOf(record, "field"),
@@ -308,6 +309,7 @@ async function unpacked(record) {
     record.array("per_unit"),
     record.array("nearest"),
     record.array("nearest/phi"),
+    record.array("nearest/copies"),
     record.array("tables"),
   ]);
   const total = starts[starts.length - 1];
@@ -331,6 +333,7 @@ async function unpacked(record) {
     units,
     nearest,
     phi,
+    copies,
     tables: tables ? JSON.parse(new TextDecoder().decode(/** @type {Uint8Array} */ (tables))) : {},
     bytes: bytes + 4096,
   };

@@ -266,7 +266,7 @@ function listed(lines) {
   return make("dl", { class: "bcb-facts" }, ...lines.flatMap(([words, value]) => [make("dt", {}, words), make("dd", {}, value)]));
 }
 
-/** @param {View} view @param {number} column; returns the units that are most alike, and whether they are above chance */
+/** @param {View} view @param {number} column; returns the units that are most alike, and whether they are copycats */
 function nearestOf(view, column) {
   const found = [];
   const { layer } = unitAt(view, column);
@@ -276,7 +276,8 @@ function nearestOf(view, column) {
     const phi = view.phi[3 * column + k];
     if (other < 0) continue;
     const { index } = unitAt(view, other);
-    found.push({ key: keyAt(view, other), words: placeOf(layer, index), phi, copy: Math.abs(phi) >= chance });
+    const copy = view.copies ? view.copies[3 * column + k] > 0 : Math.abs(phi) >= chance;
+    found.push({ key: keyAt(view, other), words: placeOf(layer, index), phi, copy });
   }
   return found;
 }
