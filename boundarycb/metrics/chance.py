@@ -55,7 +55,7 @@ def are_nested(on: Bits, resolution: int) -> bool:
     random lines cross somewhere nearly always.
 
     Args:
-        on: packed states (U, bytes) on the grid.
+        on: packed states (U, bytes) on the grid, of which at most 64 points a side are looked at.
         resolution: points a side.
 
     >>> places = np.arange(9)
@@ -66,12 +66,13 @@ def are_nested(on: Bits, resolution: int) -> bool:
     """
     if len(on) < _ENOUGH:
         return False
-    states = _different(np.unpackbits(on, axis=1, count=resolution**2).reshape(-1, resolution, resolution).astype(bool))
+    states = _different(_coarse(on, resolution))
     if len(states) < _ENOUGH:
         return False
-    both = count_common(np.packbits(states.reshape(len(states), -1), axis=1)).astype(np.int64)
+    flat = states.reshape(len(states), -1)
+    both = count_common(np.packbits(flat, axis=1)).astype(np.int64)
     ones = np.diag(both)
-    cells = (both, ones - both, ones[:, None] - both, resolution**2 - ones - ones[:, None] + both)
+    cells = (both, ones - both, ones[:, None] - both, flat.shape[1] - ones - ones[:, None] + both)
     return not np.minimum.reduce(cells).any()
 
 
