@@ -58,7 +58,7 @@ def make_report(history: History) -> Report:
 
 def _places(run: Run) -> list[int]:
     """Return the numbers of the snapshots that the picture at the top shows: the end is one of them, be it the last or not."""
-    return sorted({0, run.last // 2 if run.last == len(run.steps) - 1 else run.last, len(run.steps) - 1})
+    return sorted({0, (run.last + 1) // 2 if run.last == len(run.steps) - 1 else run.last, len(run.steps) - 1})
 
 
 def _run_picture(run: Run) -> Picture:

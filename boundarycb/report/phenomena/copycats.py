@@ -146,7 +146,7 @@ def _caption(pair: Mapping[str, Any] | None, run: Run) -> str:
 
 
 def _draw(run: Run, pair: Mapping[str, Any]) -> Picture:
-    middle = int(run.steps[run.last // 2])
+    middle = int(run.steps[(run.last + 1) // 2])
     steps = sorted({run.start.step, middle if pair["since"] is None else pair["since"], run.end.step})
     planes = [plane for step in steps if any(map(is_in_view, (plane := _plane(run.at(step), pair)).lines))]
     if run.is_single:
