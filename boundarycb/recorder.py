@@ -714,9 +714,13 @@ def _named(capture: Capture, names: Sequence[str]) -> Capture:
     if field is None or not names:
         return capture
     if field.kind == "value" or len(names) != field.classes:
-        classes = "no classes" if field.kind == "value" else f"{field.classes} classes"
-        raise ValueError(f"`class_names` has {len(names)} names, and the model's output has {classes}.")
+        classes = "one number, and no classes" if field.kind == "value" else f"{field.classes} classes"
+        more = "" if field.kind != "value" or len(names) != 2 else f" {ONE_LOGIT}"
+        raise ValueError(f"`class_names` has {len(names)} names, and the model's output has {classes}.{more}")
     return replace(capture, field=replace(field, names=tuple(names)))
+
+
+ONE_LOGIT = "Of one logit, output=lambda z: torch.cat([0 * z, z], 1) makes two scores, with a border where it is 0."
 
 
 def checked_name(name: str) -> str:

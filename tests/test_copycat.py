@@ -23,6 +23,7 @@ from boundarycb.metrics.clusters import complete_linkage
 from boundarycb.metrics.copycat import SAME
 from boundarycb.metrics.correlation import correlation
 from boundarycb.metrics.masks import phi
+from boundarycb.metrics.segments import parallel_layers
 from boundarycb.packed import count_common, count_ones
 from boundarycb.recorder import Recorder
 from boundarycb.sampling import capture, find_boundaries
@@ -150,7 +151,7 @@ def alike_by_chance(model_of: Any, resolution: int, seeds: int = 25, layer: str 
         model = model_of()
         states = capture(model, SQUARE, resolution=resolution)
         lines = find_boundaries(model, SQUARE, engine="grid", resolution=resolution)
-        numbers = metrics.copycats(Sample(states, lines))
+        numbers = metrics.copycats(Sample(states, lines, slice=SQUARE))
         pairs = {name: value for name, value in numbers.items() if name.startswith(f"copycat/pairs/{layer}")}
         found += any(isinstance(value, float) and value > 0 for value in pairs.values())
     return found
@@ -166,6 +167,20 @@ class OneNumber(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         shown: torch.Tensor = self.out(self.hidden(x[:, :1])) + x[:, 1:]
         return shown
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 3e3])
+def test_what_is_parallel_does_not_depend_on_the_units_of_the_axes(scale: float) -> None:
+    """Of ages and incomes all angles are nothing or a right one."""
+    plane, crossing, along = (
+        slices.box((18, 90), (0, 70 * scale)),
+        ([[18, 0], [90, 70]], [[18, 70], [90, 0]]),
+        ([[20, 0], [20, 70]],),
+    )
+    layers = Layer("crossing", "relu", (2,), (0, 1)), Layer("along", "relu", (1,), (0,))
+    points = np.array([*crossing, *along], dtype=float).reshape(-1, 2) * [1, scale]
+    lines = Boundaries(points, np.arange(0, 7, 2), np.arange(3, dtype=np.int32), layers)
+    assert parallel_layers(lines, plane.bounds) == {"along"}
 
 
 class Bent(OneNumber):

@@ -16,7 +16,7 @@ import torch
 from models import mlp
 from torch import nn
 
-from boundarycb import BoundaryWarning, capture, load, slices, watch
+from boundarycb import BoundaryWarning, Recorder, capture, load, slices, watch
 from boundarycb.types import Sample
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -429,6 +429,22 @@ def test_warnings_point_at_the_users_line(tmp_path: Path) -> None:
     ours = [one for one in found if issubclass(one.category, BoundaryWarning)]
     assert len(ours) == 1
     assert ours[0].filename == __file__
+
+
+def test_one_logit_is_told_how_to_have_classes_and_has_them_so(tmp_path: Path) -> None:
+    model = mlp(2, 6, 1)
+    recorder = Recorder(tmp_path / "no", SQUARE, class_names=["no", "yes"], resolution=16)
+    with pytest.raises(ValueError, match=r"output has one number, and no classes\. Of one logit, output=lambda z"):
+        recorder.record(model, 0)
+    two = Recorder(tmp_path / "yes", SQUARE, class_names=["no", "yes"], output=lambda z: torch.cat([0 * z, z], 1), resolution=16)
+    two.record(model, 0)
+    two.close()
+    (sample,) = load(tmp_path / "yes")
+    assert sample.field is not None
+    points = torch.tensor(SQUARE.lift(np.stack(np.meshgrid(*[(np.arange(16) + 0.5) / 8 - 1] * 2), axis=-1).reshape(-1, 2)))
+    chances = model(points.float()).sigmoid().detach().numpy().reshape(16, 16)
+    assert np.abs(sample.field.value - chances).max() < 1e-3
+    assert sample.field.names == ("no", "yes")
 
 
 def test_a_watch_has_one_run(tmp_path: Path) -> None:

@@ -469,6 +469,11 @@ def test_a_single_outputs_greys_have_zero_in_the_middle_where_it_is_well_inside(
     assert not any("finite" in note for note in sample.notes)
 
 
+def test_an_output_that_is_nowhere_finite_is_said_so() -> None:
+    sample = snapshot([fan(2, 0)], lambda u, v: u[:, None] * np.nan)
+    assert background_caption(sample).endswith("output: nowhere finite")
+
+
 def test_greys_of_a_single_output_go_by_the_limits_of_its_activation() -> None:
     value = np.array([[0.4, 0.6]], np.float32)
     assert field_span(Field("value", value)) == pytest.approx((0.4, 0.6))

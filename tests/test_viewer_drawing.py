@@ -198,7 +198,7 @@ def test_pairs_are_copycats_at_their_level_only(shown: Callable[..., Screen]) ->
     phi = np.array([[1, 0.97, 0.2], [0.97, 1, -0.99], [0.2, -0.99, 1]], np.float16)
     sample = replace(
         snapshot([fan(3, 0)], corner),
-        per_unit={"copycat/phi/layer1": phi, "copycat/units/layer1": np.arange(3)},
+        per_unit={"copycat/phi/layer1": phi, "copycat/units/layer1": np.arange(3), "copycat/since/layer1": np.array([[1, 2, 40]])},
         metrics={"copycat/chance/layer1": 0.98},
         tables={
             "copycat/closest": [{"layer": "layer1", "unit": 1, "other": 2, "phi": -0.99, "chance": 0.98, "since": 40, "r": None}]
@@ -282,6 +282,14 @@ def test_a_class_that_is_written_where_nothing_is_finite_wins_nowhere(shown: Cal
     assert keys.all_inner_texts() == ["0", "1", "2", "not finite"]
     absent = keys.evaluate_all("keys => keys.map(key => key.classList.contains('bcb-absent'))")
     assert absent == [True, False, True, False]
+
+
+def test_units_that_are_not_finite_are_listed_so(shown: Callable[..., Screen]) -> None:
+    shares = {"on/share_per_unit/layer1": np.array([np.nan, 0.0, 0.5], np.float32)}
+    screen = shown([replace(snapshot([fan(3, 0)], corner), per_unit=shares)])
+    screen.inside.get_by_role("tab", name="Dormant").click()
+    screen.settle()
+    assert screen.inside.locator(".bcb-found tbody tr").all_inner_texts() == ["layer1 · 0\tnot finite", "layer1 · 1\tnever on"]
 
 
 def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> None:

@@ -87,7 +87,7 @@ def copycats(sample: Sample) -> dict[str, Value]:
     """
     values: dict[str, Value] = {}
     table: list[dict[str, Any]] = []
-    parallel = parallel_layers(sample.boundaries)
+    parallel = set() if sample.slice is None else parallel_layers(sample.boundaries, sample.slice.bounds)
     for layer, span in zip(sample.now.layers, spans_of(sample.now.layers).values(), strict=True):
         places = evenly(len(layer.kept), MAX_UNITS)
         units, columns = np.array(layer.kept, dtype=np.int64)[places], span.start + places

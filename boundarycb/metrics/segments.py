@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from boundarycb.types import Boundaries, Floats
+from boundarycb.types import Boundaries, Bounds, Floats
 
 _PARALLEL = 0.999  # mean of cos(2 angle) for which angles are called none
 _FEW = 1024  # segments: of more, only those around a point are looked at
@@ -29,23 +29,28 @@ def segments_of(lines: Sequence[Floats]) -> Floats:
     return np.stack([points[:-1][within], points[1:][within]], axis=1)
 
 
-def parallel_layers(lines: Boundaries) -> set[str]:
-    """Return the names of the layers all of whose boundaries have one direction on the slice, to about a degree.
+def parallel_layers(lines: Boundaries, bounds: Bounds) -> set[str]:
+    """Return the names of the layers all of whose boundaries have one direction, to about a degree as a square plot shows them.
 
-    Twice the angles of their segments are averaged, by their lengths: as unit vectors these cancel where directions differ.
+    Twice the angles of their segments are averaged, by their lengths: as unit vectors these cancel where directions differ. Both
+    axes count as long, whatever their units: of ages and incomes all angles are nothing or a right one.
+
+    Args:
+        lines: the boundaries.
+        bounds: of their slice.
 
     >>> from boundarycb.types import Layer
     >>> layers = Layer("fc", "relu", (2,), (0, 1)), Layer("out", "relu", (1,), (0,))
     >>> up, down, aslant = [[0.0, 0.0], [0.0, 1.0]], [[3.0, 2.0], [3.0, -1.0]], [[0.0, 0.0], [1.0, 9.0]]
     >>> lines = Boundaries(np.array([*up, *down, *up, *aslant]), np.array([0, 2, 4, 6, 8]), np.array([0, 1, 2, 2]), layers)
-    >>> parallel_layers(lines)
+    >>> parallel_layers(lines, ((0, 3), (-1, 9)))
     {'fc'}
     """
     layer_of_unit = np.repeat(np.arange(len(lines.layers)), [len(layer.kept) for layer in lines.layers])
     line_of_point = np.repeat(np.arange(len(lines.owner)), np.diff(lines.offsets))
     within = line_of_point[1:] == line_of_point[:-1]
     layer = layer_of_unit[lines.owner[line_of_point[1:][within]]]
-    ways = np.diff(lines.points, axis=0)[within] @ np.array([1, 1j])
+    ways = (np.diff(lines.points, axis=0)[within] / np.diff(bounds, axis=1).ravel()) @ np.array([1, 1j])
     lengths = abs(ways)
     doubled = ways**2 / np.where(lengths > 0, lengths, 1.0)
     whole, one, other = (np.bincount(layer, part, len(lines.layers)) for part in (lengths, doubled.real, doubled.imag))

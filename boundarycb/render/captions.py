@@ -18,7 +18,7 @@ _KINKED = set(
 )
 """Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
 
-_ACROSS, _UP = "\N{RIGHTWARDS ARROW}", "\N{UPWARDS ARROW}"  # as the viewer says which axis is which
+ACROSS, UP = "\N{RIGHTWARDS ARROW}", "\N{UPWARDS ARROW}"  # as the viewer says which axis is which
 
 _BESIDE, _BOTH = 0.1, 0.3
 """The shorter side of 0 by the longer: up to where a range is one of numbers beside 0, and from where on one about 0."""
@@ -107,12 +107,12 @@ def axes_caption(slice: Slice, letter: float, width: float) -> str:
     """Return what the axes are, in a line of `width` pixels and letters of `letter` pixels; long names are shortened for it."""
     stretched = "   (not to scale)" if is_stretched(slice) else ""
     u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in slice.bounds)
-    room = width - text_width(f"{_ACROSS}  {u}   {_UP}  {v}{stretched}", letter)
+    room = width - text_width(f"{ACROSS}  {u}   {UP}  {v}{stretched}", letter)
     first, second = slice.names
     if text_width(first, letter) + text_width(second, letter) > room:
         first = fitted(first, letter, max(room / 2, room - text_width(second, letter)))
         second = fitted(second, letter, room - text_width(first, letter))
-    return f"{_ACROSS} {first} {u}   {_UP} {second} {v}{stretched}"
+    return f"{ACROSS} {first} {u}   {UP} {second} {v}{stretched}"
 
 
 def background_caption(snapshot: Snapshot) -> str:
@@ -132,6 +132,8 @@ def _field_words(field: Field | None) -> str:
     if field.kind == "classes":
         what = "classes" if field.above is None else "sigmoid outputs"
         return f"winner of {field.classes:,} {what}" + (", colours repeat" if field.classes > CLASS_HUES else "")
+    if not np.isfinite(field.value).any():
+        return f"{field.what}: nowhere finite"
     low, high = field_span(field)
     one = field.names[1] if len(field.names) > 1 else "class 1"
     what = f"p({one}) by softmax" if field.kind == "probability" else field.what

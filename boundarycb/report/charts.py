@@ -177,10 +177,11 @@ def _ticks(low: float, high: float) -> list[tuple[float, str]]:
 
 
 def _stretched(x: Floats, steps: Floats) -> Floats:
-    """Return the place of steps along the axis, 0 to 1: in proportion up to 10, then each tenfold takes as much."""
+    """Return the place of steps along the axis, 0 to 1: in proportion up to the knee, then each tenfold takes as much."""
+    knee = _knee(steps)
 
     def stretch(values: Floats) -> Floats:
-        return np.where(values <= 10, values / 10, 1 + np.log10(np.maximum(values, 10) / 10))
+        return np.where(values <= knee, values / knee, 1 + np.log10(np.maximum(values, knee) / knee))
 
     if steps[-1] <= 20:
         return np.asarray((x - steps[0]) / (steps[-1] - steps[0] or 1.0))
@@ -188,12 +189,21 @@ def _stretched(x: Floats, steps: Floats) -> Floats:
     return np.asarray((stretch(np.asarray(x, dtype=np.float64)) - low) / (high - low))
 
 
+def _knee(steps: Floats) -> float:
+    """Return from which step on the axis is logarithmic: the second sample's, since nothing is known between it and the first.
+
+    >>> _knee(np.array([0.0, 100, 200])), _knee(np.array([0.0, 1, 2])), _knee(np.array([500.0, 600]))
+    (100.0, 10.0, 10.0)
+    """
+    return max(10.0, float(steps[1])) if len(steps) > 1 and steps[0] == 0 else 10.0
+
+
 def _step_ticks(steps: Floats) -> list[float]:
     first, last = float(steps[0]), float(steps[-1])
     if last <= 20:
         return sorted({first, last} | {float(round((first + last) / 2))})
     powers = [10.0**power for power in range(1, int(math.log10(last)) + 1)]
-    return [first, *(power for power in powers if power > first)]
+    return [first, *(power for power in powers if power > first and power >= _knee(steps))]
 
 
 def _short(step: float) -> str:
@@ -223,7 +233,7 @@ def _grid(
         words = _short(step)
         left = float(points[0, 0]) - text_width(words, letter) / 2
         canvas.text(min(max(left, plot[0] - 4), plot[2] - text_width(words, letter)), plot[3] + 1.25 * letter, words, letter, FAINT)
-    words = "step" if steps[-1] <= 20 else "step (logarithmic from 10 on)"
+    words = "step" if steps[-1] <= 20 else f"step (logarithmic from {_short(_knee(steps))} on)"
     canvas.text(plot[2], canvas.height - 0.3 * letter, words, letter, FAINT, align="right")
     corners = np.array([[plot[0], plot[1]], [plot[0], plot[3]], [plot[2], plot[3]]], dtype=np.float64)
     draw_line(canvas, corners, (0, 0, canvas.width, canvas.height), INK, 1.0, "-")

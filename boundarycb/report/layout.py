@@ -129,8 +129,8 @@ def below(*pictures: Picture) -> Picture:
 
 
 def reduced(pixels: Pixels) -> Picture:
-    """Return true-colour pixels (h, w, 3) as a picture: with 32 or 16 steps a channel, where these are few enough colours."""
-    for bits in (3, 4):
+    """Return true-colour pixels (h, w, 3) as a picture: with as many steps a channel, 256 to 16, as make few enough colours."""
+    for bits in range(5):
         steps = (pixels >> bits).astype(np.int32)
         colours, indices = np.unique(steps[..., 0] << 16 | steps[..., 1] << 8 | steps[..., 2], return_inverse=True)
         if len(colours) <= 256:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from boundarycb.metrics.masks import classes_of
 from boundarycb.render.canvas import Box, Canvas, fitted, packed, text_width
-from boundarycb.render.captions import field_span, from_to
+from boundarycb.render.captions import ACROSS, UP, field_span, from_to
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, UNDEFINED, WHITE, class_colour, rgb
 from boundarycb.render.marks import to_pixels
 from boundarycb.report.layout import (
@@ -144,9 +144,9 @@ def _named(plane: Plane) -> list[Named]:
 def _axes_words(slice: Slice, letter: float, room: float) -> list[str]:
     """Return which way each axis goes, and from where to where; a name is cut where it and its numbers have no `room`."""
     said = []
-    for way, name, ends in zip(("across", "up"), slice.names, slice.bounds, strict=True):
-        numbers = " to ".join(from_to(*ends))
-        said.append(f"{way}: {fitted(name, letter, room - text_width(f'{way}: , {numbers}', letter))}, {numbers}")
+    for way, name, ends in zip((ACROSS, UP), slice.names, slice.bounds, strict=True):
+        numbers = " … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}")
+        said.append(f"{way} {fitted(name, letter, room - text_width(f'{way}  {numbers}', letter))} {numbers}")
     return said
 
 

@@ -132,11 +132,15 @@ class Run:
         return math.nan if np.isnan(chosen).all() else float(np.nansum(chosen))
 
     def share(self, parts: Sequence[str], layer: str, start: int, stop: int) -> float:
-        """Return the first part's share of them all, between two steps; NaN where less than five points of the grid flipped."""
+        """Return the first part's share of them all, between two steps, -1 to 2.
+
+        NaN where less than five points of the grid flipped, and where parts cancel: where together they are less than a third of
+        what they are without their signs.
+        """
         sums = [self.sum(f"{part}/{layer}", start, stop) for part in parts]
         flipped = self.sum(f"drift/flipped/{layer}", start, stop)
         enough = flipped * self.end.capture.resolution**2 >= LEAST_FLIPS
-        return sums[0] / sum(sums) if enough and sum(sums) > 0 else math.nan
+        return sums[0] / sum(sums) if enough and sum(sums) > sum(map(abs, sums)) / 3 else math.nan
 
     def falls(self, parts: Sequence[str], layer: str, early: tuple[int, int], late: tuple[int, int]) -> bool:
         """Return whether the first part's share of all of them is clearly less late than early: by three standard errors."""

@@ -400,7 +400,8 @@ function dormant(view, named) {
   const rows = [];
   for (let column = 0; column < view.starts[view.starts.length - 1]; column++) {
     const share = shares ? shares[column] : NaN;
-    const words = share === 0 ? "never on" : share === 1 ? "always on" : shares || live.has(column) ? "" : "does not switch";
+    const still = share === 0 ? "never on" : share === 1 ? "always on" : shares || live.has(column) ? "" : "does not switch";
+    const words = shares && Number.isNaN(share) ? "not finite" : still;
     if (!words) continue;
     const { layer, index } = unitAt(view, column);
     const place = placeOf(layer, index);

@@ -13,7 +13,7 @@ class TooManyVertices(Unsuitable):
     """The cells have more vertices than the budget allows."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the regions have more than {limit:,} corners")
+        super().__init__(f"the regions have more than {limit:,} corners (`max_vertices=` sets how many may be)")
 
 
 class TooMuchMemory(Unsuitable):

@@ -122,6 +122,7 @@ def _sentences(run: Run, layers: list[str]) -> list[str]:
     more = int(sum(_counts(run, layer)[1] for layer in layers)) - len(told)
     if more > 0:
         told.append(f"And {of_several(more, 'more such pair')}.")
+    told += _meanwhile(run, layers)
     known = [layer for layer in layers if math.isfinite(run.at_end(f"copycat/max_phi/{layer}"))]
     none = [spoken(layer) for layer in known if run.at_end(f"copycat/pairs/{layer}") == 0]
     if none:
@@ -133,6 +134,20 @@ def _sentences(run: Run, layers: list[str]) -> list[str]:
             "one side of the units' boundaries, that a point or two would decide."
         )
     return told
+
+
+def _meanwhile(run: Run, layers: list[str]) -> list[str]:
+    """Return of layers without pairs at the end that they had some in the run."""
+    said = []
+    for layer in layers:
+        pairs = np.nan_to_num(run.series(f"copycat/pairs/{layer}"))
+        had = np.flatnonzero(pairs)
+        if len(had) and not pairs[run.last]:
+            which = "step" if len(had) == 1 else f"{len(had)} snapshots, the last of them at step"
+            said.append(
+                f"{spoken(layer)} had {of_several(int(pairs.max()), 'pair')} at most, at {which} {int(run.steps[had[-1]]):,}."
+            )
+    return said
 
 
 def _caption(pair: Mapping[str, Any] | None, run: Run) -> str:

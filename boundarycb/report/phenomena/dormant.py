@@ -13,13 +13,18 @@ from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture
 
 _QUESTION = (
-    "Which units do no work here? A unit that is on nowhere on the slice gives nothing to the next layer there; one that is on "
-    "everywhere is linear there; the others are *live*. The slice is a thin piece of the input space, so a unit that is never on "
-    "here is not called dead: it may be on for data elsewhere, which *never on for the data points* looks at, and it can come on "
-    "again when the layers below move. *tau-dormant* units have a mean activation of 2.5 % of their layer's or less (Sokar et "
-    "al. 2023, on the slice). Sigmoid and tanh units work on both sides of 0: one that is never on is not idle; *saturated* says "
-    "on how much of the slice, on average over the units, they have hardly any slope left."
+    "Which units do no work here? A ReLU that is on nowhere on the slice gives nothing to the next layer there (a leaky one, "
+    "or one of another kind, gives little); one that is on everywhere is linear there; the others are *live*. The slice is a "
+    "thin piece of the input space, so a unit that is never on here is not called dead: it may be on for data elsewhere, which"
+    " *never on for the data points* looks at, and it can come on again when the layers below move. *tau-dormant* units have a"
+    " mean activation of 2.5 % of their layer's or less (Sokar et al. 2023, on the slice). Sigmoid and tanh units work on both"
+    " sides of 0: one that is never on is not idle; *saturated* says on how much of the slice, on average over the units, they"
+    " have hardly any slope left."
 )
+
+
+_MANY = 0.25
+"""Share of a layer's units that are on everywhere, from which on it is told of in a sentence."""
 
 
 def dormant(run: Run) -> Finding | None:
@@ -50,7 +55,7 @@ def dormant(run: Run) -> Finding | None:
         rows=[_row(run, layer) for layer in layers],
         note=of_the_finite(run.end),
         sentences=_sentences(run, layers, round(revivals), never),
-        caption="The share of units that switch on the slice, and of those that are never on, by layer.",
+        caption="The share of units that switch on the slice, and of those never or always on where there are any, by layer.",
         draw=None if run.is_single else lambda: _draw(run, layers),
     )
 
@@ -59,6 +64,12 @@ def _sentences(run: Run, layers: list[str], revivals: int, never: float) -> list
     idle = [(layer, run.at_end(f"dormant/never_on_data/{layer}")) for layer in layers]
     told = [f"{spoken(layer)} {percent(share)}" for layer, share in idle if share > 0]
     said = [f"At the end these shares of the units are on for none of the data points: {', '.join(told)}."] if told else []
+    fixed = [(layer, run.at_end(f"dormant/always_on/{layer}")) for layer in layers]
+    told = [f"{spoken(layer)} {percent(share)}" for layer, share in fixed if share >= _MANY]
+    if told:
+        said.append(
+            f"At the end these shares of the units are on everywhere on the slice, and so bend nothing here: {', '.join(told)}."
+        )
     if never > 0:
         said.append(f"{of_several(round(never), 'class', 'classes').capitalize()} won for none of the data points.")
     if run.is_single:
@@ -93,6 +104,7 @@ def _draw(run: Run, layers: list[str]) -> Picture:
             low=0.0,
             high=1.0,
         )
-        for name, title in (("live", "live: switch on the slice"), ("never_on", "never on here"))
+        for name, title in (("live", "live: switch on the slice"), ("never_on", "never on here"), ("always_on", "always on here"))
+        if name == "live" or any(np.nan_to_num(run.series(f"dormant/{name}/{layer}")).any() for layer in layers)
     ]
     return draw_charts(run.steps.tolist(), charts)

@@ -24,6 +24,9 @@ _MOVED = {
     "classes": "changed its class at {:.2g} % of the points",
 }
 
+_WHOLE = 7
+"""The first snapshot that has seven before it. Shorter windows have numbers too, of what happens at once in the beginning."""
+
 _QUESTION = (
     "Does a unit go to and fro instead of moving on? Of its last eight snapshots, *jitter* is the share of the slice that flips "
     "from one to the next; *osc* says how much of that the one after undoes: 0 for a steady drift, 0.29 for a random walk, 0.5 "
@@ -36,7 +39,7 @@ _QUESTION = (
 
 def indecisive(run: Run) -> Finding | None:
     """Return what a run says of indecisive units; None where they were not looked for."""
-    layers = [layer for layer in run.moving if np.isfinite(run.series(f"indecisive/units/{layer}")).any()]
+    layers = [layer for layer in run.moving if np.isfinite(_series(run, "units", layer)).any()]
     if not layers:
         return None
     flags = _Flags.of(run)
@@ -85,7 +88,7 @@ class _Flags:
         best: tuple[bool, float, int, Mapping[str, Any] | None] = (False, -1.0, 0, None)
         strict = _summed(run, "strict", run.moving)
         for place, rows in enumerate(islice(run.history.tables("indecisive/worst"), run.last + 1)):
-            for row in rows:
+            for row in rows if place >= _WHOLE else ():
                 if row["layer"] in run.moving:
                     counts[row["layer"], row["unit"]] += 1
                     best = max(best, (bool(strict[place] > 0), row["jitter"], place, row), key=lambda one: one[:2])
@@ -93,17 +96,22 @@ class _Flags:
 
 
 def _summed(run: Run, name: str, layers: list[str]) -> Floats:
-    values = np.stack([run.series(f"indecisive/{name}/{layer}") for layer in layers])
+    values = np.stack([_series(run, name, layer) for layer in layers])
     return np.where(np.isnan(values).all(axis=0), np.nan, np.nansum(values, axis=0))
 
 
+def _series(run: Run, name: str, layer: str) -> Floats:
+    """Return a number of a layer at each snapshot; NaN where the window is not whole."""
+    return np.where(np.arange(len(run.steps)) >= _WHOLE, run.series(f"indecisive/{name}/{layer}"), np.nan)
+
+
 def _row(run: Run, layer: str, flags: _Flags) -> dict[str, str]:
-    jitter = run.series(f"indecisive/jitter/{layer}")
+    jitter = _series(run, "jitter", layer)
     return {
         "layer": layer,
         "units": count(float(sum(known == layer for known, _ in flags.counts))),
-        "most": count(_highest(run.series(f"indecisive/units/{layer}"))),
-        "strict": count(_highest(run.series(f"indecisive/strict/{layer}"))),
+        "most": count(_highest(_series(run, "units", layer))),
+        "strict": count(_highest(_series(run, "strict", layer))),
         "jitter": number(_highest(jitter), 4),
         "jitter1": number(float(jitter[run.last]), 4),
     }
@@ -146,7 +154,7 @@ def _draw(run: Run, layers: list[str], found: Mapping[str, Any] | None) -> Pictu
     charts = [
         Chart(
             title,
-            [Curve(spoken(layer), run.series(f"indecisive/{name}/{layer}"), layer_colour(run.end, layer)) for layer in layers],
+            [Curve(spoken(layer), _series(run, name, layer), layer_colour(run.end, layer)) for layer in layers],
             unit,
             low=0.0,
         )

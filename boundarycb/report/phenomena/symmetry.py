@@ -40,12 +40,13 @@ _ALL_PARALLEL = "nothing to tell, as all boundaries of each layer are parallel"
 _SHOWN = "{}'s boundaries at the end, their mirror image dashed."
 
 _QUESTION = (
-    "Is a layer's picture its own mirror image? The density of its boundaries is correlated with the mirrored one: 1 where every "
-    "boundary has its mirror image, about 0 where the two have nothing in common. By chance it is more than 0, since boundaries "
-    "crowd in the middle: the *chance* level is the mean over twenty other axes of reflection; layers of 16 random lines scatter "
-    "about it with a standard deviation of 0.11. For the output and the target it is the share of points that have the class of "
-    "their mirror image, 1 for an output of one class. A layer need be no more symmetric than its task: compare with the target. "
-    "GINN's authors saw that the better of two networks uses the symmetry of its data (section 9); one run cannot show that."
+    "Is a layer's picture its own mirror image? The density of its boundaries is correlated with the mirrored one: 1 where "
+    "every boundary has its mirror image, about 0 where the two have nothing in common. By chance it is more than 0, since "
+    "boundaries crowd in the middle: the *chance* level is the mean over twenty other axes of reflection; layers of 16 random "
+    "lines scatter about it with a standard deviation of 0.11. For the output and the target it is the share of points that "
+    "have the class of their mirror image, 1 for an output of one class, and for an output that is one number its correlation "
+    "with its mirror image. A layer need be no more symmetric than its task: compare with the target. GINN's authors saw that "
+    "the better of two networks uses the symmetry of its data (section 9); one run cannot show that."
 )
 
 
@@ -55,7 +56,7 @@ def symmetry(run: Run) -> Finding | None:
     if not layers:
         return None
     axis, best = _most(run, layers)
-    none = best in parallel_layers(run.end.boundaries)
+    none = best in parallel_layers(run.end.boundaries, run.end.slice.bounds)
     score, chance = number(run.at_end(f"symmetry/{axis}/{best}")), number(run.at_end(f"symmetry/chance/{best}"))
     found = _above(run, axis, best) >= _FAR
     return Finding(
@@ -78,7 +79,7 @@ def symmetry(run: Run) -> Finding | None:
 
 def _most(run: Run, layers: list[str]) -> tuple[str, str]:
     """Return axis and layer of the score that lies farthest above its chance level; of a parallel layer if there is no other."""
-    parallel = parallel_layers(run.end.boundaries)
+    parallel = parallel_layers(run.end.boundaries, run.end.slice.bounds)
     telling = [layer for layer in layers if layer not in parallel] or layers
     return max(((axis, layer) for layer in telling for axis in _AXES), key=lambda pair: _above(run, *pair))
 
@@ -88,13 +89,14 @@ def _sentences(run: Run, axis: str, best: str) -> list[str]:
     target = run.at_end(f"symmetry/{axis}/target")
     words = f" The target's own {_AXES[axis]} symmetry is {number(target)}." if math.isfinite(target) else ""
     scores = f"{_AXES[axis]} {number(score)}, {number(chance)} on other axes"
-    said = (_MOST if _above(run, axis, best) >= _FAR else _NONE).format(spoken(best))
-    return [f"{said}: {scores}.{words}", *([] if run.is_single else [_highest(run, best, axis)])]
+    found = _above(run, axis, best) >= _FAR
+    said = (_MOST if found else _NONE).format(spoken(best))
+    return [f"{said}: {scores}.{words}", *([_highest(run, best, axis)] if found and not run.is_single else [])]
 
 
 def _by_parallels(run: Run, layers: list[str]) -> list[str]:
     """Return of which layers the score says nothing."""
-    parallel = parallel_layers(run.end.boundaries)
+    parallel = parallel_layers(run.end.boundaries, run.end.slice.bounds)
     some = [spoken(layer) for layer in layers if layer in parallel]
     return [f"All boundaries of {listed(some)} are parallel, and so symmetric, or not, by that alone."] if some else []
 
