@@ -130,13 +130,14 @@ def below(*pictures: Picture) -> Picture:
 
 def reduced(pixels: Pixels) -> Picture:
     """Return true-colour pixels (h, w, 3) as a picture: with as many steps a channel, 256 to 16, as make few enough colours."""
+    wide = pixels.astype(np.int32)
+    codes, which = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
     for bits in range(5):
-        steps = (pixels >> bits).astype(np.int32)
-        colours, indices = np.unique(steps[..., 0] << 16 | steps[..., 1] << 8 | steps[..., 2], return_inverse=True)
-        if len(colours) <= 256:
-            parts = np.stack([colours >> 16, colours >> 8 & 255, colours & 255], axis=1)
-            palette = np.rint(parts * (255 / (255 >> bits))).astype(np.uint8)
-            return Picture(indices.reshape(pixels.shape[:2]).astype(np.uint8), palette)
+        few, index = np.unique(colours >> bits, axis=0, return_inverse=True)
+        if len(few) <= 256:
+            palette = np.rint(few * (255 / (255 >> bits))).astype(np.uint8)
+            return Picture(index.reshape(-1).astype(np.uint8)[which].reshape(pixels.shape[:2]), palette)
     return _in_shades(pixels)
 
 
