@@ -129,11 +129,11 @@ def below(*pictures: Picture) -> Picture:
 
 
 def reduced(pixels: Pixels) -> Picture:
-    """Return true-colour pixels (h, w, 3) as a picture: with as many steps a channel, 256 to 16, as make few enough colours."""
+    """Return true-colour pixels (h, w, 3) as a picture: with 256, 128 or 64 steps a channel, where these are few enough colours."""
     wide = pixels.astype(np.int32)
     codes, which = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    for bits in range(5):
+    for bits in range(3):
         few, index = np.unique(colours >> bits, axis=0, return_inverse=True)
         if len(few) <= 256:
             palette = np.rint(few * (255 / (255 >> bits))).astype(np.uint8)

@@ -91,7 +91,7 @@ def _sentences(run: Run, axis: str, best: str) -> list[str]:
     scores = f"{_AXES[axis]} {number(score)}, {number(chance)} on other axes"
     found = _above(run, axis, best) >= _FAR
     said = (_MOST if found else _NONE).format(spoken(best))
-    return [f"{said}: {scores}.{words}", *([_highest(run, best, axis)] if found and not run.is_single else [])]
+    return [f"{said}: {scores}.{words}", *(_highest(run, best, axis) if found else [])]
 
 
 def _by_parallels(run: Run, layers: list[str]) -> list[str]:
@@ -119,11 +119,12 @@ def _row(run: Run, name: str) -> dict[str, str]:
     }
 
 
-def _highest(run: Run, layer: str, axis: str) -> str:
-    """Return when a layer was at its most symmetric."""
+def _highest(run: Run, layer: str, axis: str) -> list[str]:
+    """Return when a layer was at its most symmetric, where that was before the end."""
     values = run.series(f"symmetry/{axis}/{layer}")
     place = int(np.nanargmax(values))
-    return f"It was at its most symmetric at step {int(run.steps[place]):,}: {number(float(values[place]))}."
+    said = f"It was at its most symmetric at step {int(run.steps[place]):,}: {number(float(values[place]))}."
+    return [said] if place < run.last else []
 
 
 def _draw(run: Run, layers: list[str], best: str, axis: str) -> Picture:
