@@ -190,6 +190,26 @@ class Bent(OneNumber):
         return super().forward(torch.stack([x[:, 0] + torch.sin(2 * x[:, 1]), x[:, 1]], dim=1))
 
 
+@pytest.mark.parametrize("units", [2, 3, 16])
+def test_a_layer_that_collapses_onto_one_boundary_is_all_copies(units: int, tmp_path: Any) -> None:
+    """Its boundaries are parallel then, though it reads two numbers: its level is that of lines in all directions."""
+    torch.manual_seed(1)
+    model: Any = nn.Sequential(nn.Linear(2, units), nn.ReLU(), nn.Linear(units, 1))
+    with torch.no_grad():
+        model[0].bias.mul_(0.2)
+    recorder = Recorder(tmp_path, SQUARE, resolution=64, metrics=[metrics.copycats])
+    recorder.record(model, 0)
+    with torch.no_grad():
+        model[0].weight[:] = torch.tensor([1.0, 0.4])
+        model[0].bias[:] = -0.5
+    recorder.record(model, 1)
+    recorder.close()
+    first, last = load(tmp_path)
+    assert first.metrics["copycat/pairs/0"] == 0
+    assert last.metrics["copycat/pairs/0"] == units * (units - 1) / 2
+    assert last.metrics["copycat/largest_cluster/0"] == units
+
+
 def test_layers_of_one_number_have_no_pairs_by_chance() -> None:
     """All their boundaries are parallel, and some two of 24 in one column of the grid; two layers, each with a level of 1 in 20."""
     assert alike_by_chance(OneNumber, 64) <= 4

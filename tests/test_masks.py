@@ -171,6 +171,9 @@ def test_the_limits_of_one_number_are_those_of_its_activation(end: Any, limits: 
 
 
 def test_what_is_made_of_a_sigmoid_has_not_its_limits() -> None:
+    assert field_of([(1.0, 0.0, 0.0)], lambda z: torch.tanh(z).mul_(5)).limits is None
+    several = [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (1.0, 1.0, 0.0), (1.0, -1.0, 0.0)]
+    assert field_of(several, torch.tanh, background="norm").limits is None
     assert field_of([(1.0, 0.0, 0.0)], lambda z: 3 * torch.sigmoid(z)).limits is None
     assert field_of([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)], torch.sigmoid).limits is None  # several are chances
 

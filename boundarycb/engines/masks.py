@@ -140,7 +140,7 @@ class _OutputReader:
         if not self._classes:
             self._classes = output.shape[1]
             self._what = "output" if reading.what == "scores" else reading.what
-            if self._classes == 1 and reading.closes:
+            if self._classes == 1 and reading.closes and self._what == "output":  # a norm or a mean has others
                 self._limits = _LIMITS.get(reading.layers[-1].op)
             self._open = {chances: {} for chances in _readings(self._classes, reading)}
         self._open = {chances: parts for chances, parts in self._open.items() if _may_be(chances, output)}
@@ -156,7 +156,14 @@ class _OutputReader:
         joined: dict[str, Any] = {name: np.concatenate(part).reshape(side, side) for name, part in parts.items()}
         if outputs is not None:
             joined["surfaces"] = _surfaces(outputs, chances)
-        return Field(_kind(self._classes, chances), classes=self._classes, what=self._what, limits=self._limits, **joined)
+        limits = _kept_to(self._limits, joined["value"])
+        return Field(_kind(self._classes, chances), classes=self._classes, what=self._what, limits=limits, **joined)
+
+
+def _kept_to(limits: tuple[float, float] | None, values: Array) -> tuple[float, float] | None:
+    """Return `limits` where all values keep to them: what an activation gave may have been changed in place."""
+    finite = values[np.isfinite(values)]
+    return limits if limits is not None and ((finite >= limits[0]) & (finite <= limits[1])).all() else None
 
 
 def shown_of(resolution: int) -> NDArray[np.int64]:

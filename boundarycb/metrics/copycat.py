@@ -29,6 +29,7 @@ _APART = 3.0
 """Grid points by which two units that are just as alike as the level differ, at least: of fewer it is up to chance how many lie
 between two boundaries. Where so many are expected there is none in one case of twenty."""
 
+_SLACK = 1e-9
 _DIGITS = 4  # of a correlation there: those of values in single precision
 
 
@@ -92,8 +93,9 @@ def copycats(sample: Sample) -> dict[str, Value]:
         places = evenly(len(layer.kept), MAX_UNITS)
         units, columns = np.array(layer.kept, dtype=np.int64)[places], span.start + places
         matrix = _matrix(sample.now, columns)
-        is_parallel = layer.name in parallel
-        level = _level(sample, layer.name, columns, parallel=is_parallel)
+        level = _level(sample, layer.name, columns, parallel=layer.name in parallel)
+        # Units that have all become copies are parallel too, though their layer is none that is so by itself: its level tells.
+        is_parallel = layer.name in parallel and level >= max(FLOOR + _SLACK, chance_of_parallels(len(columns)))
         likeness = _likeness(matrix, _comparable(sample.now, columns, level, parallel=is_parallel))
         since = _since(sample, layer.name, np.argwhere(likeness >= level))
         r = None if sample.answers is None else correlation(sample.answers.values[:, columns])
