@@ -11,7 +11,6 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, overload
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from boundarycb import wire
 from boundarycb.types import Slice, Snapshot, warn
+from boundarycb.words import common
 
 FILE = "history.bcb"
 
@@ -201,11 +201,7 @@ class History:
 
     def metrics(self) -> Iterator[dict[str, float]]:
         """Yield each snapshot's metrics, read from the frames' headers alone."""
-        return (metrics for metrics, _ in self._numbers())
-
-    def scalars(self) -> Iterator[dict[str, float]]:
-        """Yield what the training loop logged at each snapshot, by name, read from the frames' headers alone."""
-        return (scalars for _, scalars in self._numbers())
+        return (metrics for metrics, _ in self.numbers())
 
     def tables(self, name: str) -> Iterator[list[dict[str, Any]]]:
         """Yield each snapshot's table `name`, such as ``copycat/closest``, read from frames' headers; no rows where it has none."""
@@ -223,7 +219,7 @@ class History:
         """
         values: list[float] = []
         known: set[str] = set()
-        for metrics, scalars in self._numbers():
+        for metrics, scalars in self.numbers():
             known |= metrics.keys() | scalars.keys()
             values.append(metrics.get(name, scalars.get(name, math.nan)))
         if name not in known:
@@ -232,7 +228,8 @@ class History:
             raise KeyError(f"No snapshot has the number {name!r}; there are {', '.join(near) or 'none'}{more}.")
         return np.array(self.steps, dtype=np.int64), np.array(values, dtype=np.float64)
 
-    def _numbers(self) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
+    def numbers(self) -> Iterator[tuple[dict[str, float], dict[str, float]]]:
+        """Yield each snapshot's metrics, and what the training loop logged at it, read from the frames' headers alone."""
         with self.path.open("rb") as file:
             for start in self._starts:
                 yield wire.read_numbers(file, start)
@@ -314,9 +311,9 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     ['a', 'a (2)', 'b']
     """
     parts = [_telling(path) for path in paths]
-    same = _common(parts)
+    same = common(parts)
     parts = [part[same:] for part in parts]
-    same = _common([part[::-1] for part in parts])
+    same = common([part[::-1] for part in parts])
     names = ["/".join(part[: len(part) - same]) for part in parts]
     before = [names[:place].count(name) for place, name in enumerate(names)]
     return [f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True)]
@@ -329,9 +326,3 @@ def _telling(path: Path) -> list[str]:
         if len(parts) > 1 and parts[-1] == usual:
             parts.pop()
     return parts
-
-
-def _common(parts: Sequence[Sequence[str]]) -> int:
-    """Return how many parts all paths begin with; of none of them all."""
-    together = takewhile(lambda level: len(set(level)) == 1, zip(*(part[:-1] for part in parts), strict=False))
-    return sum(1 for _ in together)

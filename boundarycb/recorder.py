@@ -58,6 +58,8 @@ from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Snapshot, warn
 
 logger = logging.getLogger(__name__)
 
+_ONE_LOGIT = "Of one logit, output=lambda z: torch.cat([0 * z, z], 1) makes two scores, with a border where it is 0."
+
 _STATE = 2  # version of what `state_dict` gives
 
 _PLACE = ("slice", "feed", "data")  # parts of the view's state that may be large
@@ -715,12 +717,9 @@ def _named(capture: Capture, names: Sequence[str]) -> Capture:
         return capture
     if field.kind == "value" or len(names) != field.classes:
         classes = "one number, and no classes" if field.kind == "value" else f"{field.classes} classes"
-        more = "" if field.kind != "value" or len(names) != 2 else f" {ONE_LOGIT}"
+        more = "" if field.kind != "value" or len(names) != 2 else f" {_ONE_LOGIT}"
         raise ValueError(f"`class_names` has {len(names)} names, and the model's output has {classes}.{more}")
     return replace(capture, field=replace(field, names=tuple(names)))
-
-
-ONE_LOGIT = "Of one logit, output=lambda z: torch.cat([0 * z, z], 1) makes two scores, with a border where it is 0."
 
 
 def checked_name(name: str) -> str:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "boundarycb"
 
 # Modules of one layer are siblings: none imports another. A package is one module here; its own files may use each other.
 LAYERS = [
-    {"types", "schedule", "nested", "evenly", "overhead", "webpage", "viewer"},
+    {"types", "schedule", "nested", "evenly", "overhead", "webpage", "viewer", "words"},
     {"wire", "keep", "failing", "corners", "data", "markdown", "packed"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
     {"automatic", "replay"},

@@ -210,6 +210,27 @@ def test_a_layer_that_collapses_onto_one_boundary_is_all_copies(units: int, tmp_
     assert last.metrics["copycat/largest_cluster/0"] == units
 
 
+@pytest.mark.parametrize("in_view", [0, 1, 2])
+def test_a_layer_of_which_little_is_in_view_at_first_is_no_layer_of_parallels(in_view: int, tmp_path: Any) -> None:
+    """Sixteen units, of which all but so many lie beyond the slice; later all are back, and two of them are one."""
+    torch.manual_seed(0)
+    model: Any = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 1))
+    recorder = Recorder(tmp_path, SQUARE, resolution=64, metrics=[metrics.copycats])
+    with torch.no_grad():
+        model[0].bias[in_view:] += 50
+    recorder.record(model, 0)
+    with torch.no_grad():
+        model[0].bias[in_view:] -= 50
+        live = np.flatnonzero(capture(model, SQUARE, resolution=64).switching())
+        one, other = int(live[-1]), int(live[-2])
+        model[0].weight[one], model[0].bias[one] = model[0].weight[other].clone(), model[0].bias[other].clone()
+    recorder.record(model, 1)
+    recorder.close()
+    last = load(tmp_path)[-1].metrics
+    assert last["copycat/chance/0"] == pytest.approx(chance_of_lines(16), abs=0.02)
+    assert last["copycat/pairs/0"] == 1
+
+
 def test_layers_of_one_number_have_no_pairs_by_chance() -> None:
     """All their boundaries are parallel, and some two of 24 in one column of the grid; two layers, each with a level of 1 in 20."""
     assert alike_by_chance(OneNumber, 64) <= 4

@@ -10,6 +10,7 @@ from torch import nn
 from boundarycb.automatic.calls import Asked, ModelCall, copied, places_of
 from boundarycb.nested import Path, leaves, spelled
 from boundarycb.probe import Feed, ForwardLike, module_at
+from boundarycb.words import listed
 
 _NAMED = 3  # of what is held, in a caption
 
@@ -60,21 +61,21 @@ def feed_for(
 
 
 def in_words(feed: Feed, model: nn.Module, sample: str) -> str:
-    """Return what of a call varies, and that the rest of it is that of `sample`.
+    """Return what of a call varies, and that the rest of it is that of `sample`; nothing where there is no rest.
 
     >>> pair = Feed((torch.zeros(3, 2), torch.zeros(3, 2)), place=(0,), rows=3)
     >>> in_words(pair, nn.Bilinear(2, 2, 1), "a")
     'input1 varies, with input2 as in a'
     >>> in_words(Feed((torch.zeros(3, 7),), module="embed", rows=3), nn.Module(), "a")
-    'what embed gives varies'
+    'what embed gives varies, with argument 0 as in a'
     """
-    if feed.module is not None:
-        return f"what {feed.module} gives varies"
-    first, *names = [_spoken(_by_name(path, model)) for path in (feed.place, *feed.beside())]
+    first = _spoken(_by_name(feed.place, model)) if feed.module is None else f"what {feed.module} gives"
+    names = [_spoken(_by_name(path, model)) for path in feed.beside()]
+    if not names:
+        return ""
     if len(names) > _NAMED:
         names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
-    rest = " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-    return f"{first} varies" + (f", with {rest} as in {sample}" if names else "")
+    return f"{first} varies, with {listed(names)} as in {sample}"
 
 
 def _spoken(name: str) -> str:

@@ -14,6 +14,7 @@ from boundarycb.types import Bits
 FLOOR = 0.95
 """No pair is called alike below this, however few units there are."""
 
+_SEVERAL = 3  # different boundaries: fewer may be parallel by chance
 _ENOUGH = 5  # different boundaries: of fewer random lines none may cross
 _SIDE = 64  # points a side at which the run's own masks are compared: enough for a level, and cheap
 
@@ -74,6 +75,18 @@ def are_nested(on: Bits, resolution: int) -> bool:
     ones = np.diag(both)
     cells = (both, ones - both, ones[:, None] - both, flat.shape[1] - ones - ones[:, None] + both)
     return not np.minimum.reduce(cells).any()
+
+
+def are_several(on: Bits, resolution: int) -> bool:
+    """Return whether there are three different boundaries or more, on the same grid: of fewer, that they are parallel says little.
+
+    >>> places = np.arange(9)
+    >>> are_several(np.packbits([places > 2, places > 2, places <= 2, places > 5], axis=1), 3)
+    False
+    >>> are_several(np.packbits([places > 2, places > 4, places > 5], axis=1), 3)
+    True
+    """
+    return len(on) >= _SEVERAL and len(_different(_coarse(on, resolution))) >= _SEVERAL
 
 
 def chance_of_masks(on: Bits, resolution: int) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.evenly import evenly
-from boundarycb.metrics.chance import FLOOR, are_nested, chance_of_lines, chance_of_masks, chance_of_parallels
+from boundarycb.metrics.chance import FLOOR, are_nested, are_several, chance_of_lines, chance_of_masks, chance_of_parallels
 from boundarycb.metrics.clusters import complete_linkage
 from boundarycb.metrics.correlation import correlation
 from boundarycb.metrics.masks import defined, phi
@@ -140,8 +140,9 @@ def _level(sample: Sample, layer: str, columns: NDArray[np.int64], *, parallel: 
         return math.nan
     first = sample.now if sample.first is None else sample.first
     known = columns[defined(first)[columns]]
-    lines = chance_of_parallels if parallel or are_nested(first.on[known], first.resolution) else chance_of_lines
-    return float(np.nanmax([FLOOR, lines(len(columns)), chance_of_masks(first.on[known], first.resolution)]))
+    states = first.on[known], first.resolution
+    lines = chance_of_parallels if (parallel and are_several(*states)) or are_nested(*states) else chance_of_lines
+    return float(np.nanmax([FLOOR, lines(len(columns)), chance_of_masks(*states)]))
 
 
 def _numbers(matrix: Floats, likeness: Floats, level: float) -> dict[str, float]:

@@ -54,9 +54,12 @@ TEXTS = {
     "copycat/chance": (
         "The level that copycat/max_phi is to be compared with: the highest of 0.95, what the most alike two of as many random "
         "lines (parallel ones, for a layer that reads one number) reach in one set of twenty, and what this run's own first "
-        "patterns reach when mirrored and turned. Range 0.95 to 1, fixed for the run; high: only the very same boundaries count."
+        "patterns reach when mirrored and turned. Range 0.95 to 1, fixed for the run; nearly 1: no pair can be told from chance."
     ),
-    "copycat/pairs": "Number of pairs of units whose likeness |phi| is at or above copycat/chance. 0 or more; high: many copies.",
+    "copycat/pairs": (
+        "Number of pairs of comparable units whose likeness |phi| is at or above copycat/chance. 0 or more; high: many copies. 0 "
+        "also where no units are comparable; copycat/max_phi has no value then."
+    ),
     "copycat/new_pairs": (
         "Those of copycat/pairs that were below copycat/chance at the first sample: copies that training made. 0 or more; high: "
         "many."

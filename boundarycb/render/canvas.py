@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import takewhile
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +25,7 @@ from PIL import ImageFont
 from boundarycb.render import thin
 from boundarycb.render.colours import rgb
 from boundarycb.types import Floats, frozen
+from boundarycb.words import common
 
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels."""
@@ -121,7 +121,7 @@ def _telling(names: Sequence[str]) -> list[str]:
     (['…0', '…3.call2'], ['encoder', 'encoder.3'])
     """
     parts = [name.split(".") for name in names]
-    same = len(list(takewhile(lambda level: len(set(level)) == 1, zip(*(part[:-1] for part in parts), strict=False))))
+    same = common(parts)
     return ["…" + ".".join(part[same:]) for part in parts] if same else list(names)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from boundarycb.metrics.masks import defined
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture, Snapshot, spans_of
+from boundarycb.words import listed
 
 LEAST_SAMPLES = 3
 """Samples in a window of steps, for a sentence about it."""
@@ -85,15 +86,6 @@ def of_several(things: int, one: str, many: str = "") -> str:
     ('1 pair', '2 pairs', 'no copies')
     """
     return f"{f'{things:,}' if things else 'no'} {one if things == 1 else many or one + 's'}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Return words as a list in a sentence.
-
-    >>> listed(["a", "b", "c"]), listed(["a"])
-    ('a, b and c', 'a')
-    """
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def between(window: tuple[int, int]) -> str:

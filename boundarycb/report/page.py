@@ -12,11 +12,12 @@ from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
 from boundarycb.render.captions import from_to
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, listed, of_several
+from boundarycb.report.finding import Finding, of_several
 from boundarycb.report.layout import side_by_side
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, Report, left_out
+from boundarycb.words import listed
 
 _SIZE = 384  # of the overlays at the top, pixels
 

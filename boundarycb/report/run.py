@@ -50,14 +50,15 @@ class Run:
         self.layers = _told(self.end, history.layers)
         left_out = set(history.layers) - set(self.layers)
         series: dict[str, Floats] = {}
-        for number, metrics in enumerate(history.metrics()):
+        self._scalars: list[dict[str, float]] = []
+        for number, (metrics, scalars) in enumerate(history.numbers()):
+            self._scalars.append(scalars)
             for name, value in metrics.items():
                 if name not in series and name.rpartition("/")[2] not in left_out:
                     series[name] = np.full(len(history), np.nan)
                 if name in series and number <= self.last:
                     series[name][number] = value
         self._series = series
-        self._scalars = list(history.scalars())
         self.still = self._never_switching()
         self.moving = [layer for layer in self.layers if layer not in self.still]
         nominal = [step for step in WINDOWS if step < self.end.step]

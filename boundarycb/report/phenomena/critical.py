@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, listed, live_units, number, start_and_end
+from boundarycb.report.finding import Finding, live_units, number, start_and_end
 from boundarycb.report.layout import THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture, spans_of
+from boundarycb.words import listed
 
 _QUESTION = (
     "Do boundaries run where the target changes? The *edge ratio* is how far a layer's boundaries lie from the target's edges, "

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, listed, number, percent
+from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, number, percent
 from boundarycb.report.layout import ONE, OTHER, THIRD
 from boundarycb.report.run import WINDOWS, Run, spoken
 from boundarycb.types import Floats
+from boundarycb.words import listed
 
 _SHIFT = ["drift/shift", "drift/rotate"]
 _BIAS = ["cause/bias", "cause/weights"]
@@ -197,7 +198,10 @@ def _shifted(layers: list[str]) -> list[str]:
     if not layers:
         return []
     who = listed([spoken(layer) for layer in layers])
-    return [f"Boundaries of {who} did not turn at all: a unit that reads one number cannot, nor one of fixed weights."]
+    return [
+        f"Boundaries of {who} did not turn at all: a unit that reads one number cannot, nor one of fixed weights. (A turn that "
+        "takes no grid point is not seen.)"
+    ]
 
 
 def _parts(run: Run, layers: list[str]) -> list[Chart]:

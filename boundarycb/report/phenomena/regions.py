@@ -8,10 +8,11 @@ import re
 import numpy as np
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, count, listed, number
+from boundarycb.report.finding import Finding, count, number
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Snapshot
+from boundarycb.words import listed
 
 _NAMES = {
     "regions/seen": "activation patterns seen at the grid points (at least as many linear regions)",

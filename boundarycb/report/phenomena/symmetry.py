@@ -8,11 +8,12 @@ import numpy as np
 
 from boundarycb.metrics.segments import parallel_layers
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, listed, live_units, number, start_and_end
+from boundarycb.report.finding import Finding, live_units, number, start_and_end
 from boundarycb.report.layout import OTHER, THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture
+from boundarycb.words import listed
 
 _AXES = {"left_right": "left-right", "up_down": "up-down"}
 
@@ -55,33 +56,30 @@ def symmetry(run: Run) -> Finding | None:
     layers = [layer for layer in run.layers if math.isfinite(run.at_end(f"symmetry/left_right/{layer}"))]
     if not layers:
         return None
-    axis, best = _most(run, layers)
-    none = best in parallel_layers(run.end.boundaries, run.end.slice.bounds)
+    parallel = parallel_layers(run.end.boundaries, run.end.slice.bounds)
+    telling = [layer for layer in layers if layer not in parallel]
+    axis, best = max(((axis, layer) for layer in telling or layers for axis in _AXES), key=lambda pair: _above(run, *pair))
     score, chance = number(run.at_end(f"symmetry/{axis}/{best}")), number(run.at_end(f"symmetry/chance/{best}"))
     found = _above(run, axis, best) >= _FAR
     return Finding(
         name="symmetry",
         title="Symmetry",
         question=_QUESTION,
-        result=_ALL_PARALLEL if none else f"{'' if found else _BELOW}most: {spoken(best)}, {_AXES[axis]}, {score}",
-        level="" if none else f"{chance} on other axes",
+        result=_ALL_PARALLEL if not telling else f"{'' if found else _BELOW}most: {spoken(best)}, {_AXES[axis]}, {score}",
+        level="" if not telling else f"{chance} on other axes",
         columns=_COLUMNS,
         rows=[
             _row(run, name) for name in (*layers, "output", "target") if math.isfinite(run.at_end(f"symmetry/left_right/{name}"))
         ],
-        sentences=[*([] if none else _sentences(run, axis, best)), *_by_parallels(run, layers)],
+        sentences=[
+            *(_sentences(run, axis, best) if telling else []),
+            *_by_parallels([layer for layer in layers if layer in parallel]),
+        ],
         caption=_SHOWN.format(spoken(best))
         if run.is_single
         else f"Left: {_SHOWN.format(spoken(best))} Right: the score over the run, by layer.",
         draw=lambda: _draw(run, layers, best, axis),
     )
-
-
-def _most(run: Run, layers: list[str]) -> tuple[str, str]:
-    """Return axis and layer of the score that lies farthest above its chance level; of a parallel layer if there is no other."""
-    parallel = parallel_layers(run.end.boundaries, run.end.slice.bounds)
-    telling = [layer for layer in layers if layer not in parallel] or layers
-    return max(((axis, layer) for layer in telling for axis in _AXES), key=lambda pair: _above(run, *pair))
 
 
 def _sentences(run: Run, axis: str, best: str) -> list[str]:
@@ -94,11 +92,10 @@ def _sentences(run: Run, axis: str, best: str) -> list[str]:
     return [f"{said}: {scores}.{words}", *(_highest(run, best, axis) if found else [])]
 
 
-def _by_parallels(run: Run, layers: list[str]) -> list[str]:
+def _by_parallels(layers: list[str]) -> list[str]:
     """Return of which layers the score says nothing."""
-    parallel = parallel_layers(run.end.boundaries, run.end.slice.bounds)
-    some = [spoken(layer) for layer in layers if layer in parallel]
-    return [f"All boundaries of {listed(some)} are parallel, and so symmetric, or not, by that alone."] if some else []
+    who = listed([spoken(layer) for layer in layers])
+    return [f"All boundaries of {who} are parallel, and so symmetric, or not, by that alone."] if layers else []
 
 
 def _above(run: Run, axis: str, layer: str) -> float:

@@ -1,0 +1,25 @@
+"""Words of several things: as a list in a sentence, and what dotted names or paths begin with together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return words as a list in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"]), listed([])
+    ('a, b and c', 'a', '')
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def common(parts: Sequence[Sequence[str]]) -> int:
+    """Return how many parts all of these begin with; the last part of each is its own.
+
+    >>> common([["a", "b", "c"], ["a", "b", "d"]]), common([["a", "b"], ["a"]]), common([["a"], ["a"]])
+    (2, 0, 0)
+    """
+    together = takewhile(lambda level: len(set(level)) == 1, zip(*(part[:-1] for part in parts), strict=False))
+    return sum(1 for _ in together)
