@@ -248,8 +248,8 @@ TEXTS = {
 def describe(name: str) -> str:
     """Return what the value called `name`, such as ``drift/shift/layer1``, is; empty for a metric that is not ours.
 
-    >>> describe("copycat/pairs/layer1")
-    'Number of pairs of units whose likeness |phi| is at or above copycat/chance. 0 or more; high: many copies.'
+    >>> describe("copycat/pairs/layer1").partition(".")[0]
+    'Number of pairs of comparable units whose likeness |phi| is at or above copycat/chance'
     """
     metric = "/".join(name.split("/")[:2])
     text = TEXTS.get(metric.removesuffix("_per_unit"), "")
