@@ -240,6 +240,14 @@ class History:
         cut = 1 if self._changes_layers else max(1, whole - count)
         yield from (self._read(start) for start in [*self._starts[: min(1, whole)], *self._starts[cut:whole]])
 
+    def last_finite(self, count: int | None = None) -> int:
+        """Return the place of the last snapshot that is not lost (:attr:`Snapshot.is_lost`), of the first `count` or of all.
+
+        The place of the last one of them where all are. What is measured after it is of the few units that are left.
+        """
+        count = len(self) if count is None else count
+        return next((place for place in reversed(range(count)) if not self[place].is_lost), count - 1)
+
     def end_of(self, count: int) -> int:
         """Return where in the file the first `count` snapshots end, in bytes."""
         if not count:

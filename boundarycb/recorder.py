@@ -241,6 +241,8 @@ class Recorder:
     def finals(self) -> dict[str, float]:
         """The run in finite numbers, ready for an HParams table: ``final/<metric>``, and ``total/<metric>`` of what moved.
 
+        Of a network whose output becomes finite nowhere on the slice they are those up to the last sample before that.
+
         With Lightning ``trainer.logger.log_hyperparams(model.hparams, callback.recorder.finals)`` after the fit; with a
         SummaryWriter ``writer.add_hparams(hparams, recorder.finals, run_name=".")``.
         """
@@ -404,8 +406,9 @@ class Recorder:
                 raise ValueError(f"{directory} holds another run now")
             steps = [step for step in history.steps if step <= last]
             found = _Earlier(history, steps, list(history.ends(WINDOW, last)) if steps else [], Finals(self._view.resolution**2))
-            for metrics in islice(history.metrics(), len(steps)):
-                found.finals.add(metrics)
+            whole = history.last_finite(len(steps)) if steps else 0
+            for place, metrics in enumerate(islice(history.metrics(), len(steps))):
+                found.finals.add(metrics, is_lost=place > whole)
         except (OSError, ValueError) as error:
             warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
             return None
@@ -583,7 +586,7 @@ class Recorder:
         self._outputs.keep(snapshot, first=not self.steps)
         self.steps.append(step)
         self._outputs.show(snapshot)
-        self._finals.add(snapshot.metrics)
+        self._finals.add(snapshot.metrics, is_lost=snapshot.is_lost)
         self._memory.remember(snapshot, seen.traces)
         self._say_notes(snapshot, seen.notes)
 

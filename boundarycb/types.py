@@ -881,6 +881,13 @@ class Snapshot:
         """Whether numbers are not finite; the notes say which."""
         return any("not finite" in note for note in self.capture.notes)
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether no output on the slice is finite; of a snapshot without an output, whether over half of the units are not."""
+        if self.field is not None:
+            return not bool(np.isfinite(self.field.value).any())
+        return 2 * len(self.capture.undefined) > len(self.capture.on)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Picture:

@@ -50,6 +50,11 @@ def run(folder: Path, name: str, *snapshots: Snapshot) -> Path:
     return folder / name
 
 
+def nowhere(u: Floats, v: Floats) -> Floats:
+    """Return the output of a lost network."""
+    return np.full((len(u), 2), math.nan)
+
+
 def right_of(edge: float) -> Function:
     """Return the output of two classes of which the second wins right of `edge`."""
     return lambda u, v: np.stack([0 * u, 50 * (u - edge)], axis=1)
@@ -164,6 +169,18 @@ def test_points_without_an_output_are_left_out(tmp_path: Path) -> None:
     shown = difference(ends_of(paths))
     assert shown is not None
     assert np.isnan(shown.values[0]).tolist() == [False, True, False, False]
+
+
+def test_a_lost_run_is_compared_where_it_was_whole(tmp_path: Path) -> None:
+    """Its end would be an empty map beside whole ones."""
+    before, after = (snapshot([lines(0, 4)], output, step=step) for output, step in ((right_of(0.2), 10), (nowhere, 20)))
+    whole, lost, never = (run(tmp_path, name, *ends) for name, ends in (("a", [before]), ("b", [before, after]), ("c", [after])))
+    cut = [run(tmp_path / "cut", name, before) for name in ("a", "b")]
+    found = compare([whole, lost])
+    assert (found.agreement, found.steps) == (1, (10, 10))
+    assert found.notes == ("b has no finite output after step 10, and is compared at that step, not at 20.",)
+    assert np.array_equal(draw_comparison([whole, lost]).rgb(), draw_comparison(cut).rgb())
+    assert math.isnan(compare([whole, never]).agreement)
 
 
 def test_grids_that_differ_meet_at_the_coarser_one(tmp_path: Path) -> None:

@@ -874,6 +874,29 @@ def test_that_units_of_one_number_shift_is_no_finding(tmp_path: Path) -> None:
     assert [row["layer"] for row in said.rows] == ["layer1", "layer2"]
 
 
+def test_a_network_whose_layers_only_shift_has_no_shares_of_shift_told(tmp_path: Path) -> None:
+    """That all of it is shift is so by definition; what its biases did of it is a finding still."""
+    numbers = {name: 0.0 if "rotate" in name else value for name, value in drift(lambda step: 1.0, 0.25).items()}
+    said = found("moved", history(tmp_path, numbers))
+    assert (said.result, said.level) == ("layer1: 0.90 switches a point and unit, and did not turn", "no chance level")
+    assert [sentence.split(":")[0] for sentence in said.sentences] == [
+        "Shift is not bias",
+        "Boundaries of layer1 did not turn at all",
+    ]
+    assert "its bias did 25 % in steps 0 to 20 and 25 % in steps 100 to 800 (layer1)." in said.sentences[0]
+    assert said.draw is not None
+    text = summarise(load(tmp_path))
+    assert "layer1's boundaries did not turn at all.\nShift is not bias: its own biases did 25%" in text
+    assert "by shifting" not in text
+
+
+def test_the_most_alike_pair_at_the_start_is_that_of_the_start(tmp_path: Path) -> None:
+    """Where no units are comparable at first, there is none; one of a later snapshot is not shown for it."""
+    numbers = {"copycat/pairs": 0.0, "copycat/max_phi": lambda step: math.nan if step == 0 else 0.5, "copycat/chance": 0.95}
+    said = found("copycats", history(tmp_path, {f"{name}/layer1": value for name, value in numbers.items()}))
+    assert [said.rows[0][key] for key in ("phi0", "phi1", "pairs0", "pairs1")] == ["", "0.500", "0", "0"]
+
+
 def test_layers_whose_pairs_the_grid_cannot_tell_are_said_so(tmp_path: Path) -> None:
     numbers = {"copycat/pairs": 0.0, "copycat/max_phi": math.nan, "copycat/chance": 0.9998, "dormant/live": 1.0}
     said = found("copycats", history(tmp_path, {f"{name}/layer1": value for name, value in numbers.items()}))

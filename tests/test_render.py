@@ -20,6 +20,7 @@ from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_simil
 from boundarycb.render.canvas import Canvas, cut, fitted, fitted_together, limited, text_width, wrapped
 from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to
 from boundarycb.render.colours import _FEW, Scheme, layer_colours, rgb, scheme
+from boundarycb.render.heatmap import _in_words
 from boundarycb.render.inputs import images_at
 from boundarycb.render.layout import SMALLER, Layout
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
@@ -102,6 +103,7 @@ def alike(layers: int = 3, units: int = 16) -> Snapshot:
             f"copycat/since/layer{number}": np.array([[0, units - 1, 5]] * (number == 2), dtype=np.int64).reshape(-1, 3),
         }
         numbers |= {f"copycat/chance/layer{number}": 0.972, f"copycat/pairs/layer{number}": float(number == 2)}
+        numbers |= {f"copycat/max_phi/layer{number}": 0.99}
     return replace(shot, per_unit=phi, metrics=numbers)
 
 
@@ -141,6 +143,15 @@ def test_similarity_has_no_square_for_layers_of_one_unit() -> None:
     assert np.array_equal(draw_similarity(with_single, 320).rgb(), draw_similarity(one, 320).rgb())
     only = replace(whole, per_unit=numbers)
     assert draw_similarity(only, 320).pixels.shape == draw_similarity(one, 320).pixels.shape
+
+
+def test_similarity_says_where_no_units_are_compared() -> None:
+    """No pairs, since there are none to compare, is not the same as none found."""
+    none, told = (replace(one, metrics={**one.metrics, "copycat/pairs/layer1": 0.0}) for one in (alike(1, 6), alike(1, 6)))
+    untold = replace(told, metrics={**told.metrics, "copycat/max_phi/layer1": np.nan})
+    assert _in_words(none, "layer1") == "0 pairs at or above chance level 0.972"
+    assert _in_words(untold, "layer1") == "no two units to compare, level 0.972"
+    assert not np.array_equal(draw_similarity(untold, 320).rgb(), draw_similarity(none, 320).rgb())
 
 
 def test_similarity_needs_its_metric() -> None:

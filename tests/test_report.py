@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from models import linear_units, mlp
 from snapshots import plain
+from torch import nn
 
 from boundarycb import Recorder, load, metrics, slices
 from boundarycb.cli import main
@@ -71,6 +73,36 @@ def test_the_final_numbers(recorder: Recorder) -> None:
     assert shift + rotate == pytest.approx(finals["total/drift/flipped/0"])
     assert all(np.isfinite(value) for value in finals.values())
     assert not [name for name in finals if name.startswith("final/drift")]
+
+
+@pytest.mark.logs_warnings
+def test_the_final_numbers_of_a_lost_network_are_those_before_it_was(tmp_path: Path) -> None:
+    """What is measured later is of the few units that are left. A run that is gone on with says the same."""
+
+    def lost(model: nn.Sequential) -> nn.Sequential:
+        torch.nn.init.constant_(model.get_parameter("2.bias"), math.nan)
+        return model
+
+    runs = {}
+    for name, models in (
+        ("whole", [mlp(2, 8, 1, seed=seed) for seed in (0, 1)]),
+        ("lost", [*(mlp(2, 8, 1, seed=seed) for seed in (0, 1)), lost(mlp(2, 8, 1, seed=2)), lost(mlp(2, 8, 1, seed=3))]),
+        ("never", [lost(mlp(2, 8, 1, seed=seed)) for seed in (0, 1)]),
+        ("back", [mlp(2, 8, 1, seed=0), lost(mlp(2, 8, 1, seed=2)), mlp(2, 8, 1, seed=1)]),
+    ):
+        runs[name] = Recorder(tmp_path / name, SQUARE, resolution=16)
+        for number, model in enumerate(models):
+            runs[name].record(model, 10 * number)
+    whole = runs["whole"].finals
+    assert whole["total/drift/flipped/0"] > 0
+    assert runs["lost"].finals == whole
+    assert {name for name in runs["never"].finals if name.startswith("final/on")}  # there is nothing better
+    assert whole.keys() <= runs["back"].finals.keys()
+    further = Recorder(tmp_path / "further", SQUARE, resolution=16)
+    further.load_state_dict(runs["lost"].state_dict())
+    assert further.finals == pytest.approx(whole)
+    for one in (*runs.values(), further):
+        one.close()
 
 
 def test_a_history_without_our_numbers_has_no_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,9 +27,15 @@ class Finals:
         self._points = points
         self._last: dict[str, float] = {}
         self._sums: dict[str, float] = {}
+        self._was_whole = False  # at some sample
+        self._told: dict[str, float] | None = None  # up to the last such sample, where samples after it were lost
 
-    def add(self, metrics: Mapping[str, float]) -> None:
-        """Add a sample's metrics."""
+    def add(self, metrics: Mapping[str, float], *, is_lost: bool = False) -> None:
+        """Add a sample's metrics; `is_lost` says that its network was (:attr:`boundarycb.types.Snapshot.is_lost`)."""
+        if not is_lost:
+            self._was_whole, self._told = True, None
+        elif self._was_whole and self._told is None:
+            self._told = self._numbers()
         for name, value in metrics.items():
             if name.split("/")[0] not in _SUMMED:
                 self._last[name] = value
@@ -37,12 +43,15 @@ class Finals:
                 self._sums[name] = self._sums.get(name, 0.0) + value
 
     def numbers(self) -> dict[str, float]:
-        """Return the finite figures of the run.
+        """Return the finite figures of the run up to its last sample that was not lost; up to its end where all were.
 
         ``final/<metric>`` is the last sample's value. ``total/<metric>`` is the sum over the samples of what is measured since the
         last one: the way that boundaries went, with detours. ``total/drift/shift_share/<layer>`` is shift / (shift + rotate) of
         these sums, given where five points of the grid or more flipped.
         """
+        return dict(self._numbers() if self._told is None else self._told)
+
+    def _numbers(self) -> dict[str, float]:
         found = {f"total/drift/shift_share/{layer}": share for layer, share in self._shift_shares().items()}
         found |= {f"total/{name}": value for name, value in self._sums.items()}
         found |= {f"final/{name}": value for name, value in self._last.items()}

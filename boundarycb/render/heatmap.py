@@ -127,7 +127,6 @@ def _tones(matrix: Floats, pairs: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 def _caption(canvas: Canvas, sheet: _Sheet, snapshot: Snapshot, name: str, left: int, top: int) -> None:
     """Write above a square its layer, and what was found in words that fit."""
-    pairs, level = (snapshot.metrics.get(f"copycat/{key}/{name}", np.nan) for key in ("pairs", "chance"))
     units, shown = snapshot.per_unit[f"copycat/units/{name}"], len(_shown_units(snapshot, name))
     which = f"   units {units[0]} to {units[-1]}" if len(units) > 1 else f"   unit {units[0]}"
     which += "" if shown == units[-1] - units[0] + 1 else f", {shown} of them"
@@ -136,12 +135,18 @@ def _caption(canvas: Canvas, sheet: _Sheet, snapshot: Snapshot, name: str, left:
     canvas.text(left, top - sheet.strip - sheet.letter * 0.1, title, sheet.letter, INK, bold=True)
     x = left + text_width(title, sheet.letter, bold=True)
     canvas.text(x, top - sheet.strip - sheet.letter * 0.1, which, sheet.letter * 0.9, FAINT)
-    count = (
-        "too few units"
-        if not np.isfinite(level)
-        else f"{pairs:.0f} pair{'' if pairs == 1 else 's'} at or above chance level {level:.3f}"
-    )
+    count = _in_words(snapshot, name)
     canvas.text(left, top - sheet.letter * 0.5, fitted(count, sheet.letter * 0.9, sheet.side), sheet.letter * 0.9, FAINT)
+
+
+def _in_words(snapshot: Snapshot, name: str) -> str:
+    """Return how many copycats a layer has; or that it has too few units, or none that can be compared there."""
+    pairs, level, most = (snapshot.metrics.get(f"copycat/{key}/{name}", np.nan) for key in ("pairs", "chance", "max_phi"))
+    if not np.isfinite(level):
+        return "too few units"
+    if not np.isfinite(most):
+        return f"no two units to compare, level {level:.3f}"
+    return f"{pairs:.0f} pair{'' if pairs == 1 else 's'} at or above chance level {level:.3f}"
 
 
 def _key(canvas: Canvas, sheet: _Sheet) -> list[tuple[int, int, NDArray[np.uint8]]]:

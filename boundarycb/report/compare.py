@@ -50,6 +50,9 @@ def compare(runs: Sequence[Run]) -> Comparison:
       have no :math:`\varphi`; they are left out and counted. It takes scipy; without, the notes say what to install.
     * **numbers**: what the runs measured and logged at their last snapshots.
 
+    A run whose network was lost, so that no output is finite on the slice, is compared at its last snapshot before that; the notes
+    say so.
+
     Source: the share of equal predictions is the reproducibility of Somepalli et al. (2022, arXiv:2203.08124); a better
     run beside a worse one, and one that failed, are in GINN (arXiv:1810.01860, sections 9 and 10). Cost: see
     :func:`~boundarycb.report.matching.match`, for each pair of runs and layer.
@@ -153,6 +156,10 @@ def _numbers(ends: Sequence[End], layers: Sequence[str]) -> dict[str, tuple[floa
 
 
 def _notes(ends: Sequence[End], units: Sequence[dict[str, Units]], layers: Sequence[str], assign: Assign | None) -> Iterator[str]:
+    for end in ends:
+        if end.snapshot.step < end.until:
+            at, until = (f"{step:,}" for step in (end.snapshot.step, end.until))
+            yield f"{end.name} has no finite output after step {at}, and is compared at that step, not at {until}."
     resolutions = sorted({end.snapshot.capture.resolution for end in ends})
     if len(resolutions) > 1:
         grids = ", ".join(f"{side} x {side}" for side in resolutions)

@@ -1,4 +1,4 @@
-"""The last snapshots of several runs, checked to be on one slice."""
+"""The ends of several runs, checked to be on one slice."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ Run = str | os.PathLike[str] | History
 
 @dataclass(frozen=True, eq=False)
 class End:
-    """How a run ended.
+    """How a run ended: its last snapshot, or where the network was lost, the last one before that.
 
     Args:
         name: what tells its path from the others'.
         path: its history's file.
-        snapshot: the last one.
+        snapshot: the last one whose output is finite somewhere on the slice; the last of all where none is.
+        until: the step of the run's last snapshot.
     """
 
     name: str
     path: Path
     snapshot: Snapshot
+    until: int
 
     @property
     def kind(self) -> str:
@@ -61,7 +63,7 @@ def nearest(resolution: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.i
 
 
 def ends_of(runs: Sequence[Run]) -> list[End]:
-    """Return the last snapshot of each run.
+    """Return the end of each run: its last snapshot that is not lost (:attr:`boundarycb.types.Snapshot.is_lost`).
 
     Raises:
         ValueError: there are fewer than two runs, one has no snapshot, or they are not on one slice.
@@ -76,7 +78,10 @@ def ends_of(runs: Sequence[Run]) -> list[End]:
         if not len(history):
             raise ValueError(f"`runs` must have a snapshot each; {history.path} has none.")
     names = short_names([history.path for history in histories])
-    ends = [End(name, history.path, history[-1]) for name, history in zip(names, histories, strict=True)]
+    ends = [
+        End(name, history.path, history[history.last_finite()], history.steps[-1])
+        for name, history in zip(names, histories, strict=True)
+    ]
     for end in ends[1:]:
         _check_slice(ends[0], end)
     return ends

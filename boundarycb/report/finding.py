@@ -12,9 +12,6 @@ from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture, Snapshot, spans_of
 from boundarycb.words import listed
 
-LEAST_SAMPLES = 3
-"""Samples in a window of steps, for a sentence about it."""
-
 
 @dataclass(frozen=True, eq=False)
 class Finding:

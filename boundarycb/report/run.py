@@ -17,7 +17,15 @@ from boundarycb.types import Floats, Snapshot
 WINDOWS = (0, 20, 100, 500, 2000)
 """Steps between which drift is told apart, up to the run's end: most happens early."""
 
+LEAST_SAMPLES = 3
+"""Samples in a window of steps, for a sentence about it."""
+
+SHIFT = ("drift/shift", "drift/rotate")
+BIAS = ("cause/bias", "cause/weights")
+"""The first part of what a unit itself did, by geometry and by its parameters, and the other."""
+
 _CLEAR = 3  # standard errors
+_NOTHING = 1e-9  # switches a point and unit: a grid of 4096 points a side cannot tell so few
 _LAYERS = 8  # that a table shows, evenly spread
 
 
@@ -45,7 +53,7 @@ class Run:
         self.history = history
         self.steps = np.array(history.steps)
         self.start: Snapshot = history[0]
-        self.last = next((place for place in reversed(range(len(history))) if _is_finite(history[place])), len(history) - 1)
+        self.last = history.last_finite()
         self.end: Snapshot = history[self.last]
         self.layers = _told(self.end, history.layers)
         left_out = set(history.layers) - set(self.layers)
@@ -76,7 +84,7 @@ class Run:
     def lost(self) -> str:
         """That no output is finite after the end, or never is, in a sentence; empty where the last snapshot's is."""
         last = self.history[-1]
-        if _is_finite(last):
+        if not last.is_lost:
             return ""
         what = "most units are not finite" if last.field is None else "no output on the slice is finite"
         units = f"{len(last.capture.undefined):,} of {len(last.capture.on):,} units are not finite at step {last.step:,}"
@@ -143,6 +151,12 @@ class Run:
         enough = flipped * self.end.capture.resolution**2 >= LEAST_FLIPS
         return sums[0] / sum(sums) if enough and sum(sums) > sum(map(abs, sums)) / 3 else math.nan
 
+    def only_shifts(self, layer: str) -> bool:
+        """Return whether boundaries of a layer moved, and did not turn at all: that they shift is then no finding."""
+        turned = np.nan_to_num(self.series(f"drift/rotate/{layer}"))
+        moved = math.isfinite(self.share(SHIFT, layer, self.start.step, self.end.step))
+        return moved and float(abs(turned).max()) < _NOTHING
+
     def falls(self, parts: Sequence[str], layer: str, early: tuple[int, int], late: tuple[int, int]) -> bool:
         """Return whether the first part's share of all of them is clearly less late than early: by three standard errors."""
         shares = [self.share(parts, layer, *window) for window in (early, late)]
@@ -157,6 +171,19 @@ class Run:
             return math.inf
         off = first - first.sum() / whole.sum() * whole
         return float(math.sqrt((off**2).sum() * len(off) / (len(off) - 1)) / whole.sum())
+
+    def compared(self, layer: str) -> tuple[tuple[int, int], tuple[int, int]] | None:
+        """Return an early and a late window in which a layer's shares say something; None where there are no two of them.
+
+        These have three samples or more, and shares that are shares: where parts cancel they may be anything.
+        """
+        known = [
+            window
+            for window in self.windows
+            if self.samples_in(window) >= LEAST_SAMPLES
+            and all(0 <= self.share(parts, layer, *window) <= 1 for parts in (SHIFT, BIAS))
+        ]
+        return (known[0], known[-1]) if len(known) > 1 else None
 
     def samples_in(self, window: tuple[int, int]) -> int:
         """Return how many samples lie in a window."""
@@ -173,13 +200,6 @@ def _told(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
     several = [name for name in names if name not in single]
     chosen = several if len(names) > _LAYERS and len(several) > 1 else names
     return [chosen[place] for place in evenly(len(chosen), _LAYERS)]
-
-
-def _is_finite(snapshot: Snapshot) -> bool:
-    """Return whether the output is finite somewhere on the slice; of a snapshot without one, whether half of the units are."""
-    if snapshot.field is not None:
-        return bool(np.isfinite(snapshot.field.value).any())
-    return 2 * len(snapshot.capture.undefined) <= len(snapshot.capture.on)
 
 
 def spoken(layer: str) -> str:

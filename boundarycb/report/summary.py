@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from boundarycb.history import History
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import BIAS, SHIFT, Run, spoken
 from boundarycb.types import Snapshot, spans_of
 
-_LEAST_SAMPLES = 3  # in a window, for a sentence about it
 _PAIRS = 12  # lines about copycats
 _WORDS, _CELL = 42, 11  # characters
 
@@ -48,13 +47,9 @@ class _Summary:
         for part in ("shift", "rotate", "upstream"):
             parts = [f"drift/{part}", *(f"drift/{other}" for other in ("shift", "rotate", "upstream") if other != part)]
             yield from _row(f"  of it by {part}", self._shares(parts, whole), ".0%")
-        for title, parts in (
-            ("shift / (shift + rotate)", ["drift/shift", "drift/rotate"]),
-            ("own bias / (bias + weights)", ["cause/bias", "cause/weights"]),
-        ):
+        for title, pair in (("shift / (shift + rotate)", SHIFT), ("own bias / (bias + weights)", BIAS)):
             for window in self._run.windows:
-                words = f"  {title}, {window[0]:,}-{window[1]:,}"
-                yield from _row(words, self._shares(parts, window), ".2f")
+                yield from _row(f"  {title}, {window[0]:,}-{window[1]:,}", self._shares(pair, window), ".2f")
 
     def _shares(self, parts: Sequence[str], window: tuple[int, int]) -> list[float]:
         """Return the first part's share in each layer; NaN for those that switch nowhere on the slice, and so have no boundary."""
@@ -92,26 +87,19 @@ class _Summary:
         yield from self._said_of_copycats()
 
     def _said_of_shift(self, layer: str) -> Iterator[str]:
-        windows = list(self._run.windows)
-        shifts = [self._run.share(["drift/shift", "drift/rotate"], layer, *window) for window in windows]
-        causes = [self._run.share(["cause/bias", "cause/weights"], layer, *window) for window in windows]
-        known = [number for number, window in enumerate(windows) if self._says(shifts[number], causes[number], window)]
-        if len(known) < 2:
+        windows = self._run.compared(layer)
+        if windows is None:
             return
-        first, last = known[0], known[-1]
-        spans = [f"steps {windows[number][0]:,}-{windows[number][1]:,}" for number in (first, last)]
-        falls = self._run.falls(["drift/shift", "drift/rotate"], layer, windows[first], windows[last])
-        change = "less and less" if falls else "as much or more" if shifts[last] >= shifts[first] else "not clearly less"
-        early, late = (f"{shifts[number]:.0%}" for number in (first, last))
-        yield f"{spoken(layer)} moved {change} by shifting: {early} of shift + rotate in {spans[0]}, {late} in {spans[1]}."
-        yield (
-            f"Shift is not bias: its own biases did {causes[first]:.0%} of what its own parameters did in {spans[0]}, "
-            f"{causes[last]:.0%} in {spans[1]}."
-        )
-
-    def _says(self, shift: float, cause: float, window: tuple[int, int]) -> bool:
-        """Return whether a window has enough samples, and shares that are shares: where parts cancel they may be anything."""
-        return bool(self._run.samples_in(window) >= _LEAST_SAMPLES and 0 <= shift <= 1 and 0 <= cause <= 1)
+        early, late = (f"steps {window[0]:,}-{window[1]:,}" for window in windows)
+        first, last = (self._run.share(SHIFT, layer, *window) for window in windows)
+        if self._run.only_shifts(layer):
+            yield f"{spoken(layer)}'s boundaries did not turn at all."
+        else:
+            falls = self._run.falls(SHIFT, layer, *windows)
+            change = "less and less" if falls else "as much or more" if last >= first else "not clearly less"
+            yield f"{spoken(layer)} moved {change} by shifting: {first:.0%} of shift + rotate in {early}, {last:.0%} in {late}."
+        first, last = (self._run.share(BIAS, layer, *window) for window in windows)
+        yield f"Shift is not bias: its own biases did {first:.0%} of what its own parameters did in {early}, {last:.0%} in {late}."
 
     def _said_of_lines(self) -> Iterator[str]:
         spans = spans_of(self._run.end.layers)

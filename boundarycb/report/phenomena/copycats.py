@@ -79,7 +79,7 @@ def _row(run: Run, layer: str) -> dict[str, str]:
     return {
         "layer": layer,
         "level": number(run.at_end(f"copycat/chance/{layer}"), 3),
-        "phi0": number(run.at_start(f"copycat/max_phi/{layer}"), 3),
+        "phi0": number(_likeness_at_start(run, layer), 3),
         "phi1": number(run.at_end(f"copycat/max_phi/{layer}"), 3),
         "pairs0": count(run.at_start(f"copycat/pairs/{layer}")),
         "pairs1": count(run.at_end(f"copycat/pairs/{layer}")),
@@ -88,6 +88,12 @@ def _row(run: Run, layer: str) -> dict[str, str]:
         "effective": number(run.at_end(f"copycat/effective_units/{layer}"), 1),
         "live": _compared(run, layer),
     }
+
+
+def _likeness_at_start(run: Run, layer: str) -> float:
+    """Return the likeness of the most alike pair where pairs were counted first; NaN where none was comparable there."""
+    counted = np.isfinite(run.series(f"copycat/pairs/{layer}"))
+    return float(run.series(f"copycat/max_phi/{layer}")[counted.argmax()])
 
 
 def _compared(run: Run, layer: str) -> str:

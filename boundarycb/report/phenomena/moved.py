@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import LEAST_SAMPLES, Finding, between, number, percent
+from boundarycb.report.finding import Finding, between, number, percent
 from boundarycb.report.layout import ONE, OTHER, THIRD
-from boundarycb.report.run import WINDOWS, Run, spoken
+from boundarycb.report.run import BIAS, LEAST_SAMPLES, SHIFT, WINDOWS, Run, spoken
 from boundarycb.types import Floats
 from boundarycb.words import listed
 
-_SHIFT = ["drift/shift", "drift/rotate"]
-_BIAS = ["cause/bias", "cause/weights"]
 _SHOWN = 4  # layers in the picture
-_NOTHING = 1e-9  # switches a point and unit: a grid of 4096 points a side cannot tell so few
 _UNIT = "switches a point and unit"
 
 _QUESTION = (
@@ -36,6 +33,9 @@ _CAPTION_PARTS = (
 )
 
 
+_NO_LEVEL = "no chance level"
+_COMPARE, _NONE_TO_COMPARE = ": compare early with late", ", and no early and late to compare"
+
 _SHARES = ("shift", "rotate", "upstream", "early", "late", "bias_early", "bias_late")
 _OUT_OF_RANGE = (
     "Parts are counted with their sign: one that undid what others did, so that units switched back, is below 0 %. All of them add "
@@ -49,28 +49,30 @@ def moved(run: Run) -> Finding | None:
     if not layers:
         return None
     known = [layer for layer in layers if run.has(f"drift/shift/{layer}")]  # shift and turn apart
-    told = [layer for layer in known if not _only_shifts(run, layer)] or known
-    most = ([layer for layer in told if _moves(run, layer)] or layers)[0]
-    early, late = _compared(run, most)
+    told = [layer for layer in known if not run.only_shifts(layer)]  # to shift is no finding where nothing can turn
+    shown = told or known
+    most = ([layer for layer in shown if _moves(run, layer)] or layers)[0]
+    early, late = run.compared(most) or (_whole(run), _whole(run))
     rows = [_row(run, layer, early, late) for layer in layers]
     return Finding(
         name="moved",
         title="What moved: shift, turn, or the layers below",
         question=_QUESTION,
-        result=_result(run, told or layers, early, late),
-        level="no chance level: compare early with late" if early != late else "no chance level, and no early and late to compare",
+        result=_result(run, told, early, late) if told and early != late else _how_much(run, shown or layers),
+        level=_NO_LEVEL + (_COMPARE if told and early != late else _NONE_TO_COMPARE if early == late else ""),
         columns={
             key: head for key, head in _columns(early, late).items() if early != late or key not in ("part", "late", "bias_late")
         },
         rows=rows,
         note=_OUT_OF_RANGE if any(_is_out_of_range(row) for row in rows) else "",
         sentences=[
-            *(_sentences(run, told, early, late) if early != late else _why_not(run, told)),
-            *_shifted([layer for layer in known if _only_shifts(run, layer)]),
+            *(_of_shift(run, told, early, late) if early != late else []),
+            *(_of_bias(run, shown, early, late) if early != late else _why_not(run, shown)),
+            *_shifted([layer for layer in known if run.only_shifts(layer)]),
             *_untold([layer for layer in layers if layer not in known]),
         ],
-        caption=_CAPTION_PARTS if told else _CAPTION,
-        draw=lambda: draw_charts(run.steps.tolist(), _parts(run, told[:_SHOWN]) if told else _wholes(run, layers[:_SHOWN])),
+        caption=_CAPTION_PARTS if shown else _CAPTION,
+        draw=lambda: draw_charts(run.steps.tolist(), _parts(run, shown[:_SHOWN]) if shown else _wholes(run, layers[:_SHOWN])),
     )
 
 
@@ -91,23 +93,11 @@ def _columns(early: tuple[int, int], late: tuple[int, int]) -> dict[str, str]:
 
 def _moves(run: Run, layer: str) -> bool:
     """Return whether so much of a layer switched that shares of it say something."""
-    return math.isfinite(run.share(_SHIFT, layer, *_whole(run)))
+    return math.isfinite(run.share(SHIFT, layer, *_whole(run)))
 
 
 def _whole(run: Run) -> tuple[int, int]:
     return run.start.step, run.end.step
-
-
-def _compared(run: Run, layer: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return an early and a late window in which shares are shares: where parts cancel they may be anything."""
-    known = [
-        window
-        for window in run.windows
-        if run.samples_in(window) >= LEAST_SAMPLES
-        and 0 <= run.share(_SHIFT, layer, *window) <= 1
-        and 0 <= run.share(_BIAS, layer, *window) <= 1
-    ]
-    return (known[0], known[-1]) if known else (_whole(run), _whole(run))
 
 
 def _row(run: Run, layer: str, early: tuple[int, int], late: tuple[int, int]) -> dict[str, str]:
@@ -121,10 +111,10 @@ def _row(run: Run, layer: str, early: tuple[int, int], late: tuple[int, int]) ->
         "flipped": number(run.sum(f"drift/flipped/{layer}", *whole)),
         "part": percent(_ratio(run.sum(f"drift/flipped/{layer}", *early), run.sum(f"drift/flipped/{layer}", *whole))),
         **{part: percent(run.share(names, layer, *whole)) for part, names in parts.items()},
-        "early": percent(run.share(_SHIFT, layer, *early)),
-        "late": percent(run.share(_SHIFT, layer, *late)),
-        "bias_early": percent(run.share(_BIAS, layer, *early)),
-        "bias_late": percent(run.share(_BIAS, layer, *late)),
+        "early": percent(run.share(SHIFT, layer, *early)),
+        "late": percent(run.share(SHIFT, layer, *late)),
+        "bias_early": percent(run.share(BIAS, layer, *early)),
+        "bias_late": percent(run.share(BIAS, layer, *late)),
     }
 
 
@@ -133,27 +123,40 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _result(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> str:
-    if early == late:
-        flipped = number(run.sum(f"drift/flipped/{layers[0]}", *_whole(run)))
-        return f"{spoken(layers[0])}: {flipped} switches a point and unit"
-    first, last = (_shares(run, _SHIFT, layers, window) for window in (early, late))
+    first, last = (_shares(run, SHIFT, layers, window) for window in (early, late))
     return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}"
 
 
-def _shares(run: Run, parts: list[str], layers: list[str], window: tuple[int, int]) -> str:
+def _how_much(run: Run, layers: list[str]) -> str:
+    flipped = number(run.sum(f"drift/flipped/{layers[0]}", *_whole(run)))
+    turned = ", and did not turn" if run.only_shifts(layers[0]) else ""
+    return f"{spoken(layers[0])}: {flipped} switches a point and unit{turned}"
+
+
+def _shares(run: Run, parts: Sequence[str], layers: list[str], window: tuple[int, int]) -> str:
     """Return the first part's share of all of them in each layer, in words."""
     return " / ".join(percent(run.share(parts, layer, *window)) or "?" for layer in layers)
 
 
-def _sentences(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
-    falling = [spoken(layer) for layer in layers if run.falls(_SHIFT, layer, early, late)]
+def _of_shift(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
+    if not layers:
+        return []
+    falling = [spoken(layer) for layer in layers if run.falls(SHIFT, layer, early, late)]
     less = listed(falling) if falling else "none"
     who = " / ".join(spoken(layer) for layer in layers)
     return [
-        f"Of what a unit did by shifting or turning, shift makes {_shares(run, _SHIFT, layers, early)} in {between(early)} and "
-        f"{_shares(run, _SHIFT, layers, late)} in {between(late)} ({who}). Clearly less, by three standard errors: {less}.",
-        f"Shift is not bias: of what a unit's own parameters did, its bias did {_shares(run, _BIAS, layers, early)} in "
-        f"{between(early)} and {_shares(run, _BIAS, layers, late)} in {between(late)}.",
+        f"Of what a unit did by shifting or turning, shift makes {_shares(run, SHIFT, layers, early)} in {between(early)} and "
+        f"{_shares(run, SHIFT, layers, late)} in {between(late)} ({who}). Clearly less, by three standard errors: {less}."
+    ]
+
+
+def _of_bias(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
+    if not layers:
+        return []
+    who = " / ".join(spoken(layer) for layer in layers)
+    return [
+        f"Shift is not bias: of what a unit's own parameters did, its bias did {_shares(run, BIAS, layers, early)} in "
+        f"{between(early)} and {_shares(run, BIAS, layers, late)} in {between(late)} ({who}).",
     ]
 
 
@@ -185,12 +188,6 @@ def _untold(layers: list[str]) -> list[str]:
         f"Of {who} only how much switched is known, and not by what: either no single linear map makes the numbers that the units "
         "switch on (a normalisation or a sum comes between), or weights and inputs are too large to keep."
     ]
-
-
-def _only_shifts(run: Run, layer: str) -> bool:
-    """Return whether a layer moved, and by turning nothing at all."""
-    turned = np.nan_to_num(run.series(f"drift/rotate/{layer}"))
-    return _moves(run, layer) and float(abs(turned).max()) < _NOTHING
 
 
 def _shifted(layers: list[str]) -> list[str]:
