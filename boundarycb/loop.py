@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -35,6 +36,11 @@ from boundarycb.sinks import GifFile, PageFile, ReportFile, TensorBoard
 from boundarycb.types import Metric, Mode, Sink, warn
 
 logger = logging.getLogger(__name__)
+
+_UNUSED = (
+    "Nothing was sampled: `watch` gives a context manager, and this one was never entered. Write `with boundarycb.watch(model, "
+    "optimizer):` around the training loop."
+)
 
 
 def watch(
@@ -204,11 +210,13 @@ class Watch:
         self._awaits_call = recorder.needs_example
         self._entered = False
         self._removals: list[Callable[[], None]] = [self._listener.stop]
+        self._unused = weakref.finalize(self, warn, _UNUSED)
 
     def __enter__(self) -> Recorder:
         if self._entered:
             raise RuntimeError("This `watch` had its run; make a new one for another `with` block.")
         self._entered = True
+        self._unused.detach()
         if not self._samples:
             return self._recorder
         # A hook makes a compiled model compile anew, so it is there only where something can be heard.

@@ -482,7 +482,8 @@ class Field:
         value: float32 (H, W): the output; float16: the probability of class 1, or the probability of the winning class.
         winner: uint16 (H, W), the winning class; only for ``classes``. Of more than 65,536 classes it is uint32, and so is `above`.
         classes: number of outputs, C.
-        what: what `value` is where it is a number of the output's, such as ``mean of the output``.
+        what: what `value` is where it is a number of the output's, such as ``mean of the output``; ``probability`` where the model
+            gives a ``probability`` itself, and no scores of which a softmax makes it.
         names: of the classes, for captions; empty, or C of them.
         second: float16 (H, W), the probability of the runner-up; only for ``classes``.
         above: uint16 (H, W), how many outputs are above 0.5, where each is a sigmoid of its own; None where they share a sum of 1.

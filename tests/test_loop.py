@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import random
 import subprocess
 import sys
@@ -175,6 +176,21 @@ def test_a_run_without_samples_says_why(tmp_path: Path) -> None:
     made_no_step = "No sample was taken: the `optimizer` that `watch` was given made no step"
     with pytest.warns(BoundaryWarning, match=made_no_step), watch(model, adam(model), directory=tmp_path):
         loop(model, adam(model), steps=2)
+
+
+def test_a_watch_that_is_never_entered_says_so(tmp_path: Path) -> None:
+    """Without `with` the loop would train unseen, and nothing would say why there are no pictures: also at a program's end."""
+    model = mlp(2, 4, 2)
+    unused = watch(model, adam(model), directory=tmp_path)
+    del unused
+    with pytest.warns(BoundaryWarning, match="`watch` gives a context manager, and this one was never entered"):
+        gc.collect()  # its hooks know it
+    script = "import torch, boundarycb; m = torch.nn.Linear(2, 2); w = boundarycb.watch(m, torch.optim.SGD(m.parameters()))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr.count("Write `with boundarycb.watch(model, optimizer):` around the training loop.") == 1
+    entered = script.replace("w = ", "\nwith ") + ": pass"
+    done = subprocess.run([sys.executable, "-c", entered], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "never entered" not in done.stderr
 
 
 def test_a_compiled_models_layers_have_their_own_names(tmp_path: Path) -> None:

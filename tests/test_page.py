@@ -478,6 +478,36 @@ def test_a_grid_that_is_too_coarse_at_the_end_only_tells_of_the_start(tmp_path: 
     assert fine.result == "3,600 activation patterns seen at the end"
 
 
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (lambda u, v: np.stack([0 * u, 1 + u], axis=1), "At the end class 1 wins everywhere on the slice."),
+        (lambda u, v: np.stack([0 * u, -9 + u, -8 + v], axis=1), "At the end class 0 wins everywhere on the slice."),
+        (lambda u, v: 0 * u - 0.25, "At the end the output is the same number everywhere on the slice."),
+        (lambda u, v: np.where(u < 0, np.nan, 3.0), "At the end the output is the same number everywhere on the slice."),
+        (lambda u, v: 1 + 1e-3 * u, None),
+        (lambda u, v: np.stack([0 * u, 0.9 + u], axis=1), None),
+        (lambda u, v: np.nan * u, None),
+        (None, None),
+    ],
+)
+def test_an_output_that_is_one_and_the_same_everywhere_is_told_first(tmp_path: Path, output: Any, said: str | None) -> None:
+    columns = None if output is None else lambda u, v: output(u, v).reshape(len(u), -1)
+    sample = replace(snapshot([fan(3, 0)], columns), metrics={"regions/seen": 12.0})
+    HistoryWriter(tmp_path, SQUARE).append(sample)
+    first = found("regions", load(tmp_path)).sentences[0]
+    assert first == said if said else "everywhere" not in first
+
+
+def test_of_a_plane_through_samples_symmetry_says_nothing_of_the_task(tmp_path: Path) -> None:
+    numbers = {f"symmetry/{name}/layer1": value for name, value in (("left_right", 0.9), ("up_down", 0.1), ("chance", 0.1))}
+    through = slices.through(*np.eye(3))
+    aimed = slices.aimed(through, lambda inputs: inputs[:, 0] < 0.5)
+    for plane, told in ((SQUARE, False), (through, True), (aimed, False)):
+        said = found("symmetry", history(tmp_path / f"{told}{plane.target is None}", numbers, plane=plane))
+        assert said.sentences[-1].startswith("This slice is laid through samples") == told
+
+
 def test_where_there_are_no_classes_nothing_is_said_of_their_border(tmp_path: Path) -> None:
     said = found("regions", history(tmp_path / "none", {"regions/seen": 40, "complexity/local/layer1": 0.5}))
     assert "class" not in f"{said.title} {said.question} {said.caption} {said.rows} {said.sentences}"
@@ -905,8 +935,12 @@ def test_layers_whose_pairs_the_grid_cannot_tell_are_said_so(tmp_path: Path) -> 
 
 
 def test_without_the_last_layer_regions_are_not_called_linear(tmp_path: Path) -> None:
-    numbers = {"regions/exact/layer1": 7, "regions/exact/layer2": 13, "regions/seen": 39}
-    assert found("regions", history(tmp_path, numbers)).result == "39 activation patterns seen at the end"
+    """What a grid sees of all layers may fall where exact numbers rise: the exact ones are told, with the layer that they go to."""
+    numbers = {"regions/exact/layer1": 7, "regions/exact/layer2": lambda step: 13 if step else 9}
+    said = found("regions", history(tmp_path, {**numbers, "regions/seen": lambda step: 39 if step else 50}))
+    assert (said.result, said.level) == ("13 regions up to layer2 at the end", "9 at the start")
+    assert said.sentences[0].startswith("Regions up to layer2: 9 at the start")
+    assert "39" in [row["end"] for row in said.rows]
 
 
 def test_the_pair_that_is_shown_is_the_most_alike_of_the_new_ones(tmp_path: Path) -> None:

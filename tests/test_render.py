@@ -272,12 +272,12 @@ def sigmoids(chance: float = 0.1) -> Snapshot:
 
 
 def test_sigmoid_outputs_are_called_so() -> None:
-    assert background_caption(sigmoids()).endswith("winner of 3 sigmoid outputs")
-    assert background_caption(snapshot([fan(2, 0.2)], four_classes)).endswith("winner of 4 classes")
+    assert background_caption(sigmoids()).endswith("winner of 3 sigmoid outputs (paler: less sure)")
+    assert background_caption(snapshot([fan(2, 0.2)], four_classes)).endswith("winner of 4 classes (paler: less sure)")
     sample = sigmoids()
     assert sample.field is not None
     many = replace(sample, capture=replace(sample.capture, field=replace(sample.field, classes=70_000)))
-    assert background_caption(many).endswith("winner of 70,000 sigmoid outputs, colours repeat")
+    assert background_caption(many).endswith("winner of 70,000 sigmoid outputs (colours repeat, paler: less sure)")
 
 
 def test_a_sigmoid_that_wins_with_a_small_chance_is_paler_than_any_winner_of_a_softmax() -> None:
@@ -454,7 +454,11 @@ def test_the_captions_say_what_is_drawn() -> None:
     assert axes_caption(plain().slice, 9, 999) == "→ x1 −1 … 1   ↑ x2 −1 … 1"
     assert axes_caption(slices.box((0, 100), (0, 1)), 9, 999) == "→ x1 0 … 100   ↑ x2 0 … 1   (not to scale)"
     assert background_caption(plain()) == "lines from a 64² grid   eval mode   p(class 1) by softmax: dark 0 … light 1"
-    assert background_caption(on_a_plane()).endswith("winner of 4 classes")
+    shot = plain()
+    assert shot.field is not None
+    given = replace(shot, capture=replace(shot.capture, field=replace(shot.field, what="probability")))
+    assert background_caption(given).endswith("p(class 1): dark 0 … light 1")
+    assert background_caption(on_a_plane()).endswith("winner of 4 classes (paler: less sure)")
     assert background_caption(snapshot([fan(2, 0)])).endswith("no background")
     assert background_caption(replace(plain(), boundaries=replace(plain().boundaries, exact=True))).startswith("exact lines")
 

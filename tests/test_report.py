@@ -52,6 +52,20 @@ def test_the_numbers_in_words(recorder: Recorder) -> None:
     assert "layer 0's lines turned by " in text
 
 
+def test_lines_of_a_slice_that_is_not_to_scale_have_no_angle(tmp_path: Path) -> None:
+    """Nobody measures a way in years and euros."""
+    texts = []
+    for name, plane in (("ages", slices.box((0, 90), (0, 90000))), ("lengths", slices.box((0, 90), (0, 100)))):
+        recorder = Recorder(tmp_path / name, plane, resolution=32)
+        for step, edge in enumerate((20.0, 40.0)):
+            recorder.record(linear_units((1, 0, -edge), (0, 1, -50)), step)
+        recorder.close()
+        texts.append(summarise(load(tmp_path / name)))
+    assert ["lines turned by" in text for text in texts] == [False, True]
+    assert "slid by 10.00 input lengths" in texts[1]  # the median of 20 and 0
+    assert "drift: flipped" in texts[0]
+
+
 def test_windows_begin_and_end_at_samples(tmp_path: Path) -> None:
     """Where none was taken at step 20, what moved from 0 to 50 is not said of 20 to 50; and too few samples make no sentence."""
     recorder = Recorder(tmp_path, SQUARE, resolution=32)

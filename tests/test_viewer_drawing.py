@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +247,18 @@ def test_curves_of_units_and_log_scales(shown: Callable[..., Screen]) -> None:
     assert logarithmic[1] - logarithmic[0] > 25  # a power of ten each
 
 
+@pytest.mark.parametrize("count", [1, 2, 21, 48])
+def test_steps_below_the_curves_are_evenly_spread(shown: Callable[..., Screen], count: int) -> None:
+    """The first and the last one, and between them every second, fifth or tenth and so on: no odd numbers of a rounded place."""
+    samples = [snapshot([fan(1, 9)], corner, step=2000 * k, scalars={"loss": 1.0}) for k in range(count)]
+    found = [(int(words.replace(",", "")), left, right) for words, left, right in shown(samples).letters() if "000" in words]
+    steps = [step for step, _, _ in found]
+    assert steps[-1:] == [2000 * (count - 1)] * (count > 1)
+    assert len(set(np.diff([0, *steps[:-1]]))) <= 1
+    assert len(steps) == {1: 0, 2: 1, 21: 4, 48: 5}[count]
+    assert all(right < left for (_, _, right), (_, left, _) in pairwise(found))
+
+
 @pytest.mark.parametrize("span", [2.0, 2e-4])
 def test_numbers_beside_a_plot_stand_whole_also_enlarged(shown: Callable[..., Screen], span: float) -> None:
     """A thousand times, where they are negative."""
@@ -290,6 +303,16 @@ def test_units_that_are_not_finite_are_listed_so(shown: Callable[..., Screen]) -
     screen.inside.get_by_role("tab", name="Dormant").click()
     screen.settle()
     assert screen.inside.locator(".bcb-found tbody tr").all_inner_texts() == ["layer1 · 0\tnot finite", "layer1 · 1\tnever on"]
+
+
+def test_a_list_that_is_cut_says_so_at_its_end(shown: Callable[..., Screen]) -> None:
+    shares = {"on/share_per_unit/layer1": np.zeros(130, np.float32)}
+    screen = shown([replace(snapshot([fan(130, 0)], corner), per_unit=shares)])
+    screen.inside.get_by_role("tab", name="Dormant").click()
+    screen.settle()
+    found = screen.inside.locator(".bcb-found")
+    assert found.locator("tbody tr").count() == 100
+    assert found.inner_text().rstrip().endswith("And 30 more.")
 
 
 def test_what_is_not_finite_is_said_and_shown(shown: Callable[..., Screen]) -> None:

@@ -157,7 +157,9 @@ class _OutputReader:
         if outputs is not None:
             joined["surfaces"] = _surfaces(outputs, chances)
         limits = _kept_to(self._limits, joined["value"])
-        return Field(_kind(self._classes, chances), classes=self._classes, what=self._what, limits=limits, **joined)
+        kind = _kind(self._classes, chances)
+        what = "probability" if kind == "probability" and chances is as_they_are else self._what
+        return Field(kind, classes=self._classes, what=what, limits=limits, **joined)
 
 
 def _kept_to(limits: tuple[float, float] | None, values: Array) -> tuple[float, float] | None:

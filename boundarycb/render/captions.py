@@ -131,12 +131,14 @@ def _field_words(field: Field | None) -> str:
         return "no background"
     if field.kind == "classes":
         what = "classes" if field.above is None else "sigmoid outputs"
-        return f"winner of {field.classes:,} {what}" + (", colours repeat" if field.classes > CLASS_HUES else "")
+        repeat = "colours repeat, " if field.classes > CLASS_HUES else ""
+        return f"winner of {field.classes:,} {what} ({repeat}paler: less sure)"
     if not np.isfinite(field.value).any():
         return f"{field.what}: nowhere finite"
     low, high = field_span(field)
     one = field.names[1] if len(field.names) > 1 else "class 1"
-    what = f"p({one}) by softmax" if field.kind == "probability" else field.what
+    how = "" if field.what == "probability" else " by softmax"
+    what = f"p({one}){how}" if field.kind == "probability" else field.what
     ends = " … light ".join(from_to(low, high)).replace("-", "\N{MINUS SIGN}")
     return f"{what}: dark {ends}"
 

@@ -117,10 +117,9 @@ def stacked(images: Sequence[Array]) -> Pixels:
     return np.ascontiguousarray(np.swapaxes(beside(turned), 0, 1))
 
 
-def side_by_side(*pictures: Picture, shaded: bool = False) -> Picture:
-    """Return pictures beside each other, on white; `shaded` ones keep their shades rather than their finest lines."""
-    pixels = beside([picture.rgb() for picture in pictures])
-    return _in_shades(pixels) if shaded else reduced(pixels)
+def side_by_side(*pictures: Picture) -> Picture:
+    """Return pictures beside each other, on white."""
+    return reduced(beside([picture.rgb() for picture in pictures]))
 
 
 def below(*pictures: Picture) -> Picture:
@@ -129,7 +128,10 @@ def below(*pictures: Picture) -> Picture:
 
 
 def reduced(pixels: Pixels) -> Picture:
-    """Return true-colour pixels (h, w, 3) as a picture: with 256, 128 or 64 steps a channel, where these are few enough colours."""
+    """Return true-colour pixels (h, w, 3) as a picture.
+
+    It has 256, 128 or 64 steps a channel, where these are few enough colours; else the 256 colours that suit it best.
+    """
     wide = pixels.astype(np.int32)
     codes, which = np.unique(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], return_inverse=True)
     colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
@@ -138,10 +140,5 @@ def reduced(pixels: Pixels) -> Picture:
         if len(few) <= 256:
             palette = np.rint(few * (255 / (255 >> bits))).astype(np.uint8)
             return Picture(index.reshape(-1).astype(np.uint8)[which].reshape(pixels.shape[:2]), palette)
-    return _in_shades(pixels)
-
-
-def _in_shades(pixels: Pixels) -> Picture:
-    """Return true-colour pixels (h, w, 3) as a picture in the 256 colours that suit it best."""
     image = Image.fromarray(pixels).quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     return Picture(np.asarray(image), np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3))

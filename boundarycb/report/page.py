@@ -64,7 +64,7 @@ def _places(run: Run) -> list[int]:
 
 def _run_picture(run: Run) -> Picture:
     """Return the first, the middle and the last snapshot beside each other."""
-    return side_by_side(*(draw_overlay(run.history[place], _SIZE) for place in _places(run)), shaded=True)
+    return side_by_side(*(draw_overlay(run.history[place], _SIZE) for place in _places(run)))
 
 
 def _curves(run: Run) -> dict[str, Picture]:

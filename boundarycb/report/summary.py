@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from boundarycb.history import History
+from boundarycb.render.layout import is_stretched
 from boundarycb.report.run import BIAS, SHIFT, Run, spoken
 from boundarycb.types import Snapshot, spans_of
 
@@ -102,6 +103,8 @@ class _Summary:
         yield f"Shift is not bias: its own biases did {first:.0%} of what its own parameters did in {early}, {last:.0%} in {late}."
 
     def _said_of_lines(self) -> Iterator[str]:
+        if is_stretched(self._run.end.slice):  # of ages and incomes there is no angle
+            return
         spans = spans_of(self._run.end.layers)
         seen = self._run.start.capture.switching() | self._run.end.capture.switching()
         for layer, span in spans.items():

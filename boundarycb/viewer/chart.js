@@ -120,9 +120,7 @@ export class Chart {
 
   /** @param {CanvasPen} pen @param {import("./pens.js").Box} box @param {(k: number) => number} across @param {Theme} theme */
   drawSteps(pen, box, across, theme) {
-    const count = Math.min(this.steps.length, Math.max(2, Math.floor(box.width / 90)));
-    const places = new Set(Array.from({ length: count }, (_, k) => Math.round((k * (this.steps.length - 1)) / Math.max(count - 1, 1))));
-    for (const place of places) {
+    for (const place of named(this.steps.length, Math.max(2, Math.floor(box.width / 90)))) {
       const x = across(place);
       const align = this.steps.length > 1 && place === 0 ? "left" : place === this.steps.length - 1 && place > 0 ? "right" : "center";
       pen.text(x, box.y + box.height + 16, number(this.steps[place]), { size: LETTERS, colour: theme.faint, align });
@@ -151,6 +149,18 @@ export class Chart {
       if (alone && Number.isFinite(at(value))) pen.dot(across(curve.places[k]), at(value), 2, curve.colour, curve.colour);
     });
   }
+}
+
+/**
+ * Returns which samples have their step named, `most` at most: the first, every second, fifth or tenth one and so on, and the last.
+ * @param {number} count @param {number} most @returns {number[]}
+ */
+function named(count, most) {
+  const [last, places] = [count - 1, /** @type {number[]} */ ([])];
+  let stride = 1;
+  for (let k = 0; Math.floor(last / stride) + 1 > most; k++) stride = [2, 5, 10][k % 3] * 10 ** Math.floor(k / 3);
+  for (let place = 0; place < last - stride / 2; place += stride) places.push(place);
+  return count ? [...places, last] : [];
 }
 
 /** Traces a small cross: here the value was not finite. @param {number} x @param {number} y */

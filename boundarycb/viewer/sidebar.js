@@ -355,8 +355,9 @@ export class Finder {
       made.append(make("thead", {}, make("tr", {}, ...head.map((words) => make("th", { scope: "col" }, words)))));
       made.append(make("tbody", {}, ...rows.slice(0, MOST_ROWS).map((row) => this.line(row))));
     }
-    const more = rows.length > MOST_ROWS ? ` ${(rows.length - MOST_ROWS).toLocaleString("en")} more.` : "";
-    return make("div", {}, hint || more ? make("p", { class: "bcb-hint" }, hint + more) : "", rows.length ? made : "");
+    const paragraph = (/** @type {string} */ words) => (words ? make("p", { class: "bcb-hint" }, words) : "");
+    const more = rows.length > MOST_ROWS ? `And ${(rows.length - MOST_ROWS).toLocaleString("en")} more.` : "";
+    return make("div", {}, paragraph(hint), rows.length ? made : "", paragraph(more));
   }
 
   /** @param {Row} row */

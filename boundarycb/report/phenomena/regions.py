@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 
+from boundarycb.metrics.masks import classes_of
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, number
 from boundarycb.report.layout import layer_colour
@@ -27,6 +28,7 @@ _WHOLE = {"regions/seen", "decision/fragments", "decision/never"}
 _SEEN = "regions/seen"
 _TOO_COARSE = 0.9
 """Patterns by grid points: from here on nearly every point has a pattern of its own, and their number is that of the points."""
+_SAME = 1e-6  # of an output: differences of rounding
 _CANNOT_TELL = "the grid is too coarse to tell"
 
 _QUESTION = (
@@ -55,10 +57,7 @@ def regions(run: Run) -> Finding | None:
         return None
     has_classes = any(run.has(name) for name in _NAMES if not name.startswith("regions/"))
     charts = [] if run.is_single else _charts(run, layers)
-    whole = run.end.layers[-1].name  # of outputs without classes its boundaries are not cut along
-    is_exact = math.isfinite(run.at_end(f"regions/exact/{whole}"))
-    name = f"regions/exact/{whole}" if is_exact else _SEEN
-    words = "linear regions" if is_exact else "activation patterns seen"
+    name, words = _headline(run, layers)
     return Finding(
         name="regions",
         title="Regions, and the map of classes" if has_classes else "Regions of the slice",
@@ -68,12 +67,39 @@ def regions(run: Run) -> Finding | None:
         columns={"what": "", "start": "start", "end": "end"},
         rows=rows,
         sentences=[
+            *_everywhere(run.end),
             *([_course(run, name, words)] if run.has(name) else []),
             *([_TAKEN_FOR] if has_classes and not _says_classes(run.end) else []),
         ],
         caption=f"{listed([chart.title for chart in charts]).capitalize()} over the run." if charts else "",
         draw=(lambda: draw_charts(run.steps.tolist(), charts)) if charts else None,
     )
+
+
+def _headline(run: Run, layers: list[str]) -> tuple[str, str]:
+    """Return the number that the result is, and what it counts: exact regions where they are known, of as many layers as are."""
+    whole = run.end.layers[-1].name  # of outputs without classes the engine does not cut along its boundaries
+    if math.isfinite(run.at_end(f"regions/exact/{whole}")):
+        return f"regions/exact/{whole}", "linear regions"
+    known = [layer for layer in layers if math.isfinite(run.at_end(f"regions/exact/{layer}"))]
+    if known:
+        return f"regions/exact/{known[-1]}", f"regions up to {spoken(known[-1])}"
+    return _SEEN, "activation patterns seen"
+
+
+def _everywhere(snapshot: Snapshot) -> list[str]:
+    """Return that the output is the same all over the slice; nothing where it is not."""
+    field = snapshot.field
+    if field is None or not np.isfinite(field.value).any():
+        return []
+    classes = classes_of(field)
+    shown = field.value[np.isfinite(field.value)] if classes is None else classes[classes >= 0]
+    if np.ptp(shown) > (_SAME * abs(shown).max() if classes is None else 0):
+        return []
+    if classes is None:
+        return ["At the end the output is the same number everywhere on the slice."]
+    only = int(shown[0])
+    return [f"At the end {field.names[only] if field.names else f'class {only}'} wins everywhere on the slice."]
 
 
 def _says_classes(snapshot: Snapshot) -> bool:

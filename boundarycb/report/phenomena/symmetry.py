@@ -12,7 +12,7 @@ from boundarycb.report.finding import Finding, live_units, number, start_and_end
 from boundarycb.report.layout import OTHER, THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
-from boundarycb.types import Picture
+from boundarycb.types import Picture, Slice
 from boundarycb.words import listed
 
 _AXES = {"left_right": "left-right", "up_down": "up-down"}
@@ -37,6 +37,11 @@ _NONE = "At the end no layer is more symmetric than chance explains, by 0.35 or 
 _MOST = "At the end {} is the most symmetric layer beyond its chance level"
 _BELOW = "no layer beyond chance; "
 _ALL_PARALLEL = "nothing to tell, as all boundaries of each layer are parallel"
+
+_OF_A_PLANE = (
+    "This slice is laid through samples, and its left and right are theirs: a score here is one of the plane, and says nothing of "
+    "a symmetry of the task."
+)
 
 _SHOWN = "{}'s boundaries at the end, their mirror image dashed."
 
@@ -74,6 +79,7 @@ def symmetry(run: Run) -> Finding | None:
         sentences=[
             *(_sentences(run, axis, best) if telling else []),
             *_by_parallels([layer for layer in layers if layer in parallel]),
+            *([_OF_A_PLANE] if _is_through_samples(run.end.slice) else []),
         ],
         caption=_SHOWN.format(spoken(best))
         if run.is_single
@@ -96,6 +102,11 @@ def _by_parallels(layers: list[str]) -> list[str]:
     """Return of which layers the score says nothing."""
     who = listed([spoken(layer) for layer in layers])
     return [f"All boundaries of {who} are parallel, and so symmetric, or not, by that alone."] if layers else []
+
+
+def _is_through_samples(slice: Slice) -> bool:
+    """Return whether samples tell where the slice's axes go, and no target lies on it that could have a symmetry."""
+    return len(slice.anchors) > 1 and slice.target is None
 
 
 def _above(run: Run, axis: str, layer: str) -> float:
