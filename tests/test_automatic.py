@@ -251,6 +251,33 @@ def test_token_ids_ask_for_the_module_whose_output_varies() -> None:
     assert settled(model, [ids, torch.zeros(6, dtype=torch.long)], vary="emb").slice.input_shape == (4, 5)
 
 
+def test_a_module_may_give_other_rows_than_the_call_has() -> None:
+    """The bags of all texts' words in a line, and where each text begins; numbers of each text go along."""
+    model: Any = Net(
+        lambda m, words, begins, more: m.net(torch.cat([m.bag(words, begins), more], dim=1)),
+        bag=nn.EmbeddingBag(9, 5),
+        net=mlp(7, 4, 2),
+    )
+    words, begins, more = torch.arange(40) % 9, torch.arange(0, 40, 5), rows(8, 2)
+    with pytest.raises(Asked, match="such as vary='bag'"):
+        settled(model, inputs=(words, begins))
+    found = settled(model, inputs=(words, begins, more), vary="bag")
+    bags = model.bag(words, begins).detach()
+    anchors = found.slice.lift(found.slice.anchors)
+    assert np.allclose(anchors, bags[:3], atol=1e-6)
+    with probe(model, found.conditions) as run:
+        z = run(anchors).parts[0]
+    assert np.allclose(z, model.net[0](torch.cat([bags[:3], more[:1].expand(3, 2)], dim=1)).detach(), atol=1e-5)
+
+
+def test_a_module_whose_rows_are_no_samples_cannot_vary() -> None:
+    model = Net(lambda m, x: m.net(x + m.places(torch.arange(7))), places=nn.Embedding(7, 5), net=mlp(5, 4, 2))
+    with pytest.raises(
+        ValueError, match="`vary` names the module 'places', which gives 7 rows where the call has 6, and the model"
+    ):
+        settled(model, rows(6, 7, 5), vary="places")
+
+
 def test_a_function_of_the_users_runs_the_model() -> None:
     model = Net(lambda m, x: NotImplemented, encoder=mlp(5, 4, 3), decoder=mlp(3, 4, 5))
     found = settled(model, rows(6, 5), forward=lambda m, x: m.decoder(m.encoder(x)))

@@ -21,7 +21,7 @@ from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
 from boundarycb.automatic.varying import feed_for, in_words
 from boundarycb.keep import is_far
-from boundarycb.probe import Conditions, Feed, Prober, WrongChoice, home_of, probe
+from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, home_of, probe
 from boundarycb.types import Floats, Slice, warn
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
@@ -169,12 +169,29 @@ def _samples(
     """
     shape = given.slice.input_shape if isinstance(given.slice, Slice) and given.vary is None else None
     feed = feed_for(model, call, given.vary, shape, given.forward)
-    with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
-        values = forward.examples()
-        _try_out(model, forward, values, conditions, given, warns=warns)
-        layers = [(called.layer.name, called.layer.size) for called in forward.calls]
+    feed, values, layers = _run_once(model, conditions, given, feed, warns=warns)
     labels = example.labels(len(values), call)
     return _Samples(feed, values, None if labels is None else labels.cpu().numpy(), layers)
+
+
+def _run_once(
+    model: nn.Module, conditions: Conditions, given: Given, feed: Feed, *, warns: bool
+) -> tuple[Feed, Floats, Sequence[tuple[str, int]]]:
+    """Return how points go in, what varies of each sample, and the layers; of a module it is known then only how many it gives."""
+    with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
+        values = forward.examples()
+        if feed.module is None or len(values) == feed.rows:
+            _try_out(model, forward, values, conditions, given, warns=warns)
+            return feed, values, [(called.layer.name, called.layer.size) for called in forward.calls]
+    try:
+        return _run_once(model, conditions, given, feed.with_rows(len(values)), warns=warns)
+    except (Asked, WrongChoice, NothingToDraw, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever the model makes of rows that are none of its samples
+        raise Asked(
+            f"`vary` names the module {feed.module!r}, which gives {len(values):,} rows where the call has {feed.rows:,}, and the "
+            "model runs with no other number of them; name another one."
+        ) from error
 
 
 def _try_out(model: nn.Module, forward: Prober, values: Floats, conditions: Conditions, given: Given, *, warns: bool) -> None:

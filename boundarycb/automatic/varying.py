@@ -148,7 +148,7 @@ def _nothing_varies(
             f"`slice` is needed, or `inputs`, an example of what your `forward` takes beside the model: {type(model).__name__} is "
             f"called with {kinds}, of which none is a batch of numbers."
         )
-    tables = [path for path, module in model.named_modules() if isinstance(module, nn.Embedding) and path]
+    tables = [path for path, module in model.named_modules() if isinstance(module, (nn.Embedding, nn.EmbeddingBag)) and path]
     such = f"vary={tables[0]!r}" if tables else "vary='encoder.embed'"
     return (
         f"`vary` is needed, since {type(model).__name__} is called with {kinds}, and a slice needs real numbers: name the module "

@@ -38,6 +38,7 @@ class Feed:
         module: path of the module whose output varies instead, such as an embedding.
         rows: of the example's batch.
         batched: paths of the tensors that have those rows; None for all that are as long.
+        own_rows: whether the module gives other rows than the call has, such as a bag of each text's words.
         forward: the user's own way to run the model; then the rest does not matter.
     """
 
@@ -47,6 +48,7 @@ class Feed:
     module: str | None = None
     rows: int = 0
     batched: frozenset[Path] | None = None
+    own_rows: bool = False
     forward: ForwardLike | None = None
 
     @property
@@ -60,6 +62,15 @@ class Feed:
         batched = frozenset(path for path, leaf in leaves(arguments) if self._is_batched(path, leaf))
         one = changed(arguments, lambda path, leaf: leaf[row : row + 1].clone() if path in batched else leaf)
         return replace(self, args=tuple(_positional(one)), kwargs=_named(one), rows=1, batched=batched)
+
+    def with_rows(self, rows: int) -> Feed:
+        """Return the same where the module that varies gives `rows` rows, which are not those of the call.
+
+        What the module makes them of, such as offsets, is as whole numbers held whole; real ones with a row for each go along.
+        """
+        along = {path for path, leaf in leaves(self._arguments()) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()}
+        batched = frozenset(path for path in along if len(at(self._arguments(), path)) == rows)
+        return replace(self, rows=rows, batched=batched, own_rows=True)
 
     def beside(self) -> Beside:
         """Return what the example has beside what varies, a row for each sample; nothing where a call has the points alone."""
@@ -75,7 +86,7 @@ class Feed:
         if self.is_plain:
             return model(points)
         arguments = self._held(points, beside or {})
-        with _giving(model, self.module, points):
+        with _giving(model, self.module, points, as_many=not self.own_rows):
             return model(*_positional(arguments), **_named(arguments))
 
     def example(self, model: nn.Module) -> Any:
@@ -96,8 +107,8 @@ class Feed:
         with _hooked(model, self.module, given.append):
             self.example(model)
         value = _first_tensor(given[0]) if given else None
-        if value is None or not value.is_floating_point() or value.ndim < 2 or len(value) != self.rows:
-            what = "is not called" if not given else f"gives no batch of {self.rows} rows of real numbers"
+        if value is None or not value.is_floating_point() or value.ndim < 2 or not len(value):
+            what = "is not called" if not given else "gives no batch of real numbers"
             raise WrongChoice(f"`vary` names the module {self.module!r}, which {what} when the model runs; name another one.")
         return value.detach()
 
@@ -135,7 +146,7 @@ def feed_out(feed: Feed) -> dict[str, Any] | None:
     if feed.forward is not None or not is_plain([feed.args, dict(feed.kwargs)], PLAIN):
         return None
     batched = None if feed.batched is None else [list(path) for path in feed.batched]
-    return {name: getattr(feed, name) for name in ("args", "module", "rows")} | {
+    return {name: getattr(feed, name) for name in ("args", "module", "rows", "own_rows")} | {
         "kwargs": dict(feed.kwargs),
         "place": list(feed.place),
         "batched": batched,
@@ -163,8 +174,11 @@ def _first_tensor(value: Any) -> torch.Tensor | None:
 
 
 @contextmanager
-def _giving(model: nn.Module, module: str | None, points: torch.Tensor) -> Iterator[None]:
-    """Let a module give `points` at its first call, in place of the first tensor of what it gives; nothing for None."""
+def _giving(model: nn.Module, module: str | None, points: torch.Tensor, *, as_many: bool) -> Iterator[None]:
+    """Let a module give `points` at its first call, in place of the first tensor of what it gives; nothing for None.
+
+    What it gives must have their shape, with `as_many` rows, or else any number of them.
+    """
     if module is None:
         yield
         return
@@ -176,7 +190,7 @@ def _giving(model: nn.Module, module: str | None, points: torch.Tensor) -> Itera
             return None
         paths = [path for path, leaf in leaves(output) if isinstance(leaf, torch.Tensor)]
         given = [leaf for path, leaf in leaves(output) if paths and path == paths[0]]
-        if not given or given[0].shape != points.shape:
+        if not given or given[0].shape[0 if as_many else 1 :] != points.shape[0 if as_many else 1 :]:
             shape = tuple(given[0].shape) if given else type(output).__name__
             raise WrongChoice(f"`vary`: the module {module!r} gives {shape}, and the slice's points are {tuple(points.shape)}.")
         return changed(output, lambda path, leaf: points.to(leaf.dtype) if path == paths[0] else leaf)
