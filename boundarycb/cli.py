@@ -20,6 +20,7 @@ from boundarycb.report.sheet import draw_comparison
 _OPTIONS = {
     "count": "--count",
     "fps": "--fps",
+    "history": "RUN",
     "image_size": "--size",
     "max_frames": "--frames",
     "max_mb": "--max-mb",

@@ -445,7 +445,7 @@ class Recorder:
         Args:
             scalars: numbers or one-element tensors by name; a name keeps its value until it is logged again.
         """
-        self._logged.update({name: value.detach() if hasattr(value, "detach") else value for name, value in scalars.items()})
+        self._logged.update({name: detached(value) for name, value in scalars.items()})
 
     def advance(self, model: nn.Module, step: int, scalars: Scalars = None) -> None:
         """Say that training has reached `step`; take a sample if the schedule asks for one.
@@ -659,7 +659,7 @@ class Recorder:
         numbers = {}
         for name, value in scalars.items():
             try:
-                numbers[name] = float(value)
+                numbers[name] = float(detached(value))
             except Exception as error:  # noqa: BLE001 - whatever a user's object raises, it is no number
                 what = f"`{name}` was logged as {type(value).__name__}, which is no number or one-element tensor; it is left out"
                 self._say(what, f"{what} {in_words(error)}.")
@@ -723,6 +723,11 @@ def _named(capture: Capture, names: Sequence[str]) -> Capture:
         more = "" if field.kind != "value" or len(names) != 2 else f" {_ONE_LOGIT}"
         raise ValueError(f"`class_names` has {len(names)} names, and the model's output has {classes}.{more}")
     return replace(capture, field=replace(field, names=tuple(names)))
+
+
+def detached(value: Any) -> Any:
+    """Return a tensor without its graph, and what is none as it is."""
+    return value.detach() if hasattr(value, "detach") else value
 
 
 def checked_name(name: str) -> str:

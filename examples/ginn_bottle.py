@@ -5,7 +5,7 @@ open the tab Boundaries: every unit's boundary, coloured by layer, over the netw
 last. The same, in one file that opens in any browser, is ``boundaries.html``.
 What the run did, phenomenon by phenomenon, is in its ``report.md`` and in the Text tab.
 
-    python examples/ginn_bottle.py                     # about a minute: the quick recipe
+    python examples/ginn_bottle.py                     # half a minute: the quick recipe
     python examples/ginn_bottle.py --init zero         # all layer-1 lines start in one point
     python examples/ginn_bottle.py --recipe paper      # GINN's own: 1,280,000 steps
     python examples/ginn_bottle.py --recipe failure    # the diamond is missed, with the default seed

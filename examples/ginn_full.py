@@ -1,6 +1,6 @@
 """GINN's own training in full: 1,280,000 steps in a plain loop, with its 431 samples (Darlow and Storkey 2018, arXiv 1810.01860).
 
-    python examples/ginn_full.py            # about ten minutes of one core; stop it, and run it again to go on
+    python examples/ginn_full.py            # five to ten minutes of one core; stop it, and run it again to go on
 
 It ends with the report in ``runs/ginn_full/boundaries/report.md``. Every 20,000 steps a checkpoint is written; where there is one,
 the run goes on from it, with the samples so far, as if it had never stopped.

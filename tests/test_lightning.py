@@ -62,11 +62,13 @@ def test_samples_carry_what_numbers_the_step_gives_beside_the_loss(pl: Any, tmp_
         scores = self(batch[0])
         right = (scores.argmax(dim=1) == batch[1]).float().mean()
         loss = nn.functional.cross_entropy(scores, batch[1])
-        return {"loss": loss, "accuracy": right, "batch": batch_idx, "scores": scores.detach(), "words": "no number"}
+        beside = {"accuracy": right, "batch": batch_idx, "scores": scores.detach(), "words": "no number", "doubled": 2 * loss}
+        return {"loss": loss, **beside}  # of which one has its graph still
 
     fit(pl, tmp_path, callback_of(pl, every_n_steps=5), module_of(pl, training_step=training_step), accumulate_grad_batches=2)
     last = load(tmp_path)[-1].scalars
-    assert set(last) == {"lr", "loss", "accuracy", "batch"}
+    assert set(last) == {"lr", "loss", "accuracy", "batch", "doubled"}
+    assert last["doubled"] == pytest.approx(2 * last["loss"])
     assert 0 <= last["accuracy"] <= 1
     assert last["batch"] == 3
 

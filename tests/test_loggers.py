@@ -74,7 +74,7 @@ def test_csv(pl: Any, tmp_path: Path, told: list[str]) -> None:
     assert [path.name for path in pictures if path.name.startswith("overlay")] == [f"overlay-{step:08d}.png" for step in STEPS]
     assert size_of(pictures[0])[0] >= 64
     assert [words for words in told if "pictures go to" in words] == [
-        f"CSVLogger takes numbers: pictures go to {callback.recorder.directory}."
+        f"CSVLogger takes numbers: pictures go to {callback.recorder.directory}/pictures."
     ]
 
 
@@ -91,7 +91,7 @@ def test_no_logger(pl: Any, tmp_path: Path, told: list[str]) -> None:
     fit(pl, tmp_path, callback, module_of(pl), logger=False)
     assert load(tmp_path / "boundaries").steps == STEPS
     assert len(list((tmp_path / "boundaries" / "pictures").glob("overlay-*.png"))) == 4
-    assert told[0] == f"There is no logger: pictures go to {tmp_path / 'boundaries'}."
+    assert told[0] == f"There is no logger: pictures go to {tmp_path / 'boundaries'}/pictures."
     assert told[1].startswith("boundaries: 4 samples of steps 0 to 12 took ")
     assert told[1].endswith(f" of the time: boundaries.gif, boundaries.html, history.bcb, report.md in {tmp_path / 'boundaries'}")
     assert len(told) == 2
@@ -117,7 +117,7 @@ def test_one_that_nobody_knows(pl: Any, tmp_path: Path, told: list[str]) -> None
         load(callback.recorder.directory), "on/share/net.0"
     )
     assert [words for words in told if "takes numbers" in words] == [
-        f"Own takes numbers: pictures go to {callback.recorder.directory}."
+        f"Own takes numbers: pictures go to {callback.recorder.directory}/pictures."
     ]
 
 

@@ -1,6 +1,6 @@
 """What the viewer draws of a run, in records of :mod:`boundarycb.wire`: a ``scene``, then a ``view`` a sample.
 
-They hold what a picture needs and no more, a fifth of what the history keeps: that goes into event files and web pages.
+They hold what a picture needs and no more, a third of what the history keeps: that goes into event files and web pages.
 Points are float32 with the slice as the unit square, u to the right and v upwards, both from 0 to 1: a step of 6e-8, so that
 lines stay true at a zoom of × 1000. docs/format.md lists every name.
 """

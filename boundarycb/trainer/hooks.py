@@ -25,7 +25,7 @@ from boundarycb.probe import (
     UnitsLike,
     refuse_talking,
 )
-from boundarycb.recorder import Recorder, checked_name, learning_rates
+from boundarycb.recorder import Recorder, checked_name, detached, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import Pace, ScheduleLike
 from boundarycb.sinks import GifFile, PageFile, ReportFile
@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 class BoundaryHooks:
     """Samples a model's boundaries while a Trainer fits it: before the first step, as the schedule asks for, and at the end.
 
-    Pictures and numbers go to the Trainer's TensorBoard logger; ``history.bcb``, the movie and the report into the folder `name`
-    of the logger's directory. Training is not changed by a bit.
+    Pictures go to those of the Trainer's loggers that take them, numbers to all; ``history.bcb``, the movie, the page and the
+    report into the folder `name` of the first logger's directory. Training is not changed by a bit.
 
     Args:
         every_n_steps: Sample every so many optimiser steps. By default every 100; where `resolution` is automatic and a training
@@ -387,9 +387,9 @@ def _kept(values: Any) -> Any:
 
 
 def _numbers(outputs: Any) -> dict[str, Any]:
-    """Return the loss that the training step gave, and what numbers it gave beside it."""
+    """Return the loss that the training step gave, and what numbers it gave beside it, without their graphs."""
     given = outputs if isinstance(outputs, Mapping) else {"loss": outputs}
-    return {str(name): value for name, value in given.items() if _is_number(value)}
+    return {str(name): detached(value) for name, value in given.items() if _is_number(value)}
 
 
 def _is_number(value: Any) -> bool:

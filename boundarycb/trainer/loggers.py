@@ -63,7 +63,7 @@ def sinks_of(loggers: Sequence[Any], name: str, directory: Callable[[], Path], *
     if shown:
         return found, ""
     takes = "There is no logger" if not without else f"{' and '.join(without)} take{'s' if len(without) == 1 else ''} numbers"
-    return [*found, Files(lambda: directory() / "pictures")], f"{takes}: pictures go to {{directory}}."
+    return [*found, Files(lambda: directory() / "pictures")], f"{takes}: pictures go to {{directory}}/pictures."
 
 
 def directory_of(trainer: Any) -> tuple[str, str]:
