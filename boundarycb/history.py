@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, BinaryIO, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -240,13 +240,18 @@ class History:
         cut = 1 if self._changes_layers else max(1, whole - count)
         yield from (self._read(start) for start in [*self._starts[: min(1, whole)], *self._starts[cut:whole]])
 
-    def last_finite(self, count: int | None = None) -> int:
+    def last_finite(self, count: int | None = None) -> int | None:
         """Return the place of the last snapshot that is not lost (:attr:`Snapshot.is_lost`), of the first `count` or of all.
 
-        The place of the last one of them where all are. What is measured after it is of the few units that are left.
+        None where all of them are. What is measured after it is of the few units that are left.
         """
-        count = len(self) if count is None else count
-        return next((place for place in reversed(range(count)) if not self[place].is_lost), count - 1)
+        places = reversed(range(len(self) if count is None else count))
+        with self.path.open("rb") as file:
+            return next((place for place in places if not self._is_lost(file, place)), None)
+
+    def _is_lost(self, file: BinaryIO, place: int) -> bool:
+        said = wire.read_lost(file, self._starts[place])
+        return self[place].is_lost if said is None else said
 
     def end_of(self, count: int) -> int:
         """Return where in the file the first `count` snapshots end, in bytes."""

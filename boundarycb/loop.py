@@ -10,6 +10,7 @@ import time
 import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -33,7 +34,7 @@ from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, PageFile, ReportFile, TensorBoard
-from boundarycb.types import Metric, Mode, Sink, warn
+from boundarycb.types import Metric, Mode, Sink, users_line, warn
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def watch(
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
     checked_name(name)
-    root = _root(directory, writer).absolute()  # the user's program may go to another directory
+    root = _root(directory, writer, name).absolute()  # the user's program may go to another directory
     whole, context = _unwrapped(model, context)
     ranks = _ranks()
     samples = ranks == 1 or _samples_here(whole, mode)
@@ -210,7 +211,9 @@ class Watch:
         self._awaits_call = recorder.needs_example
         self._entered = False
         self._removals: list[Callable[[], None]] = [self._listener.stop]
-        self._unused = weakref.finalize(self, warn, _UNUSED)
+        self._unused = weakref.finalize(self, warn, _UNUSED, users_line())
+        if not samples:
+            self._unused.detach()
 
     def __enter__(self) -> Recorder:
         if self._entered:
@@ -359,9 +362,12 @@ def _samples_here(model: nn.Module, mode: Mode) -> bool:
     return first
 
 
-def _root(directory: str | os.PathLike[str] | None, writer: Any) -> Path:
+def _root(directory: str | os.PathLike[str] | None, writer: Any, name: str) -> Path:
+    """Return the run's directory; of two runs that begin in one second each has its own."""
     if directory is not None:
         return checked_directory(directory)
     if writer is not None and hasattr(writer, "get_logdir"):
         return Path(writer.get_logdir())
-    return Path("runs") / f"{time.strftime('%b%d_%H-%M-%S')}_{socket.gethostname()}"
+    made = Path("runs") / f"{time.strftime('%b%d_%H-%M-%S')}_{socket.gethostname()}"
+    places = (made.with_name(f"{made.name}-{number}") if number else made for number in count())
+    return next(place for place in places if not (place / name).exists())

@@ -406,9 +406,9 @@ class Recorder:
                 raise ValueError(f"{directory} holds another run now")
             steps = [step for step in history.steps if step <= last]
             found = _Earlier(history, steps, list(history.ends(WINDOW, last)) if steps else [], Finals(self._view.resolution**2))
-            whole = history.last_finite(len(steps)) if steps else 0
+            whole = history.last_finite(len(steps))
             for place, metrics in enumerate(islice(history.metrics(), len(steps))):
-                found.finals.add(metrics, is_lost=place > whole)
+                found.finals.add(metrics, is_lost=whole is None or place > whole)
         except (OSError, ValueError) as error:
             warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
             return None

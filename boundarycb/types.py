@@ -34,6 +34,7 @@ from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
@@ -64,20 +65,32 @@ _BETWEEN = {"boundarycb", "torch", "lightning", "pytorch_lightning", "lightning_
 """Whose calls lie between a user's line and ours."""
 
 
-def warn(words: str) -> None:
-    """Warn the user; where warnings are made errors, log it instead, since training shall not end for a warning of ours."""
+def warn(words: str, line: tuple[str, int] | None = None) -> None:
+    """Warn the user, of the line of theirs that led here, or of `line`.
+
+    Where warnings are made errors, log it instead, since training shall not end for a warning of ours.
+    """
     try:
-        warnings.warn(words, BoundaryWarning, stacklevel=_users_level())
+        if line is None:
+            warnings.warn(words, BoundaryWarning, stacklevel=_users_frame()[0] - 1)
+        else:
+            warnings.warn_explicit(words, BoundaryWarning, *line)
     except BoundaryWarning:
         log.warning(words)
 
 
-def _users_level() -> int:
-    """Return how many calls above the one who asks for it the user's own line lies, as ``warnings.warn`` counts them."""
-    level, frame = 1, sys._getframe(1)
+def users_line() -> tuple[str, int]:
+    """Return the file and the number of the line of the user's that led here."""
+    frame = _users_frame()[1]
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _users_frame() -> tuple[int, FrameType]:
+    """Return how many calls above this one the user's own lies, and its frame."""
+    level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
         level, frame = level + 1, frame.f_back
-    return level
+    return level, frame
 
 
 def frozen(array: Array) -> Array:
@@ -482,8 +495,8 @@ class Field:
         value: float32 (H, W): the output; float16: the probability of class 1, or the probability of the winning class.
         winner: uint16 (H, W), the winning class; only for ``classes``. Of more than 65,536 classes it is uint32, and so is `above`.
         classes: number of outputs, C.
-        what: what `value` is where it is a number of the output's, such as ``mean of the output``; ``probability`` where the model
-            gives a ``probability`` itself, and no scores of which a softmax makes it.
+        what: what `value` is where it is a number of the output's, such as ``mean of the output``; of a ``probability``
+            ``softmax`` where that is made of scores, and ``probability`` where the model gives it.
         names: of the classes, for captions; empty, or C of them.
         second: float16 (H, W), the probability of the runner-up; only for ``classes``.
         above: uint16 (H, W), how many outputs are above 0.5, where each is a sigmoid of its own; None where they share a sum of 1.

@@ -154,6 +154,12 @@ def read_numbers(file: BinaryIO, start: int) -> tuple[dict[str, float], dict[str
     return _numbers_in(_mapping(header, "metrics")), _numbers_in(_mapping(header, "scalars"))
 
 
+def read_lost(file: BinaryIO, start: int) -> bool | None:
+    """Return whether the frame at `start` is lost, without reading its body; None where its file is too old to say so."""
+    said = _read_header(file, start).get("lost")
+    return None if said is None else bool(said)
+
+
 def read_table(file: BinaryIO, start: int, name: str) -> list[dict[str, Any]]:
     """Return a table of the frame at `start`, without reading its body; no rows where it has none."""
     return _rows_in(_mapping(_read_header(file, start), "tables").get(name, []))
@@ -338,6 +344,7 @@ def encode(snapshot: Snapshot) -> bytes:
         "exact": lines.exact,
         "mode": capture.mode,
         "patterns": capture.patterns,
+        "lost": snapshot.is_lost,
         "notes": {"capture": capture.notes, "boundaries": lines.notes},
         "metrics": {name: number_out(value) for name, value in snapshot.metrics.items()},
         "scalars": {name: number_out(value) for name, value in snapshot.scalars.items()},

@@ -178,9 +178,12 @@ def test_a_lost_run_is_compared_where_it_was_whole(tmp_path: Path) -> None:
     cut = [run(tmp_path / "cut", name, before) for name in ("a", "b")]
     found = compare([whole, lost])
     assert (found.agreement, found.steps) == (1, (10, 10))
-    assert found.notes == ("b has no finite output after step 10, and is compared at that step, not at 20.",)
+    assert found.notes == (
+        "b: After step 10 no output on the slice is finite (0 of 4 units are not finite at step 20); the end, here, is that step.",
+    )
     assert np.array_equal(draw_comparison([whole, lost]).rgb(), draw_comparison(cut).rgb())
     assert math.isnan(compare([whole, never]).agreement)
+    assert compare([whole, never]).notes[0].startswith("c: At all snapshots no output on the slice is finite")
 
 
 def test_grids_that_differ_meet_at_the_coarser_one(tmp_path: Path) -> None:
@@ -428,7 +431,7 @@ def test_numbers_side_by_side(tmp_path: Path) -> None:
     }
     assert found.steps == (20, 10)
     rows = {line[:42].strip(): line[42:].split() for line in found.text().splitlines()}
-    assert rows["last step"] == ["20", "10"]
+    assert rows["step"] == ["20", "10"]
     assert rows["decision/length"] == ["2.5", "3"]
     assert rows["copycat/pairs/layer1"] == ["1", "-"]
     assert "agreement with the others" not in rows  # two runs have one agreement
@@ -598,7 +601,7 @@ def test_long_names_are_numbered(tmp_path: Path) -> None:
     lines_ = compare(paths).text().splitlines()
     assert lines_[1:4] == [f"  run {number}: {name}" for number, name in enumerate(names, 1)]
     assert "run 1, run 2" in [line[:42].strip() for line in lines_]
-    assert " run 1       run 2       run 3" in lines_[lines_.index("Runs side by side, at their last steps") + 1]
+    assert " run 1       run 2       run 3" in lines_[lines_.index("Runs side by side, at their ends") + 1]
     want = draw_overlay(load(paths[2])[-1], 256, title="run 3: b   step 600").rgb().astype(int)
     layout = Layout.of(SQUARE, 256)
     x, y = layout.strip, 2 * layout.strip + layout.height + layout.strip

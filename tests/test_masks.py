@@ -82,7 +82,7 @@ def test_backgrounds_are_the_outputs_at_the_pixel_centres() -> None:
     chance = captured(lambda x, y: x, output=two_classes).field
     assert chance is not None
     scores = two_classes(u.ravel(), v.ravel())
-    assert (chance.kind, chance.classes, chance.what) == ("probability", 2, "output")
+    assert (chance.kind, chance.classes, chance.what) == ("probability", 2, "softmax")
     assert np.allclose(chance.value.ravel(), 1 / (1 + np.exp(scores[:, 0] - scores[:, 1])), atol=1e-3)
     winners = captured(lambda x, y: x, output=four_classes).field
     assert winners is not None
@@ -103,7 +103,7 @@ def test_probabilities_and_log_probabilities_are_not_squashed_again() -> None:
         field = captured(lambda x, y: x, output=output).field
         assert field is not None
         assert np.allclose(field.value, (u + 1.5) / 3, atol=1e-3)
-        assert field.what == ("probability" if output is chances else "output")
+        assert field.what == ("probability" if output is chances else "softmax")
 
 
 class Affine(nn.Module):

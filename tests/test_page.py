@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapshot, two_classes
 
 from boundarycb import load, slices
@@ -320,10 +322,32 @@ def test_dormant_units_are_told_at_start_and_end(tmp_path: Path) -> None:
     said = found("dormant", history(tmp_path, {**numbers, "dormant/never_predicted_data": 1}))
     assert said.result == "layer2: 50 % of the units switch at the end"
     assert said.level == "100 % at the start"
-    assert said.sentences == [
-        "1 class won for none of the data points.",
-        "That a unit which was on nowhere on the slice was on at the next snapshot, again or for the first time: 2 times.",
-    ]
+    back = "2 times a unit that was on nowhere on the slice was on somewhere at the next snapshot, again or for the first time."
+    assert said.sentences == [back]  # nothing but the shape of the output says that it is of classes
+    marked = slices.marked(SQUARE, [[0.5, 0.5]], labels=[1])
+    called = found("dormant", history(tmp_path / "marked", {**numbers, "dormant/never_predicted_data": 1}, plane=marked))
+    assert called.sentences == ["1 class won for none of the data points.", back]
+
+
+@pytest.mark.parametrize(("since", "said"), [(0, "at all snapshots"), (600, "since step 600")])
+def test_a_layer_that_is_off_is_told_first(tmp_path: Path, since: int, said: str) -> None:
+    """Nothing of the input passes it, which no other number of the report says."""
+    numbers: dict[str, Any] = {"dormant/live/layer1": 0.5, "dormant/never_on/layer1": 0.5}
+    numbers |= {"dormant/live/layer2": 0.0, "dormant/never_on/layer2": lambda step: 1.0 if step >= since else 0.5}
+    one = found("dormant", history(tmp_path, numbers))
+    assert (one.result, one.level) == (
+        "all units of layer2 on nowhere at the end",
+        "100 % at the start" if not since else "50 % at the start",
+    )
+    assert one.sentences[0] == f"All units of layer2 are on nowhere on the slice, {said}: the layer gives 0 everywhere there."
+    back = found("dormant", history(tmp_path / "back", {**numbers, "dormant/never_on/layer2": lambda step: float(step < 800)}))
+    assert "All units" not in back.sentences[0]
+    writer = HistoryWriter(tmp_path / "smooth", SQUARE)
+    for sample in history(tmp_path / "relu", numbers):
+        layers = tuple(replace(layer, op="gelu") for layer in sample.layers)
+        lines = replace(sample.boundaries, layers=layers)
+        writer.append(replace(sample, capture=replace(sample.capture, layers=layers), boundaries=lines))
+    assert "All units" not in found("dormant", load(tmp_path / "smooth")).sentences[0]
 
 
 @pytest.fixture(scope="module")
@@ -349,7 +373,10 @@ def test_layers_that_switch_nowhere_on_the_slice_are_no_findings(half_still: His
     assert [row["what"] for row in found("regions", half_still).rows] == ["regions up to layer1", "regions up to layer2"]
     assert found("dormant", half_still).result == "layer1: 75 % of the units switch at the end"
     assert [row["layer"] for row in found("dormant", half_still).rows] == ["layer1", "layer3"]  # where it is told what they are
-    assert found("dormant", half_still).sentences[-1].endswith("for the first time: never.")
+    assert (
+        found("dormant", half_still).sentences[-1]
+        == "No unit that was on nowhere on the slice was on somewhere at the next snapshot."
+    )
     assert make_report(half_still).text.count("No unit of layer3 switches on this slice at any snapshot") == 1
 
 
@@ -372,7 +399,8 @@ def test_a_network_of_which_nothing_switches_is_told_of_as_it_is(tmp_path: Path)
     numbers = {f"dormant/live/{layer}": 0.0 for layer in LAYERS} | {f"dormant/revivals/{layer}": 0 for layer in LAYERS}
     run = history(tmp_path, numbers)
     assert found("dormant", run).result == "layer1: 0 % of the units switch at the end"
-    assert "at any snapshot" not in make_report(run).text
+    assert "**No unit switches on this slice at any snapshot: no boundary lies on it.**" in make_report(run).text
+    assert "Another `slice=` may show some" in make_report(run).text
 
 
 def test_units_that_are_on_everywhere_are_told_and_drawn(tmp_path: Path) -> None:
@@ -386,7 +414,7 @@ def test_units_that_are_on_everywhere_are_told_and_drawn(tmp_path: Path) -> None
     assert said.draw is not None
     two = said.draw().pixels.shape
     few = found("dormant", history(tmp_path / "few", {**numbers, "dormant/always_on/layer1": 0.1}))
-    assert few.sentences[0].startswith("That a unit which was on nowhere")
+    assert few.sentences[0].startswith("No unit that was on nowhere")
     assert few.draw is not None
     assert few.draw().pixels.shape == two  # live and always on; of never on, which is 0 throughout, there is no chart
 
@@ -395,7 +423,7 @@ def test_units_that_do_nothing_for_the_data_are_told_first(tmp_path: Path) -> No
     numbers = {"dormant/live/layer2": 0.5, "dormant/revivals/layer2": 0, "dormant/never_on_data/layer2": 0.5}
     said = found("dormant", history(tmp_path, numbers))
     assert said.sentences[0] == "At the end these shares of the units are on for none of the data points: layer2 50 %."
-    assert said.sentences[1].endswith("for the first time: never.")
+    assert said.sentences[1] == "No unit that was on nowhere on the slice was on somewhere at the next snapshot."
 
 
 def parts_of(*recalls: float) -> dict[int, Any]:
@@ -484,7 +512,10 @@ def test_a_grid_that_is_too_coarse_at_the_end_only_tells_of_the_start(tmp_path: 
         (lambda u, v: np.stack([0 * u, 1 + u], axis=1), "At the end class 1 wins everywhere on the slice."),
         (lambda u, v: np.stack([0 * u, -9 + u, -8 + v], axis=1), "At the end class 0 wins everywhere on the slice."),
         (lambda u, v: 0 * u - 0.25, "At the end the output is the same number everywhere on the slice."),
-        (lambda u, v: np.where(u < 0, np.nan, 3.0), "At the end the output is the same number everywhere on the slice."),
+        (lambda u, v: np.where(u < 0, np.nan, 3.0), None),
+        (lambda u, v: np.where(u < 0, np.inf, 3.0), None),
+        (lambda u, v: np.stack([0 * u, np.where(u < 0, np.nan, 1)], axis=1), None),
+        (lambda u, v: 1e3 + 1e-3 * np.tanh(u), None),
         (lambda u, v: 1 + 1e-3 * u, None),
         (lambda u, v: np.stack([0 * u, 0.9 + u], axis=1), None),
         (lambda u, v: np.nan * u, None),
@@ -717,11 +748,25 @@ def test_a_curve_that_is_called_as_its_chart_has_no_legend() -> None:
 def test_the_axis_of_steps_is_in_proportion_up_to_the_second_sample() -> None:
     """Of samples every hundred steps the first hundred took two thirds of a chart, where nothing is known."""
     steps = np.arange(0.0, 1001, 100)
-    assert _stretched(steps, steps)[[0, 1, -1]].tolist() == [0, 0.5, 1]
-    assert _stretched(np.array([50.0]), steps).tolist() == [0.25]
-    assert (np.diff(_stretched(np.arange(0.0, 1001), steps)) > 0).all()
-    assert _step_ticks(steps) == [0, 100, 1000]
+    assert np.allclose(_stretched(steps, steps), steps / 1000)  # all of it is, where they are as far apart throughout
+    assert _step_ticks(steps) == [0, 200, 400, 600, 800, 1000]
+    early = np.array([0.0, 100, 150, 200, 1000])
+    assert _stretched(early, early)[[0, 1, -1]].tolist() == [0, 0.5, 1]
+    assert _stretched(np.array([50.0]), early).tolist() == [0.25]
+    assert (np.diff(_stretched(np.arange(0.0, 1001), early)) > 0).all()
+    assert _step_ticks(early) == [0, 100, 200, 500, 1000]
     assert _step_ticks(np.array([0.0, 1, 5, 1000])) == [0, 10, 100, 1000]
+
+
+@given(st.lists(st.integers(1, 10**6), min_size=1, max_size=40, unique=True))
+def test_steps_that_are_named_have_room(steps: list[int]) -> None:
+    """The first and the last are, whatever the samples, and no two overlap."""
+    axis = np.array([0, *sorted(steps)], dtype=np.float64)
+    named = _step_ticks(axis)
+    assert (named[0], named[-1]) == (0, axis[-1])
+    places = _stretched(np.array(named), axis)
+    assert np.diff(places).min() > (0.12 if axis[-1] > 20 else 0)
+    assert (places[0], places[-1]) == (0, 1)
 
 
 def test_ticks_hold_their_span() -> None:
@@ -900,7 +945,7 @@ def test_that_units_of_one_number_shift_is_no_finding(tmp_path: Path) -> None:
     run = history(tmp_path, never | {name.replace("layer1", "layer2"): value for name, value in one.items()})
     said = found("moved", run)
     assert said.sentences[0].endswith("(layer2). Clearly less, by three standard errors: none.")
-    assert said.sentences[-1].startswith("Boundaries of layer1 did not turn at all: a unit that reads one number cannot")
+    assert said.sentences[-1].startswith("Units of layer1 turned no boundary themselves: one that reads one number cannot")
     assert [row["layer"] for row in said.rows] == ["layer1", "layer2"]
 
 
@@ -908,15 +953,15 @@ def test_a_network_whose_layers_only_shift_has_no_shares_of_shift_told(tmp_path:
     """That all of it is shift is so by definition; what its biases did of it is a finding still."""
     numbers = {name: 0.0 if "rotate" in name else value for name, value in drift(lambda step: 1.0, 0.25).items()}
     said = found("moved", history(tmp_path, numbers))
-    assert (said.result, said.level) == ("layer1: 0.90 switches a point and unit, and did not turn", "no chance level")
+    assert (said.result, said.level) == ("layer1: 0.90 switches a point and unit, none by turns of its own", "no chance level")
     assert [sentence.split(":")[0] for sentence in said.sentences] == [
         "Shift is not bias",
-        "Boundaries of layer1 did not turn at all",
+        "Units of layer1 turned no boundary themselves",
     ]
     assert "its bias did 25 % in steps 0 to 20 and 25 % in steps 100 to 800 (layer1)." in said.sentences[0]
     assert said.draw is not None
     text = summarise(load(tmp_path))
-    assert "layer1's boundaries did not turn at all.\nShift is not bias: its own biases did 25%" in text
+    assert "layer1's units turned no boundary themselves.\nShift is not bias: its own biases did 25%" in text
     assert "by shifting" not in text
 
 

@@ -212,7 +212,7 @@ def test_a_revival_is_counted_at_its_unit_and_step(single: History, single_text:
         last_on[STAYS_OFF] = min(sample.step, STEPS[GONE - 1])
         last_on[NEVER] = -1
         assert sample.per_unit[f"dormant/last_on_per_unit/{FIRST}"].tolist() == last_on.tolist()
-    assert "at the next snapshot, again or for the first time: once." in single_text
+    assert "Once a unit that was on nowhere on the slice was on somewhere at the next snapshot" in single_text
 
 
 def test_a_class_that_never_wins_is_told_on_slice_and_data(single: History, single_text: str) -> None:
@@ -365,7 +365,7 @@ def test_the_report_says_what_moved_early_and_late(moving: History) -> None:
     assert said.result == "of shift + turn, shift makes 100 % in steps 0 to 20, 0 % in steps 100 to 300"
     assert said.sentences[0].endswith("Clearly less, by three standard errors: layer 0.")
     assert "its bias did 100 % in" in said.sentences[1]
-    assert said.sentences[2].startswith("Boundaries of layer 2 did not turn at all: ")  # its weights stay what they are
+    assert said.sentences[2].startswith("Units of layer 2 turned no boundary themselves: ")  # its weights stay what they are
     assert said.sentences[0] in make_report(moving).text
 
 

@@ -112,9 +112,15 @@ def test_the_final_numbers_of_a_lost_network_are_those_before_it_was(tmp_path: P
     assert runs["lost"].finals == whole
     assert {name for name in runs["never"].finals if name.startswith("final/on")}  # there is nothing better
     assert whole.keys() <= runs["back"].finals.keys()
-    further = Recorder(tmp_path / "further", SQUARE, resolution=16)
+    assert runs["never"].finals["final/on/share/0"] == load(tmp_path / "never")[-1].metrics["on/share/0"]  # of the last one
+    further, never = (Recorder(tmp_path / f"further {name}", SQUARE, resolution=16) for name in ("lost", "never"))
     further.load_state_dict(runs["lost"].state_dict())
     assert further.finals == pytest.approx(whole)
+    never.load_state_dict(runs["never"].state_dict())
+    for one in (runs["never"], never):
+        one.record(lost(mlp(2, 8, 1, seed=5)), 20)
+    assert never.finals == pytest.approx(runs["never"].finals)
+    runs["further never"] = never
     for one in (*runs.values(), further):
         one.close()
 

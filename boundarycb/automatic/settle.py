@@ -17,9 +17,11 @@ from boundarycb.automatic.calls import Asked, Example, ModelCall
 from boundarycb.automatic.data import MOST, Data
 from boundarycb.automatic.doubts import company_of, noise_of
 from boundarycb.automatic.given import Given
+from boundarycb.automatic.hushed import hushed
 from boundarycb.automatic.items import Source
 from boundarycb.automatic.planes import plane_of
-from boundarycb.automatic.varying import feed_for, in_words
+from boundarycb.automatic.varying import feed_for, said_of_held
+from boundarycb.failing import in_words
 from boundarycb.keep import is_far
 from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, home_of, probe
 from boundarycb.types import Floats, Slice, warn
@@ -73,7 +75,8 @@ def settle(model: nn.Module, conditions: Conditions, given: Given, example: Exam
                 raise _NotRun(
                     "not run on a GPU: its whole numbers are no indices of the model's embeddings, which would end all work with it"
                 )
-            return _tried(model, conditions, given, known, call, number)
+            with hushed():
+                return _tried(model, conditions, given, known, call, number)
         except (WrongChoice, torch.OutOfMemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever the model makes of a batch that is not for it
@@ -138,7 +141,7 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     together = len(batch.values)
     if held:
         is_a = len(plane.anchors) > 0 and (given.slice is None or given.places is not None)
-        plane = replace(plane, held=in_words(samples.feed, model, "a" if is_a else "the first sample"))
+        plane = replace(plane, held=said_of_held(samples.feed, model, "a" if is_a else "the first sample"))
     return Settled(plane, replace(conditions, feed=feed), together * example.batches, data, together)
 
 
@@ -183,14 +186,16 @@ def _run_once(
         if feed.module is None or len(values) == feed.rows:
             _try_out(model, forward, values, conditions, given, warns=warns)
             return feed, values, [(called.layer.name, called.layer.size) for called in forward.calls]
+    whole = feed.with_rows(len(values))
     try:
-        return _run_once(model, conditions, given, feed.with_rows(len(values)), warns=warns)
+        return _run_once(model, conditions, given, whole, warns=warns)
     except (Asked, WrongChoice, NothingToDraw, torch.OutOfMemoryError):
         raise
     except Exception as error:  # whatever the model makes of rows that are none of its samples
         raise Asked(
-            f"`vary` names the module {feed.module!r}, which gives {len(values):,} rows where the call has {feed.rows:,}, and the "
-            "model runs with no other number of them; name another one."
+            f"`vary` names the module {feed.module!r}, which gives {len(values):,} rows where the call has {feed.rows:,}. With "
+            "another number of them, and the call's whole numbers as they are, the model fails; name another one, or give "
+            f"`forward`, a function (model, inputs) -> output. {in_words(error)}."
         ) from error
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from boundarycb.automatic.calls import Asked, ModelCall, copied, places_of
 from boundarycb.nested import Path, leaves, spelled
 from boundarycb.probe import Feed, ForwardLike, module_at
-from boundarycb.words import listed
+from boundarycb.words import GIVEN, listed
 
 _NAMED = 3  # of what is held, in a caption
 
@@ -60,16 +60,16 @@ def feed_for(
     return _of_tensor(call, *chosen[0], alone=len(list(leaves(arguments))) == 1)
 
 
-def in_words(feed: Feed, model: nn.Module, sample: str) -> str:
+def said_of_held(feed: Feed, model: nn.Module, sample: str) -> str:
     """Return what of a call varies, and that the rest of it is that of `sample`; nothing where there is no rest.
 
     >>> pair = Feed((torch.zeros(3, 2), torch.zeros(3, 2)), place=(0,), rows=3)
-    >>> in_words(pair, nn.Bilinear(2, 2, 1), "a")
+    >>> said_of_held(pair, nn.Bilinear(2, 2, 1), "a")
     'input1 varies, with input2 as in a'
-    >>> in_words(Feed((torch.zeros(3, 7),), module="embed", rows=3), nn.Module(), "a")
+    >>> said_of_held(Feed((torch.zeros(3, 7),), module="embed", rows=3), nn.Module(), "a")
     'what embed gives varies, with argument 0 as in a'
     """
-    first = _spoken(_by_name(feed.place, model)) if feed.module is None else f"what {feed.module} gives"
+    first = _spoken(_by_name(feed.place, model)) if feed.module is None else f"{GIVEN}{feed.module} gives"
     names = [_spoken(_by_name(path, model)) for path in feed.beside()]
     if not names:
         return ""

@@ -158,7 +158,7 @@ class _OutputReader:
             joined["surfaces"] = _surfaces(outputs, chances)
         limits = _kept_to(self._limits, joined["value"])
         kind = _kind(self._classes, chances)
-        what = "probability" if kind == "probability" and chances is as_they_are else self._what
+        what = self._what if kind != "probability" else "softmax" if chances is softmax else "probability"
         return Field(kind, classes=self._classes, what=what, limits=limits, **joined)
 
 

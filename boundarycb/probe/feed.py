@@ -68,8 +68,8 @@ class Feed:
 
         What the module makes them of, such as offsets, is as whole numbers held whole; real ones with a row for each go along.
         """
-        along = {path for path, leaf in leaves(self._arguments()) if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()}
-        batched = frozenset(path for path in along if len(at(self._arguments(), path)) == rows)
+        tensors = [(path, leaf) for path, leaf in leaves(self._arguments()) if isinstance(leaf, torch.Tensor)]
+        batched = frozenset(path for path, leaf in tensors if leaf.is_floating_point() and leaf.ndim and len(leaf) == rows)
         return replace(self, rows=rows, batched=batched, own_rows=True)
 
     def beside(self) -> Beside:

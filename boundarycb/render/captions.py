@@ -133,12 +133,12 @@ def _field_words(field: Field | None) -> str:
         what = "classes" if field.above is None else "sigmoid outputs"
         repeat = "colours repeat, " if field.classes > CLASS_HUES else ""
         return f"winner of {field.classes:,} {what} ({repeat}paler: less sure)"
-    if not np.isfinite(field.value).any():
-        return f"{field.what}: nowhere finite"
-    low, high = field_span(field)
     one = field.names[1] if len(field.names) > 1 else "class 1"
-    how = "" if field.what == "probability" else " by softmax"
+    how = " by softmax" if field.what == "softmax" else ""
     what = f"p({one}){how}" if field.kind == "probability" else field.what
+    if not np.isfinite(field.value).any():
+        return f"{what}: nowhere finite"
+    low, high = field_span(field)
     ends = " … light ".join(from_to(low, high)).replace("-", "\N{MINUS SIGN}")
     return f"{what}: dark {ends}"
 

@@ -29,6 +29,8 @@ from boundarycb.types import Floats, Picture
 
 _CHART = 440, 270  # pixels
 _HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whole
+_EVEN = 4  # times the smallest distance of samples, up to which the axis of steps is in proportion
+_APART = 0.12  # of its length, between two steps that are named
 _DOT = 1.8  # radius of a value that has none beside it
 
 
@@ -87,7 +89,7 @@ class Chart:
 
 
 def draw_charts(steps: Sequence[int], charts: Sequence[Chart], *, columns: int = 2) -> Picture:
-    """Return charts beside each other, over the steps of a run: on a logarithmic axis, since most happens early.
+    """Return charts beside each other, over the steps of a run: on a logarithmic axis where most samples are early.
 
     Charts without a defined value are left out, unless all are.
     """
@@ -192,18 +194,41 @@ def _stretched(x: Floats, steps: Floats) -> Floats:
 def _knee(steps: Floats) -> float:
     """Return from which step on the axis is logarithmic: the second sample's, since nothing is known between it and the first.
 
-    >>> _knee(np.array([0.0, 100, 200])), _knee(np.array([0.0, 1, 2])), _knee(np.array([500.0, 600]))
-    (100.0, 10.0, 10.0)
+    The last one's where samples are as far apart from beginning to end, or nearly so: then all of it is in proportion.
+
+    >>> _knee(np.array([0.0, 100, 1000])), _knee(np.array([0.0, 1, 12])), _knee(np.array([500.0, 9000, 9100]))
+    (100.0, 10.0, 9100.0)
+    >>> _knee(np.array([0.0, 100, 200, 300, 310]))
+    310.0
     """
-    return max(10.0, float(steps[1])) if len(steps) > 1 and steps[0] == 0 else 10.0
+    gaps = np.diff(steps)
+    if not len(gaps) or gaps.max() <= _EVEN * gaps[: max(1, len(gaps) - 1)].min():  # the last one may be short
+        return max(10.0, float(steps[-1]))
+    return max(10.0, float(steps[1])) if steps[0] == 0 else 10.0
 
 
 def _step_ticks(steps: Floats) -> list[float]:
+    """Return which steps are named: the first and the last, and between them round ones that are far enough from all others.
+
+    >>> _step_ticks(np.array([0.0, 100, 200, 300, 400, 450])), _step_ticks(np.array([0.0, 10, 20, 500, 1000, 6000]))
+    ([0.0, 100.0, 200.0, 300.0, 450.0], [0.0, 10.0, 100.0, 1000.0, 6000.0])
+    """
     first, last = float(steps[0]), float(steps[-1])
     if last <= 20:
         return sorted({first, last} | {float(round((first + last) / 2))})
-    powers = [10.0**power for power in range(1, int(math.log10(last)) + 1)]
-    return [first, *(power for power in powers if power > first and power >= _knee(steps))]
+    knee = _knee(steps)
+    if knee >= last:
+        round_ones = [value for value, _ in _ticks(first, last)]
+    else:
+        powers = [10.0**power for power in range(1, int(math.log10(last)) + 1)]
+        every = [*powers, knee, *(factor * power for factor in (2, 5) for power in powers)]
+        round_ones = [step for step in every if step >= knee]
+    named = [first, last]
+    for step in round_ones:
+        places = _stretched(np.array([step, *named]), steps)
+        if first < step < last and abs(places[0] - places[1:]).min() > _APART:
+            named.append(step)
+    return sorted(named)
 
 
 def _short(step: float) -> str:
@@ -233,7 +258,7 @@ def _grid(
         words = _short(step)
         left = float(points[0, 0]) - text_width(words, letter) / 2
         canvas.text(min(max(left, plot[0] - 4), plot[2] - text_width(words, letter)), plot[3] + 1.25 * letter, words, letter, FAINT)
-    words = "step" if steps[-1] <= 20 else f"step (logarithmic from {_short(_knee(steps))} on)"
+    words = "step" if _knee(steps) >= steps[-1] else f"step (logarithmic from {_short(_knee(steps))} on)"
     canvas.text(plot[2], canvas.height - 0.3 * letter, words, letter, FAINT, align="right")
     corners = np.array([[plot[0], plot[1]], [plot[0], plot[3]], [plot[2], plot[3]]], dtype=np.float64)
     draw_line(canvas, corners, (0, 0, canvas.width, canvas.height), INK, 1.0, "-")

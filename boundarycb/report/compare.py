@@ -27,7 +27,7 @@ _LOGGED = ("acc", "auc", "err", "f1", "loss")  # in the name of what the loop lo
 
 
 def compare(runs: Sequence[Run]) -> Comparison:
-    r"""Return how alike runs are at their last snapshots: their outputs, their units, and their numbers side by side.
+    r"""Return how alike runs are at their ends: their outputs, their units, and their numbers side by side.
 
     All must be on the same slice. Where their grids differ, all are taken at the points of the coarsest one, from the nearest
     point of the finer ones; the notes say so.
@@ -48,7 +48,7 @@ def compare(runs: Sequence[Run]) -> Comparison:
       left of it when each unit of one run is mirrored and turned without regard to the others. High means far above ``chance``,
       counted in its ``spread``; at ``chance``, the runs have the same kind of boundaries in other places. Units that do not switch
       have no :math:`\varphi`; they are left out and counted. It takes scipy; without, the notes say what to install.
-    * **numbers**: what the runs measured and logged at their last snapshots.
+    * **numbers**: what the runs measured and logged there.
 
     A run whose network was lost, so that no output is finite on the slice, is compared at its last snapshot before that; the notes
     say so.
@@ -157,9 +157,8 @@ def _numbers(ends: Sequence[End], layers: Sequence[str]) -> dict[str, tuple[floa
 
 def _notes(ends: Sequence[End], units: Sequence[dict[str, Units]], layers: Sequence[str], assign: Assign | None) -> Iterator[str]:
     for end in ends:
-        if end.snapshot.step < end.until:
-            at, until = (f"{step:,}" for step in (end.snapshot.step, end.until))
-            yield f"{end.name} has no finite output after step {at}, and is compared at that step, not at {until}."
+        if end.lost:
+            yield f"{end.name}: {end.lost}"
     resolutions = sorted({end.snapshot.capture.resolution for end in ends})
     if len(resolutions) > 1:
         grids = ", ".join(f"{side} x {side}" for side in resolutions)

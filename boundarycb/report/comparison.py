@@ -43,12 +43,12 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs beside each other, at their last snapshots.
+    """Runs beside each other, at their ends.
 
     Args:
         names: what tells the runs' paths apart.
         paths: their histories.
-        steps: their last steps.
+        steps: those of the snapshots that are compared: the last ones, but for lost runs.
         slice: the slice in words.
         resolution: points a side of the grid on which they are compared.
         pairs: each two of the runs.
@@ -100,7 +100,7 @@ class Comparison:
     def text(self) -> str:
         """Return the comparison as tables for a terminal, and sentences."""
         grid = f"{self.resolution} x {self.resolution} points"
-        lines = [f"{len(self.names)} runs at their last snapshots, on {self.slice} ({grid})"]
+        lines = [f"{len(self.names)} runs at their ends, on {self.slice} ({grid})"]
         labels = self._labels()
         lines += [f"  {label}: {name}" for label, name in zip(labels, self.names, strict=True) if label != name]
         lines += [*self._pairs(), *self._runs()]
@@ -154,11 +154,11 @@ class Comparison:
         """Yield the numbers of the runs side by side, eight of them a table."""
         others = {f"{name} with the others": [self.with_others(run, name) for run in self._all()] for name in self._measures()}
         idle = {f"units not matched/{layer}": counts for layer, counts in self.left_out.items() if np.nansum(counts) > 0}
-        rows: dict[str, Sequence[float]] = {"last step": self.steps, **(others if len(self.names) > 2 else {})}
+        rows: dict[str, Sequence[float]] = {"step": self.steps, **(others if len(self.names) > 2 else {})}
         rows |= {**self.numbers, **(idle if self.layers else {})}
         for start in range(0, len(self.names), _COLUMNS):
             chosen = slice(start, start + _COLUMNS)
-            yield from ("", "Runs side by side, at their last steps")
+            yield from ("", "Runs side by side, at their ends")
             yield " " * _WORDS + "".join(f"{label:>{_CELL}}" for label in self._labels()[chosen])
             for name, values in rows.items():
                 style = ",.0f" if all(math.isnan(value) or float(value).is_integer() for value in values) else ".4g"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from boundarycb.history import History, load, short_names
 from boundarycb.metrics.masks import classes_of
 from boundarycb.render.captions import from_to
+from boundarycb.report.run import end_of, said_of_lost
 from boundarycb.types import Array, Slice, Snapshot
 
 Run = str | os.PathLike[str] | History
@@ -27,13 +28,13 @@ class End:
         name: what tells its path from the others'.
         path: its history's file.
         snapshot: the last one whose output is finite somewhere on the slice; the last of all where none is.
-        until: the step of the run's last snapshot.
+        lost: that its network was lost, and since when, in a sentence; else empty.
     """
 
     name: str
     path: Path
     snapshot: Snapshot
-    until: int
+    lost: str
 
     @property
     def kind(self) -> str:
@@ -79,7 +80,7 @@ def ends_of(runs: Sequence[Run]) -> list[End]:
             raise ValueError(f"`runs` must have a snapshot each; {history.path} has none.")
     names = short_names([history.path for history in histories])
     ends = [
-        End(name, history.path, history[history.last_finite()], history.steps[-1])
+        End(name, history.path, history[end_of(history)], said_of_lost(history))
         for name, history in zip(names, histories, strict=True)
     ]
     for end in ends[1:]:
@@ -94,12 +95,15 @@ def _check_slice(first: End, second: End) -> None:
         shapes = f"{one.input_shape} in {first.name}, {other.input_shape} in {second.name}"
         raise ValueError(f"{said}: the shapes of inputs differ, {shapes}.")
     if not np.allclose(one.bounds, other.bounds, rtol=1e-6, atol=0):
-        raise ValueError(f"{said}: the bounds differ, {extent(one)} in {first.name}, {extent(other)} in {second.name}.")
+        bounds = f"{extent(one)} in {first.name}, {extent(other)} in {second.name}"
+        raise ValueError(f"{said}: the bounds differ, {bounds}. Train them with one `slice=`.")
     size = float(abs(one.lift(one.corners())).max())
     for part in ("origin", "axes"):
         apart = float(abs(getattr(one, part) - getattr(other, part)).max())
         if apart > 1e-6 * size:
-            raise ValueError(f"{said}: the {part} of {first.name} and {second.name} differ by up to {apart:.3g}.")
+            raise ValueError(
+                f"{said}: the {part} of {first.name} and {second.name} differ by up to {apart:.3g}. Train them with one `slice=`."
+            )
 
 
 def extent(slice: Slice) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,6 +95,14 @@ def between(window: tuple[int, int]) -> str:
     return f"steps {window[0]:,} to {window[1]:,}"
 
 
+def says_classes(snapshot: Snapshot) -> bool:
+    """Return whether something but the shape of the output says that it is scores of classes: a target, labels or names."""
+    slice, field = snapshot.slice, snapshot.field
+    has_labels = slice.marks is not None and bool((slice.marks.labels >= 0).any())
+    by_class = any(re.fullmatch(r"class \d+", name) for name in slice.anchor_names)  # so samples with labels are called
+    return slice.target is not None or has_labels or by_class or (field is not None and bool(field.names))
+
+
 def live_units(snapshot: Snapshot, layer: str) -> str:
     """Return how many of a layer's units switch on the slice, of those that are finite there, in words."""
     span, good = spans_of(snapshot.layers).get(layer), defined(snapshot.capture)
@@ -112,5 +121,5 @@ def of_the_finite(snapshot: Snapshot) -> str:
 
 
 def start_and_end(run: Run, name: str, digits: int = 2) -> tuple[str, str]:
-    """Return a number at the first sample that has it, and at the last one, in words."""
+    """Return a number at the first snapshot, and at the end, in words."""
     return number(run.at_start(name), digits), number(run.at_end(name), digits)

@@ -17,8 +17,9 @@ from boundarycb.report.layout import side_by_side
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, Report, left_out
-from boundarycb.words import listed
+from boundarycb.words import GIVEN, listed
 
+_PLANE = 3  # samples that a plane is laid through
 _SIZE = 384  # of the overlays at the top, pixels
 
 _WORDS = (
@@ -91,7 +92,7 @@ def _lines(run: Run, findings: list[Finding], pictures: Collection[str]) -> Iter
     for found in findings:
         yield from _section(found, run)
     yield f"\n{_SOURCE}"
-    yield from _last_numbers(run)
+    yield from _last_numbers(run, "indecisive" in [found.name for found in findings])
 
 
 def _shown(run: Run) -> str:
@@ -115,12 +116,21 @@ def _said_of_run(run: Run) -> str:
     said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
     if run.end.slice.held:
         said.append(f"Of what goes in, {as_it_is(run.end.slice.held)}.")
+        if run.end.slice.held.startswith(GIVEN):
+            said.append("The slice stays where that was at the first snapshot, and what the same samples become there moves on.")
+    if len(run.end.slice.anchors) == _PLANE:
+        who = run.end.slice.anchor_names[:_PLANE]
+        classes = f", of {listed([as_it_is(name) for name in who])}" if len(who) == _PLANE else ""
+        said.append(f"It is laid through three inputs, a, b and c{classes}.")
     if run.lost:
         said.append(f"**{run.lost}**")
+    if run.is_bare:
+        said.append("**No unit switches on this slice at any snapshot: no boundary lies on it.** Another `slice=` may show some.")
     if run.still:
         said.append(
-            f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, or all "
-            "boundaries lie elsewhere), so nothing but the table of units that do not switch tells of that below."
+            f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, as "
+            "behind units that are all off, or all boundaries lie elsewhere), so nothing but what is told of units that do not "
+            "switch tells of that below."
         )
     if run.history.ended:
         said.append(f"**No sample follows that of step {run.steps[-1]:,}**: {as_it_is(run.history.ended.rstrip('.'))}.")
@@ -173,11 +183,13 @@ def _picture(name: str, caption: str) -> str:
     return f"![{caption}](report/{name}.png)\n\n*{caption}*"
 
 
-def _last_numbers(run: Run) -> Iterator[str]:
-    """Yield all numbers of the end, a row each with a column a layer, and what they mean."""
+def _last_numbers(run: Run, has_window: bool) -> Iterator[str]:
+    """Yield all numbers of the end, a row each with a column a layer, and what they mean; of a window only where it is whole."""
     places = [*run.layers, "output", "target"]
     rows: dict[str, dict[str, Any]] = {}
     for name, value in sorted(run.end.metrics.items()):
+        if name.startswith("indecisive/") and not has_window:
+            continue
         metric, _, place = name.rpartition("/")
         where = place if place in places and metric.count("/") else ""
         known = metric if where else name

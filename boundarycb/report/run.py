@@ -45,6 +45,7 @@ class Run:
         layers: names of at most eight layers, evenly spread, that a report speaks of; of more, those of single units are left out.
         still: those of them of which no unit switches on the slice at any snapshot, such as one that does not depend on what varies
             there; none where it is all of them.
+        is_bare: whether it is all of them, so that no boundary lies on the slice.
         moving: the others, about whose boundaries there is something to say.
         edges: the steps at which the windows begin and end, all of them samples; a short run has fewer.
     """
@@ -53,7 +54,7 @@ class Run:
         self.history = history
         self.steps = np.array(history.steps)
         self.start: Snapshot = history[0]
-        self.last = history.last_finite()
+        self.last = end_of(history)
         self.end: Snapshot = history[self.last]
         self.layers = _told(self.end, history.layers)
         left_out = set(history.layers) - set(self.layers)
@@ -67,30 +68,24 @@ class Run:
                 if name in series and number <= self.last:
                     series[name][number] = value
         self._series = series
-        self.still = self._never_switching()
+        never = self._never_switching()
+        self.is_bare = bool(never) and len(never) == len(self.layers)
+        self.still = [] if self.is_bare else never
         self.moving = [layer for layer in self.layers if layer not in self.still]
         nominal = [step for step in WINDOWS if step < self.end.step]
         ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}
         self.edges = sorted(ends | {self.end.step})
 
     def _never_switching(self) -> list[str]:
-        """Return the layers whose share of units that switch is 0 wherever it is defined; none where no other layer is left."""
+        """Return the layers whose share of units that switch is 0 wherever it is defined."""
         live = {layer: self.series(f"dormant/live/{layer}") for layer in self.layers}
         known = {layer: shares[np.isfinite(shares)] for layer, shares in live.items()}
-        still = [layer for layer, shares in known.items() if len(shares) and not shares.any()]
-        return still if len(still) < len(self.layers) else []
+        return [layer for layer, shares in known.items() if len(shares) and not shares.any()]
 
     @property
     def lost(self) -> str:
         """That no output is finite after the end, or never is, in a sentence; empty where the last snapshot's is."""
-        last = self.history[-1]
-        if not last.is_lost:
-            return ""
-        what = "most units are not finite" if last.field is None else "no output on the slice is finite"
-        units = f"{len(last.capture.undefined):,} of {len(last.capture.on):,} units are not finite at step {last.step:,}"
-        if self.last == len(self.steps) - 1:
-            return f"At all snapshots {what} ({units})."
-        return f"After step {self.end.step:,} {what} ({units}); the end, here, is that step."
+        return said_of_lost(self.history)
 
     @property
     def is_single(self) -> bool:
@@ -127,9 +122,8 @@ class Run:
         return np.flatnonzero(found)
 
     def at_start(self, name: str) -> float:
-        """Return the number `name` at the first sample that has it; NaN where none does."""
-        known = self.series(name)[np.isfinite(self.series(name))]
-        return float(known[0]) if len(known) else math.nan
+        """Return the number `name` at the first snapshot; NaN where it is not defined there, be it later or not."""
+        return float(self.series(name)[0])
 
     def at_end(self, name: str) -> float:
         """Return the number `name` at the last snapshot that says something; NaN where there is none."""
@@ -151,8 +145,11 @@ class Run:
         enough = flipped * self.end.capture.resolution**2 >= LEAST_FLIPS
         return sums[0] / sum(sums) if enough and sum(sums) > sum(map(abs, sums)) / 3 else math.nan
 
-    def only_shifts(self, layer: str) -> bool:
-        """Return whether boundaries of a layer moved, and did not turn at all: that they shift is then no finding."""
+    def turns_nothing(self, layer: str) -> bool:
+        """Return whether a layer's units moved their boundaries, and turned none: that they shift is then no finding.
+
+        Layers below may turn them all the same.
+        """
         turned = np.nan_to_num(self.series(f"drift/rotate/{layer}"))
         moved = math.isfinite(self.share(SHIFT, layer, self.start.step, self.end.step))
         return moved and float(abs(turned).max()) < _NOTHING
@@ -192,6 +189,24 @@ class Run:
     def at(self, step: int) -> Snapshot:
         """Return the snapshot of `step`, or of the last sample before it."""
         return self.history[max(0, int(np.searchsorted(self.steps, step, side="right")) - 1)]
+
+
+def end_of(history: History) -> int:
+    """Return the place of the snapshot that a run's end is taken to be: the last one that is not lost, or of all."""
+    place = history.last_finite()
+    return len(history) - 1 if place is None else place
+
+
+def said_of_lost(history: History) -> str:
+    """Return that a run's network is lost at its end, and since when, in a sentence; empty where it is not."""
+    last, place = history[-1], history.last_finite()
+    if not last.is_lost:
+        return ""
+    what = "most units are not finite" if last.field is None else "no output on the slice is finite"
+    units = f"{len(last.capture.undefined):,} of {len(last.capture.on):,} units are not finite at step {last.step:,}"
+    if place is None:
+        return f"At all snapshots {what} ({units})."
+    return f"After step {history.steps[place]:,} {what} ({units}); the end, here, is that step."
 
 
 def _told(snapshot: Snapshot, names: Sequence[str]) -> list[str]:

@@ -20,7 +20,7 @@ __all__ = ["MOST", "SIZE", "difference", "draw_comparison"]
 
 
 def draw_comparison(runs: Sequence[Run], size: int = SIZE) -> Picture:
-    """Return the overlays of the runs' last snapshots side by side, and as the last panel a map of where the runs disagree.
+    """Return the overlays of the runs' ends side by side, and as the last panel a map of where the runs disagree.
 
     The map shows at each grid point the share of runs that differ from the majority's class, under the borders between classes of
     all runs; of outputs that are values, their standard deviation over the runs. There is none where outputs are not comparable.

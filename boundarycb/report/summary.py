@@ -93,8 +93,8 @@ class _Summary:
             return
         early, late = (f"steps {window[0]:,}-{window[1]:,}" for window in windows)
         first, last = (self._run.share(SHIFT, layer, *window) for window in windows)
-        if self._run.only_shifts(layer):
-            yield f"{spoken(layer)}'s boundaries did not turn at all."
+        if self._run.turns_nothing(layer):
+            yield f"{spoken(layer)}'s units turned no boundary themselves."
         else:
             falls = self._run.falls(SHIFT, layer, *windows)
             change = "less and less" if falls else "as much or more" if last >= first else "not clearly less"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, TypedDict
 
 from torch import nn
@@ -29,6 +29,21 @@ class How(TypedDict, total=False):
 
 
 _INPUTS = ("inputs", "vary", "forward")
+
+
+def slice_of(given: Slice | Sequence[Any]) -> Slice:
+    """Return a slice, or the box that two ranges are.
+
+    Raises:
+        TypeError: `given` is neither.
+    """
+    slice = Given(given).slice
+    if isinstance(slice, Slice):
+        return slice
+    raise TypeError(
+        "`slice` must be one of boundarycb.slices, such as slices.box((-1, 1), (-1, 1)) or slices.through(a, b, c), or the two "
+        f"ranges of a box, got {type(given).__name__}."
+    )
 
 
 def conditions_of(model: nn.Module, slice: Slice, how: How) -> Conditions:

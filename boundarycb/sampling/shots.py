@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch  # noqa: F401 - the doctests use it
@@ -17,7 +18,7 @@ from boundarycb.engines.masks import MaskReader
 from boundarycb.probe import Prober, probe
 from boundarycb.render import draw_overlay
 from boundarycb.sampling.engine import Engine, EngineName, checked_vertices, exactly, glimpse
-from boundarycb.sampling.how import How, conditions_of
+from boundarycb.sampling.how import How, conditions_of, slice_of
 from boundarycb.sampling.looking import RESOLUTION, look, said_of_lost, unkept
 from boundarycb.types import Boundaries, Capture, Floats, Picture, Reading, Regions, Slice, Snapshot, left_out, warn
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 def capture(
     model: nn.Module,
-    slice: Slice,
+    slice: Slice | Sequence[Any],
     *,
     resolution: int = RESOLUTION,
     **how: Unpack[How],
@@ -36,7 +37,7 @@ def capture(
 
     Args:
         model: any module; it is left as it was.
-        slice: where to look; see :mod:`boundarycb.slices`.
+        slice: where to look; see :mod:`boundarycb.slices`. Two ranges are those of a box.
         resolution: grid points a side, 2 to 4096.
         how: how to run the model, and what of it to show: `max_units`, `max_all_units`, `layers`, `units`, `mode`, `activations`,
             `inputs`, `vary`, `forward`, `output`, `background`, as of :func:`boundarycb.watch`.
@@ -49,6 +50,7 @@ def capture(
     >>> capture(model, slices.box((-1, 1), (-1, 1)), resolution=4).mask("0").shape
     (3, 4, 4)
     """
+    slice = slice_of(slice)
     masks, conditions = MaskReader(resolution), conditions_of(model, slice, how)
     with probe(model, conditions) as forward:
         sweep(forward, slice, resolution, masks)
@@ -58,7 +60,7 @@ def capture(
 
 def find_boundaries(
     model: nn.Module,
-    slice: Slice,
+    slice: Slice | Sequence[Any],
     *,
     engine: EngineName = "auto",
     resolution: int = RESOLUTION,
@@ -70,7 +72,7 @@ def find_boundaries(
 
     Args:
         model: any module; it is left as it was.
-        slice: where to look.
+        slice: where to look: one of :mod:`boundarycb.slices`, or the two ranges of a box.
         engine: ``exact`` finds the lines of a piecewise-linear network to the last digits, in double precision; ``grid`` traces
             those of any network on a grid; ``auto`` takes the exact one, and the grid for smooth activations. What the exact
             engine cannot do, or not within its budget, is traced on the grid with one warning that says why; ``exact`` in the
@@ -92,7 +94,7 @@ def find_boundaries(
     >>> find_boundaries(model, slices.box((0, 1), (0, 1))).of("0", 0)[0].tolist()
     [[0.0, 0.5], [0.5, 0.0]]
     """
-    chooser = Engine(engine, max_vertices)
+    slice, chooser = slice_of(slice), Engine(engine, max_vertices)
     checked_resolution(resolution)
     if value is not None:
         return _level_lines(model, slice, engine, resolution, value, how)
@@ -125,12 +127,12 @@ def _level_lines(model: nn.Module, slice: Slice, engine: EngineName, resolution:
     return replace(found, notes=(*found.notes, *left_out(found.layers)))
 
 
-def find_regions(model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_000, **how: Unpack[How]) -> Regions:
+def find_regions(model: nn.Module, slice: Slice | Sequence[Any], *, max_vertices: int = 1_000_000, **how: Unpack[How]) -> Regions:
     """Return the linear regions of `model` on `slice`: ``len()`` of it is their number.
 
     Args:
         model: a piecewise-linear network; it is left as it was.
-        slice: where to look.
+        slice: where to look: one of :mod:`boundarycb.slices`, or the two ranges of a box.
         max_vertices: corners that the regions may have.
         how: how to run the model: `mode`, `activations`, `inputs`, `vary`, `forward`, as of :func:`boundarycb.watch`.
 
@@ -144,6 +146,7 @@ def find_regions(model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_00
     >>> len(regions), regions.areas().tolist()
     (4, [1.0, 1.0, 1.0, 1.0])
     """
+    slice = slice_of(slice)
     with probe(model, conditions_of(model, slice, how)) as forward:
         reading = glimpse(forward, slice)
         try:
@@ -156,7 +159,7 @@ def find_regions(model: nn.Module, slice: Slice, *, max_vertices: int = 1_000_00
 
 def overlay(
     model: nn.Module,
-    slice: Slice,
+    slice: Slice | Sequence[Any],
     *,
     engine: EngineName = "auto",
     resolution: int = RESOLUTION,
@@ -168,7 +171,7 @@ def overlay(
 
     Args:
         model: any module; it is left as it was.
-        slice: where to look.
+        slice: where to look: one of :mod:`boundarycb.slices`, or the two ranges of a box.
         engine: as of :func:`find_boundaries`.
         resolution: grid points a side, 2 to 4096.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
@@ -176,6 +179,7 @@ def overlay(
         how: how to run the model, and what of it to show: `max_units`, `max_all_units`, `layers`, `units`, `mode`, `activations`,
             `inputs`, `vary`, `forward`, `output`, `background`, as of :func:`boundarycb.watch`.
     """
+    slice = slice_of(slice)
     conditions = conditions_of(model, slice, how)
     seen = look(model, slice, resolution=resolution, conditions=conditions, engine=Engine(engine, max_vertices))
     for words in (*seen.boundaries.notes, *seen.notes, *said_of_lost(model, seen.lost)):

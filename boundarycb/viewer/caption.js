@@ -49,7 +49,7 @@ function backgroundWords(view, background, theme) {
   }
   if (!said) return "no output";
   const grid = `sampled at ${header.resolution}²`;
-  const shades = background === "regions" ? "" : " (paler: less sure)";
+  const shades = background === "regions" ? "" : ` (${theme.dark ? "darker" : "paler"}: less sure)`;
   if (said.kind === "classes") return `winner of ${said.classes} ${said.sigmoids ? "sigmoid outputs" : "classes"}${shades}, ${grid}`;
   const one = said.names.length > 1 ? said.names[1] : "class 1";
   const what = said.kind === "probability" ? `p(${one})` : said.what;

@@ -159,7 +159,7 @@ function named(count, most) {
   const [last, places] = [count - 1, /** @type {number[]} */ ([])];
   let stride = 1;
   for (let k = 0; Math.floor(last / stride) + 1 > most; k++) stride = [2, 5, 10][k % 3] * 10 ** Math.floor(k / 3);
-  for (let place = 0; place < last - stride / 2; place += stride) places.push(place);
+  for (let place = 0; place + stride <= last; place += stride) places.push(place);
   return count ? [...places, last] : [];
 }
 

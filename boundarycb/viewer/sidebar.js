@@ -390,7 +390,7 @@ function copycats(view, named) {
   const head = ["units", "φ", "since step"];
   if (!sorted.length) return { head, rows: [], hint: "No two units of a layer switch on this slice." };
   if (above.length) return { head, rows: above, hint: "" };
-  return { head: head.slice(0, 2), rows: sorted.slice(0, FEW).map((row) => ({ ...row, cells: row.cells.slice(0, 2) })), hint: "No pair is more alike than chance explains. The most alike:" };
+  return { head: head.slice(0, 2), rows: sorted.slice(0, FEW).map((row) => ({ ...row, cells: row.cells.slice(0, 2) })), hint: "No pair counts as copycats: none reaches its layer's level, or too few grid points tell. The most alike:" };
 }
 
 /** @param {View} view @param {Named} named @returns {Table} */
@@ -408,6 +408,7 @@ function dormant(view, named) {
     const place = placeOf(layer, index);
     rows.push({ keys: [keyOf(layer.name, index)], cells: [called(named(layer.name), place), words], whole: called(layer.name, place), strong: share === 0 });
   }
+  rows.sort((one, other) => Number(other.strong) - Number(one.strong)); // those that are never on first
   return { head: ["unit", "on this slice"], rows, hint: rows.length ? "" : "Every unit switches on this slice." };
 }
 

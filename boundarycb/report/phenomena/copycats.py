@@ -18,6 +18,7 @@ from boundarycb.words import listed
 
 _BEHIND = "Behind them: the network's output."
 _COURSE = "The curves: |phi| of each layer's most alike pair, and the level of the shown one."
+_CANNOT_TELL = "no pair can be told from chance at the end"
 _TOLD = 8  # pairs that have a sentence
 _QUESTION = (
     "Are two units of a layer on and off at the same points? Their likeness is |phi|, the correlation of their on/off states: 1 "
@@ -44,7 +45,9 @@ def copycats(run: Run) -> Finding | None:
         name="copycats",
         title="Copycats",
         question=_QUESTION,
-        result=f"{of_several(int(end), 'pair')} at the end"
+        result=_CANNOT_TELL
+        if not any(math.isfinite(run.at_end(f"copycat/max_phi/{layer}")) for layer in layers)
+        else f"{of_several(int(end), 'pair')} at the end"
         + ("" if run.is_single else f"{f', {int(new)} of them new' if end else ''}; {int(start)} at the start"),
         level=f"|phi| of {number(lowest, 3)}" + (f" to {number(highest, 3)}" if highest > lowest + 5e-4 else "") + " or more",
         columns={
@@ -79,7 +82,7 @@ def _row(run: Run, layer: str) -> dict[str, str]:
     return {
         "layer": layer,
         "level": number(run.at_end(f"copycat/chance/{layer}"), 3),
-        "phi0": number(_likeness_at_start(run, layer), 3),
+        "phi0": number(run.at_start(f"copycat/max_phi/{layer}"), 3),
         "phi1": number(run.at_end(f"copycat/max_phi/{layer}"), 3),
         "pairs0": count(run.at_start(f"copycat/pairs/{layer}")),
         "pairs1": count(run.at_end(f"copycat/pairs/{layer}")),
@@ -88,12 +91,6 @@ def _row(run: Run, layer: str) -> dict[str, str]:
         "effective": number(run.at_end(f"copycat/effective_units/{layer}"), 1),
         "live": _compared(run, layer),
     }
-
-
-def _likeness_at_start(run: Run, layer: str) -> float:
-    """Return the likeness of the most alike pair where pairs were counted first; NaN where none was comparable there."""
-    counted = np.isfinite(run.series(f"copycat/pairs/{layer}"))
-    return float(run.series(f"copycat/max_phi/{layer}")[counted.argmax()])
 
 
 def _compared(run: Run, layer: str) -> str:

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, count, of_several, of_the_finite, percent
+from boundarycb.report.finding import Finding, count, of_several, of_the_finite, percent, says_classes
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture
+from boundarycb.words import listed
 
 _QUESTION = (
     "Which units do no work here? A ReLU that is on nowhere on the slice gives nothing to the next layer there (a leaky one, "
@@ -23,6 +24,8 @@ _QUESTION = (
 )
 
 
+_ZERO_WHEN_OFF = {"relu", "relu6"}
+
 _MANY = 0.25
 """Share of a layer's units that are on everywhere, from which on it is told of in a sentence."""
 
@@ -33,14 +36,18 @@ def dormant(run: Run) -> Finding | None:
     if not layers:
         return None
     least = min([layer for layer in layers if layer in run.moving] or layers, key=lambda layer: run.at_end(f"dormant/live/{layer}"))
+    dead = [layer for layer in layers if _since_all_off(run, layer) is not None]
+    told = f"never_on/{dead[0]}" if dead else f"live/{least}"
     revivals = np.nansum([run.at_end(f"dormant/revivals/{layer}") for layer in layers if layer in run.moving])
     never = run.at_end("dormant/never_predicted_data")
     return Finding(
         name="dormant",
         title="Units that do not switch",
         question=_QUESTION,
-        result=f"{spoken(least)}: {percent(run.at_end(f'dormant/live/{least}'))} of the units switch at the end",
-        level="" if run.is_single else f"{percent(run.at_start(f'dormant/live/{least}'))} at the start",
+        result=f"all units of {listed([spoken(layer) for layer in dead])} on nowhere at the end"
+        if dead
+        else f"{spoken(least)}: {percent(run.at_end(f'dormant/live/{least}'))} of the units switch at the end",
+        level="" if run.is_single else f"{percent(run.at_start(f'dormant/{told}'))} at the start",
         columns={
             "layer": "layer",
             "live0": "live, start",
@@ -50,11 +57,11 @@ def dormant(run: Run) -> Finding | None:
             "tau": "tau-dormant, end",
             "saturated": "saturated, end",
             "data": "never on for the data points, end",
-            "revivals": "came on again",
+            "revivals": "came on",
         },
         rows=[_row(run, layer) for layer in layers],
         note=of_the_finite(run.end),
-        sentences=_sentences(run, layers, round(revivals), never),
+        sentences=[*(_said_of_dead(run, layer) for layer in dead), *_sentences(run, layers, round(revivals), never)],
         caption="The share of units that switch on the slice, and of those never or always on where there are any, by layer.",
         draw=None if run.is_single else lambda: _draw(run, layers),
     )
@@ -70,15 +77,33 @@ def _sentences(run: Run, layers: list[str], revivals: int, never: float) -> list
         said.append(
             f"At the end these shares of the units are on everywhere on the slice, and so bend nothing here: {', '.join(told)}."
         )
-    if never > 0:
+    if never > 0 and says_classes(run.end):
         said.append(f"{of_several(round(never), 'class', 'classes').capitalize()} won for none of the data points.")
     if run.is_single:
         return said
-    back = "once" if revivals == 1 else f"{revivals:,} times" if revivals else "never"
-    return [
-        *said,
-        f"That a unit which was on nowhere on the slice was on at the next snapshot, again or for the first time: {back}.",
-    ]
+    if not revivals:
+        return [*said, "No unit that was on nowhere on the slice was on somewhere at the next snapshot."]
+    back = "Once a unit" if revivals == 1 else f"{revivals:,} times a unit"
+    return [*said, f"{back} that was on nowhere on the slice was on somewhere at the next snapshot, again or for the first time."]
+
+
+def _since_all_off(run: Run, layer: str) -> int | None:
+    """Return the number of the snapshot since which all units of a layer of ReLUs are on nowhere; None if some are not.
+
+    It gives 0 then. Other activations give something below 0 too.
+    """
+    ops = {known.name: known.op for known in run.end.layers}
+    off = run.series(f"dormant/never_on/{layer}")[: run.last + 1] >= 1
+    if ops.get(layer) not in _ZERO_WHEN_OFF or not off[-1]:
+        return None
+    return int(np.flatnonzero(np.append(True, ~off))[-1])
+
+
+def _said_of_dead(run: Run, layer: str) -> str:
+    """Return that a layer gives nothing on the slice, and since when."""
+    place = _since_all_off(run, layer)
+    since = "at all snapshots" if place == 0 else f"since step {int(run.steps[place or 0]):,}"
+    return f"All units of {spoken(layer)} are on nowhere on the slice, {since}: the layer gives 0 everywhere there."
 
 
 def _row(run: Run, layer: str) -> dict[str, str]:

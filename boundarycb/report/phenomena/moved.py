@@ -22,7 +22,8 @@ _QUESTION = (
     "snapshots, all points of the slice where the unit switched are counted, and shared out among the three: each gets its part, "
     "averaged over all orders in which the three could have changed (Shapley values, which add up to the whole). Which "
     "*parameters* did it is another question: the same points, shared out among the unit's own bias, its own weights, and "
-    "upstream. Moving the zero point of the inputs would change the second split, not the first. GINN's authors saw that "
+    "upstream. (A batch norm before the activation counts as the unit's own, running statistics too.) Moving the zero point of the "
+    "inputs would change the second split, not the first. GINN's authors saw that "
     "boundaries shift before they turn, and called it “bias shifts before weights shift” (section 5)."
 )
 
@@ -49,9 +50,10 @@ def moved(run: Run) -> Finding | None:
     if not layers:
         return None
     known = [layer for layer in layers if run.has(f"drift/shift/{layer}")]  # shift and turn apart
-    told = [layer for layer in known if not run.only_shifts(layer)]  # to shift is no finding where nothing can turn
-    shown = told or known
-    most = ([layer for layer in shown if _moves(run, layer)] or layers)[0]
+    move = [layer for layer in known if _moves(run, layer)]
+    told = [layer for layer in move if not run.turns_nothing(layer)]  # to shift is no finding where nothing can turn
+    shown = move or known
+    most = (told or shown or layers)[0]
     early, late = run.compared(most) or (_whole(run), _whole(run))
     rows = [_row(run, layer, early, late) for layer in layers]
     return Finding(
@@ -68,12 +70,17 @@ def moved(run: Run) -> Finding | None:
         sentences=[
             *(_of_shift(run, told, early, late) if early != late else []),
             *(_of_bias(run, shown, early, late) if early != late else _why_not(run, shown)),
-            *_shifted([layer for layer in known if run.only_shifts(layer)]),
+            *_shifted([layer for layer in move if run.turns_nothing(layer)]),
             *_untold([layer for layer in layers if layer not in known]),
         ],
-        caption=_CAPTION_PARTS if shown else _CAPTION,
+        caption=(_CAPTION_PARTS if shown else _CAPTION) + _which(shown or layers),
         draw=lambda: draw_charts(run.steps.tolist(), _parts(run, shown[:_SHOWN]) if shown else _wholes(run, layers[:_SHOWN])),
     )
+
+
+def _which(layers: list[str]) -> str:
+    """Return that not all layers are in the picture, if so."""
+    return f" Of {len(layers)} layers the first {_SHOWN} are shown." if len(layers) > _SHOWN else ""
 
 
 def _columns(early: tuple[int, int], late: tuple[int, int]) -> dict[str, str]:
@@ -129,7 +136,7 @@ def _result(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int
 
 def _how_much(run: Run, layers: list[str]) -> str:
     flipped = number(run.sum(f"drift/flipped/{layers[0]}", *_whole(run)))
-    turned = ", and did not turn" if run.only_shifts(layers[0]) else ""
+    turned = ", none by turns of its own" if run.turns_nothing(layers[0]) else ""
     return f"{spoken(layers[0])}: {flipped} switches a point and unit{turned}"
 
 
@@ -151,6 +158,7 @@ def _of_shift(run: Run, layers: list[str], early: tuple[int, int], late: tuple[i
 
 
 def _of_bias(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
+    layers = [layer for layer in layers if all(math.isfinite(run.share(BIAS, layer, *window)) for window in (early, late))]
     if not layers:
         return []
     who = " / ".join(spoken(layer) for layer in layers)
@@ -186,7 +194,8 @@ def _untold(layers: list[str]) -> list[str]:
     who = listed([spoken(layer) for layer in layers])
     return [
         f"Of {who} only how much switched is known, and not by what: either no single linear map makes the numbers that the units "
-        "switch on (a normalisation or a sum comes between), or weights and inputs are too large to keep."
+        "switch on (a normalisation or a sum comes between, or they take what varies as it is), or weights and inputs are too "
+        "large to keep."
     ]
 
 
@@ -196,7 +205,7 @@ def _shifted(layers: list[str]) -> list[str]:
         return []
     who = listed([spoken(layer) for layer in layers])
     return [
-        f"Boundaries of {who} did not turn at all: a unit that reads one number cannot, nor one of fixed weights. (A turn that "
+        f"Units of {who} turned no boundary themselves: one that reads one number cannot, nor one of fixed weights. (A turn that "
         "takes no grid point is not seen.)"
     ]
 

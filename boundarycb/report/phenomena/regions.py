@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 
 from boundarycb.metrics.masks import classes_of
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, count, number
+from boundarycb.report.finding import Finding, count, number, says_classes
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Snapshot
@@ -28,7 +27,7 @@ _WHOLE = {"regions/seen", "decision/fragments", "decision/never"}
 _SEEN = "regions/seen"
 _TOO_COARSE = 0.9
 """Patterns by grid points: from here on nearly every point has a pattern of its own, and their number is that of the points."""
-_SAME = 1e-6  # of an output: differences of rounding
+_SAME = 4  # units in an output's last place: differences of rounding
 _CANNOT_TELL = "the grid is too coarse to tell"
 
 _QUESTION = (
@@ -69,7 +68,7 @@ def regions(run: Run) -> Finding | None:
         sentences=[
             *_everywhere(run.end),
             *([_course(run, name, words)] if run.has(name) else []),
-            *([_TAKEN_FOR] if has_classes and not _says_classes(run.end) else []),
+            *([_TAKEN_FOR] if has_classes and not says_classes(run.end) else []),
         ],
         caption=f"{listed([chart.title for chart in charts]).capitalize()} over the run." if charts else "",
         draw=(lambda: draw_charts(run.steps.tolist(), charts)) if charts else None,
@@ -88,26 +87,18 @@ def _headline(run: Run, layers: list[str]) -> tuple[str, str]:
 
 
 def _everywhere(snapshot: Snapshot) -> list[str]:
-    """Return that the output is the same all over the slice; nothing where it is not."""
+    """Return that the output is the same all over the slice; nothing where it is not, or not finite somewhere."""
     field = snapshot.field
-    if field is None or not np.isfinite(field.value).any():
+    if field is None or not np.isfinite(field.value).all():
         return []
     classes = classes_of(field)
-    shown = field.value[np.isfinite(field.value)] if classes is None else classes[classes >= 0]
-    if np.ptp(shown) > (_SAME * abs(shown).max() if classes is None else 0):
-        return []
     if classes is None:
-        return ["At the end the output is the same number everywhere on the slice."]
-    only = int(shown[0])
-    return [f"At the end {field.names[only] if field.names else f'class {only}'} wins everywhere on the slice."]
-
-
-def _says_classes(snapshot: Snapshot) -> bool:
-    """Return whether something but the shape of the output says that it is scores of classes: a target, labels or names."""
-    slice, field = snapshot.slice, snapshot.field
-    has_labels = slice.marks is not None and bool((slice.marks.labels >= 0).any())
-    by_class = any(re.fullmatch(r"class \d+", name) for name in slice.anchor_names)  # so samples with labels are called
-    return slice.target is not None or has_labels or by_class or (field is not None and bool(field.names))
+        low, high = float(field.value.min()), float(field.value.max())
+        is_one = high - low <= _SAME * float(np.spacing(np.abs(field.value).max()))
+        return [f"At the end the {field.what} is the same number everywhere on the slice."] if is_one else []
+    only = int(classes.flat[0])
+    name = field.names[only] if field.names else f"class {only}"
+    return [f"At the end {name} wins everywhere on the slice."] if (classes == only).all() else []
 
 
 def _named(run: Run, name: str) -> str:
