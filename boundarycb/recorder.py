@@ -60,6 +60,8 @@ logger = logging.getLogger(__name__)
 
 _ONE_LOGIT = "Of one logit, output=lambda z: torch.cat([0 * z, z], 1) makes two scores, with a border where it is 0."
 
+_FEW, _TWENTY = 3, 20  # samples of a run that are too few to see much in, and enough
+
 _STATE = 2  # version of what `state_dict` gives
 
 _PLACE = ("slice", "feed", "data")  # parts of the view's state that may be large
@@ -269,6 +271,8 @@ class Recorder:
         pace = self.pace
         if pace is not None and pace.late > pace.early and self.steps[-1] > pace.turn + pace.early:  # one was left out at least
             more += f" (every {pace.late:,} steps from step {pace.turn:,} on; `every_n_steps` sets it)"
+        if self._due_by_default and len(self.steps) <= _FEW and self.steps[-1] >= _TWENTY:
+            more += f" (few; `every_n_steps={self.steps[-1] // _TWENTY}` takes some twenty)"
         what = f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,}"
         took = f"took {self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
         if self._copied:

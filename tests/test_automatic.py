@@ -23,10 +23,12 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 from zoo import Hamiltonian
 
+import boundarycb
 from boundarycb import BoundaryCallback, Recorder, load, slices, watch
 from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Settled, Source, Work, plan, settle
 from boundarycb.automatic.calls import calls_of
-from boundarycb.probe import Conditions, Prober, most_flops, probe
+from boundarycb.automatic.hushed import hushed
+from boundarycb.probe import Conditions, Prober, feed_in, feed_out, most_flops, probe
 from boundarycb.types import BoundaryWarning
 
 Pair = namedtuple("Pair", "features target")
@@ -268,6 +270,46 @@ def test_a_module_may_give_other_rows_than_the_call_has() -> None:
     with probe(model, found.conditions) as run:
         z = run(anchors).parts[0]
     assert np.allclose(z, model.net[0](torch.cat([bags[:3], more[:1].expand(3, 2)], dim=1)).detach(), atol=1e-5)
+
+
+def test_bags_go_on_from_a_checkpoint_and_hold_what_is_no_row(tmp_path: Path) -> None:
+    """A number of no axis is one; how rows go in is in the state, of plain values."""
+    model: Any = Net(
+        lambda m, words, begins, scale: m.net(scale * m.bag(words, begins)), bag=nn.EmbeddingBag(9, 5), net=mlp(5, 4, 2)
+    )
+    call = (torch.arange(40) % 9, torch.arange(0, 40, 5), torch.tensor(2.0))
+    feed = settled(model, inputs=call, vary="bag").conditions.feed
+    torch.save(feed_out(feed), tmp_path / "feed.pt")
+    again = feed_in(torch.load(tmp_path / "feed.pt", weights_only=True))
+    assert again is not None
+    points = rows(3, 5)
+    assert torch.equal(again(model, points), model.net(2 * points))
+    assert torch.equal(again(model, points), feed(model, points))
+
+
+def test_torchs_warnings_of_guesses_that_fail_are_not_shown() -> None:
+    """A batch is a mapping, and a tensor alone is tried too: that has no such index, of which torch warns first."""
+    model = Net(lambda m, batch: m.net(batch["x"]), net=mlp(5, 4, 2))
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        assert settled(model, {"x": rows(6, 5), "y": torch.zeros(6, dtype=torch.long)}).slice.input_shape == (5,)
+    assert [str(one.message) for one in heard] == []
+
+
+def test_warnings_of_a_guess_that_works_and_ours_are_shown() -> None:
+    def ours(words: str) -> None:
+        warnings.warn_explicit(words, UserWarning, boundarycb.__file__, 1)
+
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        with hushed():
+            ours("of one that works")
+        with pytest.raises(ValueError, match="fails"), hushed():
+            ours("of one that fails")
+            warnings.warn_explicit("of ours", BoundaryWarning, boundarycb.__file__, 1)
+            warnings.warn("of the user's", stacklevel=1)
+            raise ValueError("fails")
+    assert [str(one.message) for one in heard] == ["of one that works", "of ours", "of the user's"]
 
 
 def test_a_module_whose_rows_are_no_samples_cannot_vary() -> None:

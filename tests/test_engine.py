@@ -306,6 +306,18 @@ def test_what_is_not_counted_behind_all_units_is_told_with_the_lines() -> None:
     assert len(find_regions(model, SQUARE, activations=["clamp"])) > 8
 
 
+def test_a_box_may_be_given_as_its_two_ranges() -> None:
+    """As in a run; what would take data, such as the places of samples, is refused in words."""
+    model, ranges = mlp(2, 4, 2, seed=1), [(-1, 1), (-1, 1)]
+    assert np.array_equal(find_boundaries(model, ranges).points, find_boundaries(model, SQUARE).points)
+    assert len(find_regions(model, ranges)) == len(find_regions(model, SQUARE))
+    assert np.array_equal(capture(model, ranges, resolution=8).on, capture(model, SQUARE, resolution=8).on)
+    assert np.array_equal(overlay(model, ranges, resolution=8).rgb(), overlay(model, SQUARE, resolution=8).rgb())
+    for wrong in ((3, 1, 2), None, torch.zeros(3, 2)):
+        with pytest.raises(TypeError, match=r"`slice` must be one of boundarycb.slices, such as slices.box\(.*two ranges of a box"):
+            overlay(model, wrong, resolution=8)  # type: ignore[arg-type]
+
+
 def test_a_mild_bend_of_the_output_leaves_the_decision_to_the_grid() -> None:
     torch.manual_seed(0)
     bent = Three(lambda m, x: (o := m.c(F.relu(m.b(F.relu(m.a(x)))))) + 0.3 * o**3 * torch.tensor([1.0, 2.0]))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -7,15 +8,17 @@ import textwrap
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from models import mlp
-from snapshots import SQUARE, fan, plain, snapshot
+from snapshots import SQUARE, fan, one_value, plain, snapshot
 from test_wire import same
 
-from boundarycb import BoundaryWarning, Recorder, load, slices
+from boundarycb import BoundaryWarning, Recorder, load, slices, wire
 from boundarycb.history import FILE, History, HistoryWriter
+from boundarycb.types import Floats
 
 
 def written(directory: Path, steps: list[int]) -> Path:
@@ -163,6 +166,24 @@ def test_a_full_disk_costs_the_frame_that_did_not_fit(tmp_path: Path) -> None:
     assert ran.stdout.split() == ["full", "True", "full", "True"]
     assert ran.stderr == ""
     assert load(tmp_path).steps == (0, 3)
+
+
+def nowhere(u: Floats, v: Floats) -> Floats:
+    """Return the output of a lost network."""
+    return np.full((len(u), 1), math.nan)
+
+
+def test_the_last_finite_snapshot_is_found_from_headers_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of before headers said it are decoded; a run that goes on from its middle asks of its beginning."""
+    writer = HistoryWriter(tmp_path / "new", SQUARE)
+    for step, is_lost in enumerate((False, True, False, True, True)):
+        writer.append(snapshot([fan(2, 0)], nowhere if is_lost else one_value, step=step))
+    history = load(tmp_path / "new")
+    with monkeypatch.context() as decoding:
+        decoding.setattr(wire, "decode", lambda *_: pytest.fail("a frame was decoded"))
+        assert [history.last_finite(count) for count in (None, 5, 2, 1, 0)] == [2, 2, 0, 0, None]
+    monkeypatch.setattr(wire, "read_lost", lambda *_: None)
+    assert [history.last_finite(count) for count in (None, 2, 0)] == [2, 0, None]
 
 
 def test_a_table_is_read_without_the_frames(tmp_path: Path) -> None:

@@ -65,10 +65,13 @@ def test_samples_carry_what_numbers_the_step_gives_beside_the_loss(pl: Any, tmp_
         beside = {"accuracy": right, "batch": batch_idx, "scores": scores.detach(), "words": "no number", "doubled": 2 * loss}
         return {"loss": loss, **beside}  # of which one has its graph still
 
-    fit(pl, tmp_path, callback_of(pl, every_n_steps=5), module_of(pl, training_step=training_step), accumulate_grad_batches=2)
+    callback = callback_of(pl, every_n_steps=5)
+    fit(pl, tmp_path, callback, module_of(pl, training_step=training_step), accumulate_grad_batches=2)
     last = load(tmp_path)[-1].scalars
     assert set(last) == {"lr", "loss", "accuracy", "batch", "doubled"}
     assert last["doubled"] == pytest.approx(2 * last["loss"])
+    assert isinstance(callback._logged["doubled"], torch.Tensor)
+    assert callback._logged["doubled"].grad_fn is None
     assert 0 <= last["accuracy"] <= 1
     assert last["batch"] == 3
 

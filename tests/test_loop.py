@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import gc
 import random
+import socket
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -182,15 +184,50 @@ def test_a_watch_that_is_never_entered_says_so(tmp_path: Path) -> None:
     """Without `with` the loop would train unseen, and nothing would say why there are no pictures: also at a program's end."""
     model = mlp(2, 4, 2)
     unused = watch(model, adam(model), directory=tmp_path)
+    line = sys._getframe().f_lineno - 1
     del unused
-    with pytest.warns(BoundaryWarning, match="`watch` gives a context manager, and this one was never entered"):
+    with pytest.warns(BoundaryWarning, match="`watch` gives a context manager, and this one was never entered") as heard:
         gc.collect()  # its hooks know it
+    assert [(one.filename, one.lineno) for one in heard] == [(__file__, line)]
     script = "import torch, boundarycb; m = torch.nn.Linear(2, 2); w = boundarycb.watch(m, torch.optim.SGD(m.parameters()))"
+    twice = f"{script}\nw = boundarycb.watch(m, torch.optim.SGD(m.parameters()))"
+    done = subprocess.run([sys.executable, "-c", twice], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stderr.count("Write `with") == 2
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr.count("Write `with boundarycb.watch(model, optimizer):` around the training loop.") == 1
     entered = script.replace("w = ", "\nwith ") + ": pass"
     done = subprocess.run([sys.executable, "-c", entered], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "never entered" not in done.stderr
+
+
+def test_a_run_of_few_samples_is_told_how_to_have_more(tmp_path: Path) -> None:
+    summaries = []
+    for name, every in (("default", None), ("chosen", 100)):
+        model = mlp(2, 4, 2)
+        optimizer = adam(model)
+        with watch(
+            model, optimizer, slice=SQUARE, directory=tmp_path / name, every_n_steps=every, replay=False, **SMALL
+        ) as recorder:
+            loop(model, optimizer, steps=90)
+        summaries.append(recorder.summary)
+    assert "2 samples of steps 0 to 90 took" in summaries[0]
+    assert "(few; `every_n_steps=4` takes some twenty)" in summaries[0]
+    assert "every_n_steps" not in summaries[1]  # who says it knows it
+
+
+def test_runs_that_begin_in_one_second_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Folds of a few milliseconds: each folder is one run to whoever looks into it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(time, "strftime", lambda _: "Jan01_00-00-00")
+    monkeypatch.setattr(socket, "gethostname", lambda: "here")
+    for _ in range(3):
+        model = mlp(2, 4, 2)
+        optimizer = adam(model)
+        with watch(model, optimizer, slice=SQUARE, replay=False, **SMALL):
+            loop(model, optimizer, steps=1)
+    runs = sorted(path.name for path in (tmp_path / "runs").iterdir())
+    assert runs == ["Jan01_00-00-00_here", "Jan01_00-00-00_here-1", "Jan01_00-00-00_here-2"]
+    assert [load(tmp_path / "runs" / name).steps for name in runs] == [(0, 1)] * 3
 
 
 def test_a_compiled_models_layers_have_their_own_names(tmp_path: Path) -> None:

@@ -765,7 +765,7 @@ def test_steps_that_are_named_have_room(steps: list[int]) -> None:
     named = _step_ticks(axis)
     assert (named[0], named[-1]) == (0, axis[-1])
     places = _stretched(np.array(named), axis)
-    assert np.diff(places).min() > (0.12 if axis[-1] > 20 else 0)
+    assert np.diff(places).min() > (0.14 if axis[-1] > 20 else 0)
     assert (places[0], places[-1]) == (0, 1)
 
 

@@ -247,7 +247,7 @@ def test_curves_of_units_and_log_scales(shown: Callable[..., Screen]) -> None:
     assert logarithmic[1] - logarithmic[0] > 25  # a power of ten each
 
 
-@pytest.mark.parametrize("count", [1, 2, 21, 48])
+@pytest.mark.parametrize("count", [1, 2, 21, 48, 172])
 def test_steps_below_the_curves_are_evenly_spread(shown: Callable[..., Screen], count: int) -> None:
     """The first and the last one, and between them every second, fifth or tenth and so on: no odd numbers of a rounded place."""
     samples = [snapshot([fan(1, 9)], corner, step=2000 * k, scalars={"loss": 1.0}) for k in range(count)]
@@ -255,7 +255,7 @@ def test_steps_below_the_curves_are_evenly_spread(shown: Callable[..., Screen], 
     steps = [step for step, _, _ in found]
     assert steps[-1:] == [2000 * (count - 1)] * (count > 1)
     assert len(set(np.diff([0, *steps[:-1]]))) <= 1
-    assert len(steps) == {1: 0, 2: 1, 21: 4, 48: 5}[count]
+    assert len(steps) == {1: 0, 2: 1, 21: 4, 48: 4, 172: 8}[count]
     assert all(right < left for (_, _, right), (_, left, _) in pairwise(found))
 
 
@@ -302,7 +302,19 @@ def test_units_that_are_not_finite_are_listed_so(shown: Callable[..., Screen]) -
     screen = shown([replace(snapshot([fan(3, 0)], corner), per_unit=shares)])
     screen.inside.get_by_role("tab", name="Dormant").click()
     screen.settle()
-    assert screen.inside.locator(".bcb-found tbody tr").all_inner_texts() == ["layer1 · 0\tnot finite", "layer1 · 1\tnever on"]
+    assert screen.inside.locator(".bcb-found tbody tr").all_inner_texts() == ["layer1 · 1\tnever on", "layer1 · 0\tnot finite"]
+
+
+@pytest.mark.parametrize(("theme", "words"), [("light", "paler"), ("dark", "darker")])
+def test_what_shades_say_goes_by_the_theme(shown: Callable[..., Screen], theme: str, words: str) -> None:
+    """On white the unsure fades to white, on black to black; decision regions are of one shade."""
+    screen = shown([snapshot([fan(1, 9)], lambda u, v: np.stack([u, v, -u], axis=1))])
+    if theme == "dark":
+        screen.inside.get_by_role("button", name="Dark").click()
+        screen.settle()
+    assert f"winner of 3 classes ({words}: less sure)" in screen.inside.locator(".bcb-caption").inner_text()
+    screen.choose("Background", "regions")
+    assert "less sure" not in screen.inside.locator(".bcb-caption").inner_text()
 
 
 def test_a_list_that_is_cut_says_so_at_its_end(shown: Callable[..., Screen]) -> None:

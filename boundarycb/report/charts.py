@@ -30,7 +30,7 @@ from boundarycb.types import Floats, Picture
 _CHART = 440, 270  # pixels
 _HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whole
 _EVEN = 4  # times the smallest distance of samples, up to which the axis of steps is in proportion
-_APART = 0.12  # of its length, between two steps that are named
+_APART = 0.14  # of its length, between two steps that are named
 _DOT = 1.8  # radius of a value that has none beside it
 
 
