@@ -272,6 +272,13 @@ def test_a_module_may_give_other_rows_than_the_call_has() -> None:
     assert np.allclose(z, model.net[0](torch.cat([bags[:3], more[:1].expand(3, 2)], dim=1)).detach(), atol=1e-5)
 
 
+def test_of_samples_on_a_line_it_is_said_that_they_are() -> None:
+    """What a linear layer makes of single numbers lies on a line, but for rounding."""
+    model = mlp(1, 8, 6, 1)
+    assert settled(model, rows(12, 1), vary="0").slice.names == ("along a to b", "across; a, b and c lie on one line")
+    assert settled(model, rows(12, 1), vary="2").slice.names == ("along a to b", "across, towards c")
+
+
 def test_bags_go_on_from_a_checkpoint_and_hold_what_is_no_row(tmp_path: Path) -> None:
     """A number of no axis is one; how rows go in is in the state, of plain values."""
     model: Any = Net(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,9 @@ from boundarycb import slices
 from boundarycb.automatic.calls import Asked
 from boundarycb.render.inputs import is_image
 from boundarycb.types import Floats, Slice
+
+_FLAT = 1e-5
+"""Height of three samples' triangle by its length, below which they lie on one line but for single precision's rounding."""
 
 _MARGIN = 0.25  # beyond the three samples, of their extent: room for what they look like
 
@@ -39,6 +43,8 @@ def plane_of(
     names = () if labels is None else [class_name(int(labels[row]), class_names) for row in chosen]
     a, b, c = values[chosen]
     plane = slices.through(a, b, c, margin=_MARGIN, names=names)
+    if abs(plane.anchors[2, 1]) < _FLAT * abs(plane.anchors).max():  # rounding alone tells where "towards c" is
+        plane = replace(plane, names=(plane.names[0], "across; a, b and c lie on one line"))
     if seen is not None and is_image(plane.input_shape):
         axes = (0, 2, 3)  # a range for each channel
         plane = slices.limited(plane, seen.min(axis=axes)[:, None, None], seen.max(axis=axes)[:, None, None])

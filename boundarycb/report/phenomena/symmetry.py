@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from boundarycb.metrics.segments import parallel_layers
+from boundarycb.render.colours import INK
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, live_units, number, start_and_end
-from boundarycb.report.layout import OTHER, THIRD, layer_colour, side_by_side
+from boundarycb.report.layout import THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run, spoken
 from boundarycb.types import Picture, Slice
@@ -137,7 +138,7 @@ def _highest(run: Run, layer: str, axis: str) -> list[str]:
 
 def _draw(run: Run, layers: list[str], best: str, axis: str) -> Picture:
     lines = [
-        Lines(run.end, best, colour=OTHER, label="mirror image", style="--", mirrored=axis, width=1.4),
+        Lines(run.end, best, colour=INK, label="mirror image", style="--", mirrored=axis, width=1.2),
         Lines(run.end, best, colour=layer_colour(run.end, best), label=spoken(best), width=1.8),
     ]
     plane = draw_planes([Plane(f"step {run.end.step:,}", run.end, lines)])
