@@ -342,12 +342,16 @@ def test_a_layer_that_is_off_is_told_first(tmp_path: Path, since: int, said: str
     assert one.sentences[0] == f"All units of layer2 are on nowhere on the slice, {said}: the layer gives 0 everywhere there."
     back = found("dormant", history(tmp_path / "back", {**numbers, "dormant/never_on/layer2": lambda step: float(step < 800)}))
     assert "All units" not in back.sentences[0]
-    writer = HistoryWriter(tmp_path / "smooth", SQUARE)
-    for sample in history(tmp_path / "relu", numbers):
-        layers = tuple(replace(layer, op="gelu") for layer in sample.layers)
-        lines = replace(sample.boundaries, layers=layers)
-        writer.append(replace(sample, capture=replace(sample.capture, layers=layers), boundaries=lines))
-    assert "All units" not in found("dormant", load(tmp_path / "smooth")).sentences[0]
+    others = {}
+    for name in ("smooth", "part"):
+        writer = HistoryWriter(tmp_path / name, SQUARE)
+        for sample in history(tmp_path / f"{name} first", numbers):
+            layers = tuple(replace(one, op="gelu") if name == "smooth" else replace(one, shape=(40,)) for one in sample.layers)
+            lines = replace(sample.boundaries, layers=layers)
+            writer.append(replace(sample, capture=replace(sample.capture, layers=layers), boundaries=lines))
+        others[name] = found("dormant", load(tmp_path / name)).sentences[0]
+    assert not others["smooth"].startswith("All")
+    assert others["part"] == f"All watched units of layer2 are on nowhere on the slice, {said}."
 
 
 @pytest.fixture(scope="module")
@@ -401,6 +405,8 @@ def test_a_network_of_which_nothing_switches_is_told_of_as_it_is(tmp_path: Path)
     assert found("dormant", run).result == "layer1: 0 % of the units switch at the end"
     assert "**No unit switches on this slice at any snapshot: no boundary lies on it.**" in make_report(run).text
     assert "Another `slice=` may show some" in make_report(run).text
+    some = history(tmp_path / "some", {**numbers, "dormant/live/layer2": 0.5})
+    assert "no boundary lies on it" not in make_report(some).text
 
 
 def test_units_that_are_on_everywhere_are_told_and_drawn(tmp_path: Path) -> None:

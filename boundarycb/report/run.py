@@ -45,7 +45,7 @@ class Run:
         layers: names of at most eight layers, evenly spread, that a report speaks of; of more, those of single units are left out.
         still: those of them of which no unit switches on the slice at any snapshot, such as one that does not depend on what varies
             there; none where it is all of them.
-        is_bare: whether it is all of them, so that no boundary lies on the slice.
+        is_bare: whether it is all layers that there are, so that no boundary lies on the slice.
         moving: the others, about whose boundaries there is something to say.
         edges: the steps at which the windows begin and end, all of them samples; a short run has fewer.
     """
@@ -69,8 +69,9 @@ class Run:
                     series[name][number] = value
         self._series = series
         never = self._never_switching()
-        self.is_bare = bool(never) and len(never) == len(self.layers)
-        self.still = [] if self.is_bare else never
+        is_all = bool(never) and len(never) == len(self.layers)
+        self.is_bare = is_all and not left_out
+        self.still = [] if is_all else never
         self.moving = [layer for layer in self.layers if layer not in self.still]
         nominal = [step for step in WINDOWS if step < self.end.step]
         ends = {int(self.steps[self.steps <= step].max(initial=self.steps[0])) for step in nominal}

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
+from boundarycb.metrics.masks import defined
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, of_several, of_the_finite, percent, says_classes
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run, spoken
-from boundarycb.types import Picture
+from boundarycb.types import Picture, spans_of
 from boundarycb.words import listed
 
 _QUESTION = (
@@ -24,6 +25,7 @@ _QUESTION = (
 )
 
 
+_WATCHED = "watched units"
 _ZERO_WHEN_OFF = {"relu", "relu6"}
 
 _MANY = 0.25
@@ -44,7 +46,7 @@ def dormant(run: Run) -> Finding | None:
         name="dormant",
         title="Units that do not switch",
         question=_QUESTION,
-        result=f"all units of {listed([spoken(layer) for layer in dead])} on nowhere at the end"
+        result=f"all {_units(run, dead)} of {listed([spoken(layer) for layer in dead])} on nowhere at the end"
         if dead
         else f"{spoken(least)}: {percent(run.at_end(f'dormant/live/{least}'))} of the units switch at the end",
         level="" if run.is_single else f"{percent(run.at_start(f'dormant/{told}'))} at the start",
@@ -88,22 +90,29 @@ def _sentences(run: Run, layers: list[str], revivals: int, never: float) -> list
 
 
 def _since_all_off(run: Run, layer: str) -> int | None:
-    """Return the number of the snapshot since which all units of a layer of ReLUs are on nowhere; None if some are not.
+    """Return the number of the snapshot since which all watched units of a layer of ReLUs are on nowhere; None if some are not.
 
-    It gives 0 then. Other activations give something below 0 too.
+    Other activations give something below 0 too. Of a layer with units that are not finite nothing is told.
     """
     ops = {known.name: known.op for known in run.end.layers}
     off = run.series(f"dormant/never_on/{layer}")[: run.last + 1] >= 1
-    if ops.get(layer) not in _ZERO_WHEN_OFF or not off[-1]:
+    is_whole = layer in ops and bool(defined(run.end.capture)[spans_of(run.end.layers)[layer]].all())
+    if not is_whole or ops[layer] not in _ZERO_WHEN_OFF or not off[-1]:
         return None
     return int(np.flatnonzero(np.append(True, ~off))[-1])
 
 
 def _said_of_dead(run: Run, layer: str) -> str:
-    """Return that a layer gives nothing on the slice, and since when."""
-    place = _since_all_off(run, layer)
+    """Return that a layer gives nothing on the slice, and since when; of one that is watched in part, that these units do not."""
+    place, units = _since_all_off(run, layer), _units(run, [layer])
     since = "at all snapshots" if place == 0 else f"since step {int(run.steps[place or 0]):,}"
-    return f"All units of {spoken(layer)} are on nowhere on the slice, {since}: the layer gives 0 everywhere there."
+    gives = "" if units == _WATCHED else ": the layer gives 0 everywhere there"
+    return f"All {units} of {spoken(layer)} are on nowhere on the slice, {since}{gives}."
+
+
+def _units(run: Run, layers: list[str]) -> str:
+    """Return what is said of all units of some layers, which may not all be watched."""
+    return "units" if all(len(known.kept) == known.size for known in run.end.layers if known.name in layers) else _WATCHED
 
 
 def _row(run: Run, layer: str) -> dict[str, str]:
