@@ -7,6 +7,7 @@
 * ``planes``  the slice through training samples;
 * ``data``    samples of the data, which units are looked at with;
 * ``doubts``  whether what a model makes of a sample is its own;
+* ``hushed``  that failed guesses leave no warnings behind;
 * ``asking``  what a user is asked for, in words;
 * ``cost``    how finely and how often to sample;
 * ``given``   what a user said;
