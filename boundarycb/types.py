@@ -895,7 +895,7 @@ class Snapshot:
         """Whether numbers are not finite; the notes say which."""
         return any("not finite" in note for note in self.capture.notes)
 
-    @property
+    @cached_property
     def is_lost(self) -> bool:
         """Whether no output on the slice is finite; of a snapshot without an output, whether over half of the units are not."""
         if self.field is not None:

@@ -267,6 +267,7 @@ def test_a_module_may_give_other_rows_than_the_call_has() -> None:
     bags = model.bag(words, begins).detach()
     anchors = found.slice.lift(found.slice.anchors)
     assert np.allclose(anchors, bags[:3], atol=1e-6)
+    assert found.slice.held == "what bag gives varies, with argument 2 as in a"
     with probe(model, found.conditions) as run:
         z = run(anchors).parts[0]
     assert np.allclose(z, model.net[0](torch.cat([bags[:3], more[:1].expand(3, 2)], dim=1)).detach(), atol=1e-5)
@@ -285,7 +286,9 @@ def test_bags_go_on_from_a_checkpoint_and_hold_what_is_no_row(tmp_path: Path) ->
         lambda m, words, begins, scale: m.net(scale * m.bag(words, begins)), bag=nn.EmbeddingBag(9, 5), net=mlp(5, 4, 2)
     )
     call = (torch.arange(40) % 9, torch.arange(0, 40, 5), torch.tensor(2.0))
-    feed = settled(model, inputs=call, vary="bag").conditions.feed
+    found = settled(model, inputs=call, vary="bag")
+    assert found.slice.held == "what bag gives varies"  # words and offsets are not those of one sample
+    feed = found.conditions.feed
     torch.save(feed_out(feed), tmp_path / "feed.pt")
     again = feed_in(torch.load(tmp_path / "feed.pt", weights_only=True))
     assert again is not None

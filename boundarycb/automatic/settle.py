@@ -183,7 +183,7 @@ def _run_once(
     """Return how points go in, what varies of each sample, and the layers; of a module it is known then only how many it gives."""
     with probe(model, replace(conditions, feed=feed, verify=False)) as forward:
         values = forward.examples()
-        if feed.module is None or len(values) == feed.rows:
+        if feed.module is None or feed.own_rows or len(values) == feed.rows:
             _try_out(model, forward, values, conditions, given, warns=warns)
             return feed, values, [(called.layer.name, called.layer.size) for called in forward.calls]
     whole = feed.with_rows(len(values))

@@ -61,7 +61,7 @@ def feed_for(
 
 
 def said_of_held(feed: Feed, model: nn.Module, sample: str) -> str:
-    """Return what of a call varies, and that the rest of it is that of `sample`; nothing where there is no rest.
+    """Return what of a call varies, and that the rest of it is that of `sample`; nothing where a tensor does, and there is no rest.
 
     >>> pair = Feed((torch.zeros(3, 2), torch.zeros(3, 2)), place=(0,), rows=3)
     >>> said_of_held(pair, nn.Bilinear(2, 2, 1), "a")
@@ -72,7 +72,7 @@ def said_of_held(feed: Feed, model: nn.Module, sample: str) -> str:
     first = _spoken(_by_name(feed.place, model)) if feed.module is None else f"{GIVEN}{feed.module} gives"
     names = [_spoken(_by_name(path, model)) for path in feed.beside()]
     if not names:
-        return ""
+        return "" if feed.module is None else f"{first} varies"
     if len(names) > _NAMED:
         names = [*names[:_NAMED], f"{len(names) - _NAMED} more"]
     return f"{first} varies, with {listed(names)} as in {sample}"
