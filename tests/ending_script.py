@@ -5,13 +5,16 @@ HOW is ``slow``, ``error``, ``spawn``, ``spawn_error``, ``fork`` or ``notebook``
 
 from __future__ import annotations
 
+import atexit
 import importlib
+import multiprocessing
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from gloo import leave
 from lightnings import callback_of, data, trainer_of
 from models import mlp
 from torch import nn
@@ -41,6 +44,11 @@ class Module(pl.LightningModule):  # type: ignore[misc]
 
     def configure_optimizers(self) -> Any:
         return torch.optim.Adam(self.parameters(), lr=0.01)
+
+    def teardown(self, stage: str) -> None:
+        """Of a fit that succeeded: a spawned process ends so, too."""
+        if multiprocessing.parent_process() is not None:
+            atexit.register(leave)
 
 
 if __name__ == "__main__":

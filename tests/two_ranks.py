@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gloo import leave
 from lightnings import SMALL, callback_of, trainer_of
 from models import mlp
 from torch import distributed, nn
@@ -297,6 +298,7 @@ def main(rank: int, port: int, directory: Path, scenario: str, package: str) -> 
     found["warned"] = [str(one.message) for one in caught if issubclass(one.category, BoundaryWarning)]
     torch.save(found, directory / f"{rank}.pt")
     distributed.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":
