@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from boundarycb import analysis as analysis
     from boundarycb import data as data
     from boundarycb import metrics as metrics
+    from boundarycb import schedule as schedule
     from boundarycb import sinks as sinks
     from boundarycb import slices as slices
+    from boundarycb import types as types
     from boundarycb.history import History as History
     from boundarycb.history import load as load
     from boundarycb.lightning import BoundaryCallback as BoundaryCallback
@@ -39,14 +41,14 @@ if TYPE_CHECKING:
     from boundarycb.sampling import find_regions as find_regions
     from boundarycb.sampling import input_gradient as input_gradient
     from boundarycb.sampling import overlay as overlay
-    from boundarycb.types import BoundaryWarning as BoundaryWarning
     from boundarycb.types import Regions as Regions
     from boundarycb.types import Slice as Slice
+    from boundarycb.warning import BoundaryWarning as BoundaryWarning
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "BoundaryWarning": "types",
+    "BoundaryWarning": "warning",
     "History": "history",
     "Recorder": "recorder",
     "Regions": "types",
@@ -61,7 +63,7 @@ _HOMES = {
     "show": "notebook",
     "watch": "loop",
 }
-_NAMESPACES = ("analysis", "data", "metrics", "sinks", "slices")
+_NAMESPACES = ("analysis", "data", "metrics", "schedule", "sinks", "slices", "types")
 
 __all__ = ["BoundaryCallback", "__version__", *_HOMES, *_NAMESPACES]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import boundarycb
 from boundarycb.data.answers import write_answer_page
-from boundarycb.exports import Wanted, export
+from boundarycb.exports import MAX_MB, SIZE, Wanted, export
 from boundarycb.history import load
 from boundarycb.report import summarise
 from boundarycb.report.compare import compare
@@ -20,8 +21,9 @@ from boundarycb.report.sheet import draw_comparison
 _OPTIONS = {
     "count": "--count",
     "fps": "--fps",
+    "frames": "--frames",
     "history": "RUN",
-    "image_size": "--size",
+    "size": "--size",
     "max_frames": "--frames",
     "max_mb": "--max-mb",
     "overwrite=True": "--overwrite",
@@ -38,6 +40,9 @@ _OPTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, or 1 after an error that it told in one line."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # of a console that cannot show each letter
     try:
         print(options.act(options), flush=True)
     except BrokenPipeError:  # whoever reads it, such as `head`, has had enough; Python would complain of it once more at its end
@@ -73,11 +78,11 @@ def _parser() -> argparse.ArgumentParser:
     beside.add_argument("-o", "--output", type=Path, metavar="OUT.png", help="a picture of them side by side to write")
     beside.add_argument("--size", type=int, default=512, help="longer side of each plot in pixels (default: %(default)s)")
     exported.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write")
-    exported.add_argument("--size", type=int, default=512, help="longer side of the plot in pixels (default: %(default)s)")
+    exported.add_argument("--size", type=int, default=None, help=f"longer side of the plot in pixels (default: {SIZE})")
     exported.add_argument("--frames", type=int, default=None, help="samples at most (default: 240, and 400 on a page)")
     exported.add_argument("--fps", type=float, default=None, help="frames a second (default: so that it takes 12 seconds)")
     exported.add_argument(
-        "--max-mb", type=float, default=32.0, help="thin samples until the file is no larger (default: %(default)s)"
+        "--max-mb", type=float, default=None, help=f"thin samples until the file is no larger (default: {MAX_MB})"
     )
     exported.add_argument("--step", type=int, default=None, help="of an .svg: the last sample at or before it (default: the last)")
     exported.add_argument("--surfaces", action="store_true", help="show each output as a surface, of a run that kept them")
@@ -115,8 +120,7 @@ def _clock(seconds: float) -> str:
 
 
 def _export(options: argparse.Namespace) -> str:
-    max_bytes = int(options.max_mb * 2**20)
-    wanted = Wanted(options.size, options.frames, options.fps, max_bytes, options.surfaces, options.step)
+    wanted = Wanted(options.size, options.frames, options.fps, options.max_mb, options.surfaces, options.step)
     return export([load(run) for run in options.runs], options.output, wanted)
 
 

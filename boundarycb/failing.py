@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from boundarycb.types import warn
+from boundarycb.warning import warn
 
 T = TypeVar("T")
 

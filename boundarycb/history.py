@@ -6,6 +6,7 @@ places of the frames are held in memory.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import uuid
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb import wire
-from boundarycb.types import Slice, Snapshot, warn
+from boundarycb.types import Slice, Snapshot
+from boundarycb.warning import warn
 from boundarycb.words import common
 
 FILE = "history.bcb"
@@ -328,8 +330,12 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     parts = [part[same:] for part in parts]
     same = common([part[::-1] for part in parts])
     names = ["/".join(part[: len(part) - same]) for part in parts]
-    before = [names[:place].count(name) for place, name in enumerate(names)]
-    return [f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True)]
+    given: list[str] = []
+    for place, name in enumerate(names):
+        numbered = (f"{name} ({number})" for number in itertools.count(2))
+        taken = {*given, *names[place + 1 :]}
+        given.append(name if name not in given else next(one for one in numbered if one not in taken))
+    return given
 
 
 def _telling(path: Path) -> list[str]:

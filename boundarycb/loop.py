@@ -34,7 +34,8 @@ from boundarycb.recorder import Recorder, checked_name, learning_rates
 from boundarycb.sampling import EngineName, ResolutionLike
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, PageFile, ReportFile, TensorBoard
-from boundarycb.types import Metric, Mode, Sink, users_line, warn
+from boundarycb.types import Metric, Mode, Sink
+from boundarycb.warning import users_line, warn
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from boundarycb.failing import name_of
-from boundarycb.types import Metric, Sample
+from boundarycb.types import Array, Metric, Sample, frozen
 
 Kinds = dict[str, dict[str, Any]]
 """``metrics`` (numbers), ``per_unit`` (arrays) and ``tables``, each by name: what a Snapshot has."""
@@ -84,15 +84,27 @@ def _sorted(value: Any) -> tuple[str | None, Any]:
     except (OverflowError, RuntimeError, TypeError, ValueError):
         return None, value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
-        return ("per_unit", value) if value.ndim else ("metrics", float(value))
+        return ("per_unit", _copied(value)) if value.ndim else ("metrics", float(value))
     if isinstance(value, list) and all(_is_row(row) for row in value):
-        return "tables", value
+        return "tables", [{key: _plain(cell) for key, cell in row.items()} for row in value]
     return ("metrics", float(value)) if isinstance(value, (bool, int, float, np.number, np.bool_)) else (None, value)
 
 
+def _copied(values: Array) -> Array:
+    """Return a copy that no one writes to: a metric may go on with its own. Of floats wider than 64 bits there are no files."""
+    wide = values.dtype.kind == "f" and values.dtype.itemsize > np.dtype(np.float64).itemsize
+    return frozen(np.array(values, dtype=np.float64 if wide else None))
+
+
 def _is_row(row: Any) -> bool:
-    plain = (bool, int, float, str, np.number, np.bool_, type(None))
+    plain = (bool, int, float, str, np.integer, np.floating, np.bool_, type(None))
     return isinstance(row, dict) and all(isinstance(key, str) and isinstance(cell, plain) for key, cell in row.items())
+
+
+def _plain(cell: Any) -> Any:
+    """Return a number of numpy's as one of Python's; anything else as it is."""
+    kinds = ((np.bool_, bool), (np.integer, int), (np.floating, float))
+    return next((make(cell) for kind, make in kinds if isinstance(cell, kind)), cell)
 
 
 def _inner(part: Any) -> Any:

@@ -39,6 +39,8 @@ def show(runs: Runs, *, height: int = 820, max_frames: int = MAX_FRAMES, max_byt
         FileNotFoundError: there is no history.
         ValueError: there is no run, a history is empty, or an argument is out of its range.
     """
+    if max_bytes is not None and not max_bytes > 0:
+        raise ValueError(f"`max_bytes` must be above 0, got {max_bytes!r}.")
     if height < 200:
         raise ValueError(f"`height` must be 200 pixels or more, got {height!r}.")
     named = _named(runs)

@@ -16,7 +16,8 @@ from boundarycb.probe import Trace, save_plain, save_traces
 from boundarycb.render import Drawn
 from boundarycb.report import make_report
 from boundarycb.sinks.gif import make_movie
-from boundarycb.types import Sink, Slice, Snapshot, warn
+from boundarycb.types import Sink, Slice, Snapshot
+from boundarycb.warning import warn
 
 _KEPT_TRACES = 3  # files of traces beside a history, for checkpoints to come back to
 

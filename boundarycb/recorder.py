@@ -52,13 +52,12 @@ from boundarycb.probe import (
     waits_for_input,
 )
 from boundarycb.render.layout import checked_size
-from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost
+from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost, with_class_names
 from boundarycb.schedule import EVERY, Pace, ScheduleLike, resolve
-from boundarycb.types import Capture, Metric, Mode, Sample, Sink, Snapshot, warn
+from boundarycb.types import Metric, Mode, Sample, Sink, Snapshot
+from boundarycb.warning import warn
 
 logger = logging.getLogger(__name__)
-
-_ONE_LOGIT = "Of one logit, output=lambda z: torch.cat([0 * z, z], 1) makes two scores, with a border where it is 0."
 
 _FEW, _TWENTY = 3, 20  # samples of a run that are too few to see much in, and enough
 
@@ -192,7 +191,7 @@ class Recorder:
         self._due = resolve(every_n_steps, schedule)
         self._due_by_default = every_n_steps is None and schedule is None
         self._metrics = checked_metrics(metrics_module.default() if metrics is None else metrics)
-        self._outputs = Outputs(checked_directory(directory), sinks, checked_size(image_size))
+        self._outputs = Outputs(checked_directory(directory), sinks, checked_size(image_size, "image_size"))
         self._given = Given(slice, inputs, vary, forward, class_names, data)
         self._view = View(
             self._given,
@@ -573,7 +572,7 @@ class Recorder:
         with self._by_itself():
             seen = self._view.look(model, step, self._memory.traces)
         self._check(model, seen)
-        seen = replace(seen, capture=_named(seen.capture, self._given.class_names))
+        seen = replace(seen, capture=with_class_names(seen.capture, self._given.class_names))
         numbers = self._numbers(scalars)
         measured = self._measured(self._sample(step, seen, numbers))
         snapshot = Snapshot(
@@ -711,22 +710,6 @@ def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
     # Some optimisers have none, or find their own.
     numbers = {name: float(rate) for name, rate in rates.items() if isinstance(rate, (int, float, torch.Tensor))}
     return {"lr": numbers["lr/0"]} if len(optimizers) == 1 and numbers else numbers
-
-
-def _named(capture: Capture, names: Sequence[str]) -> Capture:
-    """Return `capture` with the names of its classes.
-
-    Raises:
-        ValueError: there are not as many names as classes.
-    """
-    field = capture.field
-    if field is None or not names:
-        return capture
-    if field.kind == "value" or len(names) != field.classes:
-        classes = "one number, and no classes" if field.kind == "value" else f"{field.classes} classes"
-        more = "" if field.kind != "value" or len(names) != 2 else f" {_ONE_LOGIT}"
-        raise ValueError(f"`class_names` has {len(names)} names, and the model's output has {classes}.{more}")
-    return replace(capture, field=replace(field, names=tuple(names)))
 
 
 def detached(value: Any) -> Any:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from boundarycb.corners import find_corners
-from boundarycb.types import Array, Bounds, Floats, Marks, Slice, Target, checked_anchor_names, warn
+from boundarycb.types import Array, Bounds, Floats, Marks, Slice, Target, checked_anchor_names
+from boundarycb.warning import warn
 
 _MARGIN = 0.1  # of the anchors' or the data's extent, on each side
 _COLLINEAR = 1e-9  # relative height of the anchors' triangle under which the plane is not defined
@@ -48,7 +49,7 @@ def box(
     >>> box((-1, 1), (0, 2)).lift(np.array([[0.5, 2.0]])).tolist()
     [[0.5, 2.0]]
     """
-    if int(np.prod(shape)) != 2:
+    if not isinstance(shape, Sequence) or math.prod(shape) != 2:
         raise ValueError(
             f"`shape` must hold exactly two numbers for a box, got {shape}; for other inputs use `slices.through(a, b, c)`."
         )
@@ -57,7 +58,7 @@ def box(
 
 
 def around(
-    points: Floats,
+    points: Any,
     *,
     margin: float = _MARGIN,
     shape: tuple[int, ...] = (2,),
@@ -66,7 +67,7 @@ def around(
     """Return the box around 2-D data.
 
     Args:
-        points: the data (n, 2); those that are not finite are left out.
+        points: the data (n, 2), an array or a tensor; those that are not finite are left out.
         margin: how much wider it is on each side, as a share of its extent.
         shape: the model's input shape without the batch, as of :func:`box`.
         names: what the two inputs are, for the picture.
@@ -77,12 +78,12 @@ def around(
     >>> around(np.array([[0.0, 0.0], [1.0, 10.0]])).bounds
     ((-0.1, 1.1), (-1.0, 11.0))
     """
-    given = np.asarray(points, dtype=np.float64)
-    points = given.reshape(len(given), int(np.prod(given.shape[1:])))
-    points = points[np.isfinite(points).all(axis=1)]
-    if points.shape[1] != 2 or not len(points):
+    given = to_array(points).astype(np.float64)
+    flat = given.reshape(-1, 2) if given.ndim > 1 and math.prod(given.shape[1:]) == 2 else np.empty((0, 2))
+    finite = flat[np.isfinite(flat).all(axis=1)]
+    if not len(finite):
         raise ValueError(f"`points` must be finite and of shape (n, 2) with n of 1 or more, got {given.shape}.")
-    (u0, u1), (v0, v1) = _box_around(points, _checked_margin(margin))
+    (u0, u1), (v0, v1) = _box_around(finite, _checked_margin(margin))
     return box((u0, u1), (v0, v1), shape=shape, names=names)
 
 
@@ -181,8 +182,8 @@ def random(sample: Any, *, radius: float | None = None, seed: int = 0) -> Slice:
     (((-5.0, 5.0), (-5.0, 5.0)), [[3.0, 4.0, 0.0]])
     """
     middle = _array("sample", sample)
-    first = np.random.default_rng(seed).normal(size=middle.shape)
-    plane = along(middle, first, radius=radius, seed=seed + 1)
+    first, second = np.random.default_rng(seed).normal(size=(2, *middle.shape))
+    plane = along(middle, first, second, radius=radius)
     return replace(plane, names=("random direction", "another one"))
 
 
@@ -291,22 +292,27 @@ def limited(slice: Slice, low: Any, high: Any) -> Slice:
 
     Args:
         slice: the slice.
-        low: the least that each number may be: one number, or an array that fits the input's shape.
-        high: the most.
+        low: the least that each number may be: one number, or an array that fits the input's shape; -inf is no limit.
+        high: the most; inf is no limit.
+
+    Raises:
+        ValueError: `low` is above `high` somewhere, or one of them is NaN.
 
     >>> limited(through([0.0, 0, 0], [1, 0, 0], [0, 1, 0]), 0, 1).limits.tolist()
     [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]
     """
     least, most = (np.broadcast_to(to_array(value).astype(np.float64), slice.input_shape).reshape(-1) for value in (low, high))
-    if not (least <= most).all():
-        raise ValueError("`low` must be `high` or less for every number of an input.")
+    if not ((least <= most) & (least < np.inf) & (most > -np.inf)).all():
+        raise ValueError("`low` must be `high` or less for every number of an input, and neither may be NaN.")
     origin, directions = slice.origin.reshape(-1), slice.axes.reshape(2, -1)
     # What must be 0 or more, at (u, v): constant + slope . (u, v).
     constant = np.concatenate([origin - least, most - origin])
     slope = np.concatenate([directions, -directions], axis=1)
+    limits = np.isfinite(constant)
+    constant, slope = constant[limits], slope[:, limits]
     scale = np.abs(constant) + np.abs(slope).T @ np.abs(slice.corners()).max(axis=0)
     polygon = slice.corners()
-    while len(polygon):
+    while len(polygon) and len(constant):
         values = constant[:, None] + slope.T @ polygon.T
         worst = int(np.argmin((values / np.maximum(scale, np.finfo(float).tiny)[:, None]).min(axis=1)))
         if values[worst].min() >= -1e-9 * scale[worst]:

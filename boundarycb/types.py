@@ -18,23 +18,19 @@ n      points of one forward pass
 Coordinates say their frame: *slice* coordinates are ``(u, v)`` pairs on the 2-D slice, *input* coordinates are what the
 model takes. Row 0 of a grid is the row of smallest ``v``; a picture turns it over so that ``v`` grows upwards.
 
-Every value is frozen, its arrays are read-only, and it is checked once, when it is made.
+Every value that is kept is frozen, its arrays are read-only, and it is checked once, when it is made.
 """
 
 from __future__ import annotations
 
 import io
-import logging
 import math
-import sys
-import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as dataclass_field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 import numpy as np
@@ -42,8 +38,6 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-log = logging.getLogger(__name__)
 
 _LARGE = 2**17  # products of numbers, from which on a matrix product is none of one thread
 
@@ -53,44 +47,8 @@ Bits = NDArray[np.uint8]
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 
-class BoundaryWarning(UserWarning):
-    """Something of boundarycb was left out or failed; training was not touched."""
-
-
 Mode = Literal["eval", "as_is"]
 """How a model is run: in eval mode, or with every module in the mode that it is in."""
-
-
-_BETWEEN = {"boundarycb", "torch", "lightning", "pytorch_lightning", "lightning_fabric", "contextlib", "functools"}
-"""Whose calls lie between a user's line and ours."""
-
-
-def warn(words: str, line: tuple[str, int] | None = None) -> None:
-    """Warn the user, of the line of theirs that led here, or of `line`.
-
-    Where warnings are made errors, log it instead, since training shall not end for a warning of ours.
-    """
-    try:
-        if line is None:
-            warnings.warn(words, BoundaryWarning, stacklevel=_users_frame()[0] - 1)
-        else:
-            warnings.warn_explicit(words, BoundaryWarning, *line)
-    except BoundaryWarning:
-        log.warning(words)
-
-
-def users_line() -> tuple[str, int]:
-    """Return the file and the number of the line of the user's that led here."""
-    frame = _users_frame()[1]
-    return frame.f_code.co_filename, frame.f_lineno
-
-
-def _users_frame() -> tuple[int, FrameType]:
-    """Return how many calls above this one the user's own lies, and its frame."""
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in _BETWEEN:
-        level, frame = level + 1, frame.f_back
-    return level, frame
 
 
 def frozen(array: Array) -> Array:
@@ -100,6 +58,13 @@ def frozen(array: Array) -> Array:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def freeze(value: object, *names: str) -> None:
+    """Make arrays that `value` was made with read-only; those that are None stay so."""
+    for name in names:
+        if getattr(value, name) is not None:
+            object.__setattr__(value, name, frozen(getattr(value, name)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- slice
@@ -120,8 +85,7 @@ class Marks:
     labels: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        for name in ("points", "off", "labels"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
+        freeze(self, "points", "off", "labels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +102,7 @@ class Target:
     corners: Floats
 
     def __post_init__(self) -> None:
-        for name in ("labels", "corners"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
+        freeze(self, "labels", "corners")
 
     def at(self, resolution: int) -> NDArray[np.int64]:
         """Return the classes at the pixel centres of a grid of `resolution` points a side, (resolution, resolution)."""
@@ -177,6 +140,7 @@ class Slice:
         limits: float64 (K, 2), the corners of the part on which inputs are valid ones; None where nothing is known of that.
         target: what the output should be; None where nothing is known of that.
         held: of a model that takes more than what varies here, in words what varies and at what the rest is held; else empty.
+        module: path of the module whose output varies here; empty where an input does.
     """
 
     origin: Floats
@@ -189,6 +153,7 @@ class Slice:
     limits: Floats | None = None
     target: Target | None = None
     held: str = ""
+    module: str = ""
 
     def __post_init__(self) -> None:
         origin = frozen(np.array(self.origin, dtype=np.float64))
@@ -518,9 +483,7 @@ class Field:
     limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("value", "winner", "second", "above", "surfaces"):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, frozen(getattr(self, name)))
+        freeze(self, "value", "winner", "second", "above", "surfaces")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -564,8 +527,7 @@ class Capture:
         want = (units, -(-(self.resolution**2) // 8))
         if self.on.shape != want or self.on.dtype != np.uint8:
             raise ValueError(f"`on` must be uint8 of shape {want}, got {self.on.dtype} {self.on.shape}.")
-        object.__setattr__(self, "on", frozen(self.on))
-        object.__setattr__(self, "undefined", frozen(self.undefined))
+        freeze(self, "on", "undefined", "strength", "planes", "flat", "saturated")
 
     def __repr__(self) -> str:
         names = ", ".join(layer.name for layer in self.layers)
@@ -697,8 +659,7 @@ class Regions:
     thin: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("points", "corners", "offsets", "neighbours", "on"):
-            object.__setattr__(self, name, frozen(getattr(self, name)))
+        freeze(self, "points", "corners", "offsets", "neighbours", "on")
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -769,6 +730,9 @@ class Moves:
     gauge: Literal["canonical", "own"] = "canonical"
     change: Floats | None = None
 
+    def __post_init__(self) -> None:
+        freeze(self, "geometry", "cause", "change")
+
 
 @dataclass(frozen=True, eq=False)
 class Answers:
@@ -788,6 +752,9 @@ class Answers:
     winners: NDArray[np.int64] | None = None
     labels: NDArray[np.int64] | None = None
     margins: Floats | None = None
+
+    def __post_init__(self) -> None:
+        freeze(self, "on", "values", "winners", "labels", "margins")
 
     @property
     def count(self) -> int:
@@ -890,10 +857,10 @@ class Snapshot:
         """What was left out or is not finite, in words."""
         return (*self.boundaries.notes, *self.capture.notes)
 
-    @property
+    @cached_property
     def is_broken(self) -> bool:
-        """Whether numbers are not finite; the notes say which."""
-        return any("not finite" in note for note in self.capture.notes)
+        """Whether units or the output are not finite somewhere; the notes say which."""
+        return len(self.capture.undefined) > 0 or (self.field is not None and not bool(np.isfinite(self.field.value).all()))
 
     @cached_property
     def is_lost(self) -> bool:

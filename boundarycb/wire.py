@@ -277,7 +277,7 @@ def _rows_in(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def encode_run(slice: Slice, run: str = "") -> bytes:
     """Return the first record of a history: what holds for all of its frames, and what tells the run from all others."""
     header = {"kind": "run", "run": run, "bounds": slice.bounds, "names": slice.names, "anchor_names": slice.anchor_names}
-    header["held"] = slice.held
+    header |= {"held": slice.held, "module": slice.module}
     sections: dict[str, Array] = {"origin": slice.origin, "axes": slice.axes, "anchors": slice.anchors}
     if slice.limits is not None:
         sections["limits"] = slice.limits
@@ -295,7 +295,7 @@ def decode_run(record: Record) -> Slice:
     (u0, u1), (v0, v1) = record.header["bounds"]
     first, second = record.header["names"]
     part = record.sections
-    # The first files have neither names of anchors nor marks, limits, a target, or what is held.
+    # The first files have neither names of anchors nor marks, limits, a target, what is held, or a module.
     marks = Marks(part["marks/points"], part["marks/off"], part["marks/labels"]) if "marks/points" in part else None
     target = Target(part["target/labels"], part["target/corners"]) if "target/labels" in part else None
     return Slice(
@@ -309,6 +309,7 @@ def decode_run(record: Record) -> Slice:
         part.get("limits"),
         target,
         str(record.header.get("held", "")),
+        str(record.header.get("module", "")),
     )
 
 

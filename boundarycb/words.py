@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
-GIVEN = "what "
-"""How what is said of a slice begins where a module's output varies on it (:attr:`boundarycb.types.Slice.held`)."""
-
 
 def listed(words: Sequence[str]) -> str:
     """Return words as a list in a sentence.

@@ -29,7 +29,7 @@ from boundarycb.automatic import Asked, Example, Given, Listener, ModelCall, Set
 from boundarycb.automatic.calls import calls_of
 from boundarycb.automatic.hushed import hushed
 from boundarycb.probe import Conditions, Prober, feed_in, feed_out, most_flops, probe
-from boundarycb.types import BoundaryWarning
+from boundarycb.warning import BoundaryWarning
 
 Pair = namedtuple("Pair", "features target")
 
@@ -168,6 +168,7 @@ def test_what_does_not_vary_is_held_at_the_first_samples_row() -> None:
     assert torch.equal(seen["mask"], mask)
     assert torch.allclose(seen["x"][:3].double(), torch.tensor(found.slice.lift(np.array([[0.0, 0], [1, 0], [0, 1]]))), atol=1e-6)
     assert found.slice.held == "x varies, with t as in a"
+    assert found.slice.module == ""
     # With the anchors' plane through other rows, everything is held at the first of those.
     found = settle(model, Conditions(), Given(inputs={"x": x, "t": t, "mask": mask}, slice=(4, 1, 2)), None)
     assert inputs_seen(found, model)["t"][0].item() == 4
@@ -268,6 +269,7 @@ def test_a_module_may_give_other_rows_than_the_call_has() -> None:
     anchors = found.slice.lift(found.slice.anchors)
     assert np.allclose(anchors, bags[:3], atol=1e-6)
     assert found.slice.held == "what bag gives varies, with argument 2 as in a"
+    assert found.slice.module == "bag"
     with probe(model, found.conditions) as run:
         z = run(anchors).parts[0]
     assert np.allclose(z, model.net[0](torch.cat([bags[:3], more[:1].expand(3, 2)], dim=1)).detach(), atol=1e-5)

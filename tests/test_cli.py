@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 from snapshots import SQUARE, plain
 
+from boundarycb import slices
 from boundarycb.cli import main
 from boundarycb.history import HistoryWriter
 
@@ -50,6 +52,18 @@ def test_a_reader_that_has_had_enough_is_no_error(run: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 1
+
+
+def test_a_console_that_cannot_show_every_letter_gets_the_rest(tmp_path: Path) -> None:
+    HistoryWriter(tmp_path / "run", slices.box((-1, 1), (-1, 1), names=("größe Δ", "x2"))).append(plain(0))
+    ran = subprocess.run(
+        [sys.executable, "-m", "boundarycb.cli", "info", tmp_path / "run"],
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "größe ? -1 to 1" in ran.stdout.decode("cp1252")
 
 
 def test_export_makes_the_movie(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -109,10 +123,28 @@ def test_without_ffmpeg_it_is_said(
             "boundarycb export: `--output` must end in one of .html, .gif, .mp4, .svg, .md, got x.avi.",
         ),
         (["export", "RUN", "RUN", "-o", "x.gif"], "boundarycb export: A .gif file shows one run; several go into an .html file."),
-        (["export", "RUN", "-o", "x.svg", "--step", "-5"], "boundarycb export: `--step` is the step of an .svg, 0 or more, got -5"),
-        (["export", "RUN", "-o", "x.html", "--step", "5"], "boundarycb export: `--step` is the step of an .svg, 0 or more, got 5"),
-        (["export", "RUN", "-o", "x.html", "--surfaces"], "boundarycb export: `--surfaces` are what a .gif shows, got x.html."),
-        (["export", "RUN", "-o", "x.html", "--max-mb", "0"], "boundarycb export: `--max-mb` must be above 0, got 0."),
+        (["export", "RUN", "-o", "x.svg", "--step", "-5"], "boundarycb export: `--step` must be 0 or more, got -5"),
+        (
+            ["export", "RUN", "-o", "x.html", "--step", "5"],
+            "boundarycb export: `--step` says nothing of a file that ends in .html, but of .svg; leave it out.",
+        ),
+        (
+            ["export", "RUN", "-o", "x.html", "--surfaces"],
+            "boundarycb export: `--surfaces` says nothing of a file that ends in .html, but of .gif; leave it out.",
+        ),
+        (
+            ["export", "RUN", "-o", "x.md", "--fps", "9"],
+            "boundarycb export: `--fps` says nothing of a file that ends in .md, but of .gif and .mp4; leave it out.",
+        ),
+        (["export", "RUN", "-o", "x.svg", "--frames", "0"], "boundarycb export: `--frames` says nothing of a file"),
+        (["export", "RUN", "-o", "x.mp4", "--max-mb", "1"], "boundarycb export: `--max-mb` says nothing of a file"),
+        *(
+            (
+                ["export", "RUN", "-o", "x.html", "--max-mb", given],
+                f"boundarycb export: `--max-mb` must be a number of megabytes above 0, got {given}.",
+            )
+            for given in ("0", "inf", "nan")
+        ),
         (["export", "RUN", "-o", "x.html", "--frames", "1"], "boundarycb export: `--frames` must be 2 or more, got 1."),
         (["export", "RUN", "-o", "x.gif", "--size", "3"], "boundarycb export: `--size` must be"),
         (

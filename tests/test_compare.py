@@ -493,6 +493,7 @@ def test_what_paths_differ_in_is_the_name() -> None:
     assert names("/x/a/v/history.bcb", "/x/v/history.bcb") == ["a/v", "v"]
     assert names("/x/one.bcb", "/x/two.bcb") == ["one.bcb", "two.bcb"]
     assert names("/history.bcb", "/history.bcb", "/history.bcb") == ["history.bcb", "history.bcb (2)", "history.bcb (3)"]
+    assert names("/x/a/history.bcb", "/x/a/history.bcb", "/x/a (2)/history.bcb") == ["a", "a (3)", "a (2)"]
 
 
 # ---------------------------------------------------------------------------------------------------------------- picture

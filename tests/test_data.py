@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image as Pillow
 
 from boundarycb.cli import main
 from boundarycb.data import (
@@ -65,9 +66,48 @@ def test_pixels_are_their_centres_and_y_grows_upwards() -> None:
 def test_an_image_file_becomes_black_and_white(tmp_path: Path, channels: int | None) -> None:
     grey = np.repeat(bottle(50) * 200 + 20, 4, axis=0).repeat(4, axis=1).astype(np.uint8)
     pixels = grey if channels is None else np.repeat(grey[..., None], channels, axis=2)
+    if channels == 4:
+        pixels[..., 3] = 255
     iio.imwrite(tmp_path / "x.png", pixels)
     image = read_image(tmp_path / "x.png", 50)
     assert (image == bottle(50)).mean() > 0.98
+
+
+def _half(kind: str) -> Pillow.Image:
+    """Return a picture whose left half is dark, of a kind that a file may have."""
+    dark = np.arange(40)[None, :].repeat(40, axis=0) < 20
+    plain = Pillow.fromarray(np.where(dark, 10, 240).astype(np.uint8))
+    if kind == "16 bits":
+        return Pillow.fromarray(np.where(dark, 20_000, 60_000).astype(np.uint16))
+    if kind == "black on nothing":
+        return Pillow.fromarray(np.stack([np.zeros_like(dark)] * 3 + [dark * 255], axis=-1).astype(np.uint8))
+    if kind == "palette with a transparent colour":
+        picture = Pillow.fromarray((~dark).astype(np.uint8), mode="P")
+        picture.putpalette([0, 0, 0, 1, 1, 1])
+        picture.info["transparency"] = 1
+        return picture
+    return plain.convert({"1 bit": "1", "cyan, magenta, yellow, black": "CMYK"}.get(kind, kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [
+        *((kind, "png") for kind in ("1 bit", "16 bits", "black on nothing", "palette with a transparent colour", "LA", "P")),
+        ("cyan, magenta, yellow, black", "tif"),
+    ],
+)
+def test_whatever_kind_of_file_it_is(kind: str, ending: str, tmp_path: Path) -> None:
+    picture = _half(kind)
+    picture.save(tmp_path / f"x.{ending}", **{key: value for key, value in picture.info.items() if key == "transparency"})
+    image = read_image(tmp_path / f"x.{ending}", 20)
+    assert image[:, :9].max() == 0
+    assert image[:, 11:].min() == 1
+
+
+def test_numbers_without_a_known_white_are_refused(tmp_path: Path) -> None:
+    Pillow.fromarray(np.full((4, 4), 200, np.float32)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match="`path` must be a picture of 8 or 16 bits a channel"):
+        read_image(tmp_path / "x.tif")
 
 
 def test_a_moving_picture_is_refused(tmp_path: Path) -> None:

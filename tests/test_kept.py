@@ -28,9 +28,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from boundarycb import Recorder, capture, load, overlay, slices, watch
 from boundarycb.keep.reach import Reach
+from boundarycb.keep.settings import _precision, _set_precision
 from boundarycb.keep.tensors import KeptTensors
 from boundarycb.probe import Conditions, Prober, probe
-from boundarycb.types import BoundaryWarning
+from boundarycb.warning import BoundaryWarning
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 POINTS = np.random.default_rng(0).uniform(-1, 1, (20, 2))
@@ -356,6 +357,10 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "deterministic": (torch.are_deterministic_algorithms_enabled, lambda: torch.use_deterministic_algorithms(True)),
     "anomaly": (torch.is_anomaly_enabled, lambda: torch.autograd.set_detect_anomaly(True)),
     "matmul": (torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
+    "cudnn": (lambda: torch.backends.cudnn.benchmark, lambda: setattr(torch.backends.cudnn, "benchmark", True)),
+    "mkldnn": (lambda: torch.backends.mkldnn.deterministic, lambda: setattr(torch.backends.mkldnn, "deterministic", True)),
+    "threads": (torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
+    "device": (torch.get_default_device, lambda: torch.set_default_device("meta")),
     "numpy": (np.geterr, lambda: np.seterr(all="raise")),
 }
 
@@ -367,6 +372,40 @@ def test_settings_are_put_back(name: str) -> None:
     before = get()
     assert run(Does(lambda _: change())).lost == ()
     assert get() == before
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="this torch has one precision for all backends")
+@pytest.mark.parametrize("where", ["cuda", "cudnn", "mkldnn"])
+def test_a_backends_own_precision_is_no_obstacle_and_put_back(where: str, tmp_path: Path) -> None:
+    """torch refuses to give the one word for all of them once a backend has another."""
+    backend: Any = getattr(torch.backends, where)
+    backend = backend if where == "cudnn" else backend.matmul
+    before = _precision()
+    try:
+        backend.fp32_precision = "bf16" if where == "mkldnn" else "tf32"
+        told = _precision()
+        assert run(Does(lambda _: setattr(backend, "fp32_precision", "ieee"))).lost == ()
+        assert _precision() == told
+        model = mlp(2, 8, 2)
+        with watch(model, slice=SQUARE, directory=tmp_path, **SMALL) as recorder:
+            recorder.record(model, 0)
+        assert recorder.steps == [0]
+    finally:
+        _set_precision(before)
+    assert _precision() == before
+
+
+class Key:
+    """What a dict may be keyed by."""
+
+    count = 0
+
+
+def test_objects_that_are_keys_are_put_back() -> None:
+    key = Key()
+    model = Does(lambda self: setattr(next(iter(self.by)), "count", 1), by={key: 1, (1, 2): 3})
+    assert run(model).lost == ()
+    assert key.count == 0
 
 
 def test_sixteen_megabytes_are_copied_in_all(monkeypatch: pytest.MonkeyPatch) -> None:

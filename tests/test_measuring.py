@@ -43,6 +43,36 @@ def test_numbers_arrays_tensors_and_tables_are_kept(tmp_path: Path) -> None:
     assert last.tables == {"rows": [{"unit": 3, "what": "text", "nothing": None}]}
 
 
+def test_what_a_metric_gave_stays_what_it_was(tmp_path: Path) -> None:
+    """Though it goes on with the same array, and whatever kind of numbers is in its table."""
+    steps, seen = np.zeros(3), []
+
+    def mine(sample: Sample) -> dict[str, Any]:
+        steps[:] += 1
+        seen.append(steps - np.asarray(sample.past.get("steps", 0)))
+        return {"steps": steps, "rows": [{"wide": np.longdouble(0.5), "number": np.int8(3), "yes": np.bool_(True)}]}
+
+    last = record(tmp_path, [mine], steps=3)
+    assert [found.tolist() for found in seen] == [[1, 1, 1]] * 3
+    assert last.per_unit["steps"].tolist() == [3, 3, 3]
+    assert last.tables == {"rows": [{"wide": 0.5, "number": 3, "yes": True}]}
+
+
+def test_arrays_wider_than_files_know_are_kept_as_double(tmp_path: Path) -> None:
+    values = record(tmp_path, [lambda sample: {"wide": np.array([0.1, 0.2], dtype=np.longdouble)}]).per_unit["wide"]
+    assert values.dtype == np.float64
+    assert values.tolist() == [0.1, 0.2]
+
+
+def test_a_metrics_own_name_does_not_make_it_a_sum(tmp_path: Path) -> None:
+    """Only what is measured since the last sample is summed up."""
+    recorder = Recorder(tmp_path, SQUARE, resolution=16, metrics=[lambda sample: {"line/count": 5.0, "drift/x": 1.0}])
+    for step in range(3):
+        recorder.record(mlp(2, 4, 1, seed=step), step)
+    recorder.close()
+    assert recorder.finals == {"final/line/count": 5.0, "final/drift/x": 1.0}
+
+
 def raises(sample: Sample) -> Any:
     raise KeyError("no such thing")
 

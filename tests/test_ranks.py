@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,15 +31,12 @@ SQUARE = slices.box((-1, 1), (-1, 1))
 
 def two_ranks(directory: Path, scenario: str, package: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
     """Run two real processes; return what each saw."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     paths = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", str(HERE / "two_ranks.py")]
     ranks = [
         subprocess.Popen(
-            [*command, str(rank), str(port), str(directory), scenario, package],
+            [*command, str(rank), str(directory), scenario, package],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

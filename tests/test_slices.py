@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,12 @@ def test_around_survives_constant_and_infinite_data() -> None:
     assert slices.around(np.array([[0.0, 0], [1, 1], [np.nan, 0], [np.inf, 1]]), margin=0).bounds == ((0, 1), (0, 1))
 
 
+def test_around_takes_tensors_as_they_are() -> None:
+    points = torch.tensor([[0.0, 5], [10, 5]])
+    for given_points in (points.requires_grad_(), points.bfloat16(), points.detach().reshape(2, 1, 2)):
+        assert slices.around(given_points).bounds == ((-1, 11), (0, 10))
+
+
 def test_a_slice_cannot_be_changed() -> None:
     plane = slices.box((0, 1), (0, 1))
     with pytest.raises(ValueError, match="read-only"):
@@ -151,9 +158,15 @@ def test_random_planes_are_orthonormal_and_repeatable() -> None:
     assert np.allclose(flat @ flat.T, np.eye(2))
     assert np.array_equal(plane.axes, slices.random(np.ones((3, 4, 4)), seed=3).axes)
     assert not np.allclose(plane.axes, slices.random(np.ones((3, 4, 4)), seed=4).axes)
+
     assert plane.bounds == ((-2.5, 2.5), (-2.5, 2.5))
     assert plane.anchors.tolist() == [[0, 0]]
     assert np.random.rand() == before
+
+
+def test_random_planes_of_neighbouring_seeds_have_nothing_in_common() -> None:
+    planes = [slices.random(np.ones(1000), seed=seed).axes.reshape(2, -1) for seed in range(5)]
+    assert max(np.abs(one @ other.T).max() for one, other in combinations(planes, 2)) < 0.2  # a cosine's spread is 0.03
 
 
 def test_along_a_direction() -> None:
@@ -207,6 +220,17 @@ def test_limits_are_where_inputs_are_valid(corners: Any, seed: int) -> None:
     assert (inside == (slack > 0))[clear].all()
 
 
+def test_a_limit_on_one_side_is_one() -> None:
+    square = slices.box((-1, 1), (-1, 1))
+    for low, high, corner in ((0, np.inf, [1, 1]), (-np.inf, 0, [-1, -1])):
+        outline = slices.limited(square, low, high).limits
+        assert outline is not None
+        assert sorted(outline.tolist()) == sorted([[0, 0], [corner[0], 0], corner, [0, corner[1]]])
+    everywhere = slices.limited(square, -np.inf, np.inf).limits
+    assert everywhere is not None
+    assert sorted(everywhere.tolist()) == sorted(square.corners().tolist())
+
+
 def test_a_slice_without_valid_inputs_has_an_empty_outline() -> None:
     plane = slices.through([5.0, 5, 5], [6, 5, 5], [5, 6, 5])
     outline = slices.limited(plane, 0, 1).limits
@@ -253,6 +277,10 @@ def test_names_may_be_columns_of_a_table(names: Any) -> None:
         (lambda: slices.axes([1.0, 2], 0, 1, (1, 0), (0, 1)), "`u` must be"),
         (lambda: slices.marked(slices.box((0, 1), (0, 1)), [[0, 0]], labels=[0.5]), "`labels` must be 1 whole numbers"),
         (lambda: slices.limited(slices.box((0, 1), (0, 1)), 1, 0), "`low` must be `high` or less"),
+        (lambda: slices.limited(slices.box((0, 1), (0, 1)), 0, np.nan), "neither may be NaN"),
+        (lambda: slices.limited(slices.box((0, 1), (0, 1)), np.inf, np.inf), "`low` must be `high` or less"),
+        (lambda: slices.around(5.0), "`points` must be finite"),
+        (lambda: slices.box((0, 1), (0, 1), shape=2), "`shape` must hold exactly two numbers"),  # type: ignore[arg-type]
         (lambda: Slice(np.zeros(2), np.eye(2), ((1, 0), (0, 1))), "`bounds` must be finite with u0 < u1"),
         (lambda: Slice(np.zeros(2), np.eye(2), 3), "`bounds` must be"),  # type: ignore[arg-type]
         (lambda: Slice(np.zeros(2), np.zeros((2, 2)), ((0, 1), (0, 1))), "not parallel"),

@@ -166,6 +166,13 @@ def test_another_slice_in_the_same_folder_is_another_run() -> None:
     assert store.last(None, "", series).records == [b"c"]
 
 
+def test_a_clock_that_was_set_back_loses_no_sample() -> None:
+    """Within a part the order is that in which samples were written."""
+    data = [(0, 10.0, [b"a"]), (5, 20.0, [b"b"]), (10, 15.0, [b"c"]), (15, 30.0, [b"d"])]
+    store, series, _ = store_of({"a/replay": data})
+    assert store.page(None, "", series, "").records == [b"a", b"b", b"c", b"d"]
+
+
 def test_runs_are_listed_as_people_count_and_have_names_of_their_own() -> None:
     one = argparse.Namespace(max_step=1, max_wall_time=1.0, plugin_content=b"")
     tags = {"a/replay": one, "b/replay": one}

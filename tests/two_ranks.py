@@ -1,4 +1,4 @@
-"""What each of two ranks does in tests/test_ranks.py: ``python two_ranks.py RANK PORT DIRECTORY SCENARIO PACKAGE``.
+"""What each of two ranks does in tests/test_ranks.py: ``python two_ranks.py RANK DIRECTORY SCENARIO PACKAGE``.
 
 It writes what it saw into DIRECTORY/<rank>.pt. Ranks talk by gloo, on the CPU.
 """
@@ -284,12 +284,13 @@ def whole(value: Any) -> torch.Tensor:
     return found.clone()
 
 
-def main(rank: int, port: int, directory: Path, scenario: str, package: str) -> None:
+def main(rank: int, directory: Path, scenario: str, package: str) -> None:
     """Do what a scenario asks of this rank."""
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
     os.environ |= place | {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
     torch.set_num_threads(1)
-    distributed.init_process_group("gloo", rank=rank, world_size=2, timeout=timedelta(seconds=60))
+    meeting = f"file://{directory / 'meeting'}"  # and no port, which another process might take
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2, timeout=timedelta(seconds=60))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = getattr(Rank(rank, directory, package), scenario)()
@@ -302,4 +303,4 @@ def main(rank: int, port: int, directory: Path, scenario: str, package: str) -> 
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4], " ".join(sys.argv[5:]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], " ".join(sys.argv[4:]))

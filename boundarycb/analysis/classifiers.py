@@ -17,7 +17,8 @@ from boundarycb.analysis.units import with_a_unit
 from boundarycb.engines.bands import most_together
 from boundarycb.probe import Conditions, Feed, ForwardLike, OutputLike, Prober, WrongChoice, home_of, probe
 from boundarycb.sampling import said_of_lost
-from boundarycb.types import Array, Floats, Mode, warn
+from boundarycb.types import Array, Floats, Mode
+from boundarycb.warning import warn
 
 _MOST = 4096  # inputs that run together, however small: more gain nothing
 _RIVALS = 9  # classes next to the winner that a screen looks at

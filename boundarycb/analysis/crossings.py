@@ -22,7 +22,8 @@ from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoic
 from boundarycb.sampling import said_of_lost
 from boundarycb.sampling.engine import exactly, words_of
 from boundarycb.sampling.how import How, conditions_of
-from boundarycb.types import Floats, Forward, Layer, Reading, Unit, frozen, units_of, warn
+from boundarycb.types import Floats, Forward, Layer, Reading, Unit, frozen, units_of
+from boundarycb.warning import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # it comes with torch

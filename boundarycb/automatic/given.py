@@ -50,8 +50,9 @@ class Given:
         if self.forward is not None and self.vary is not None:
             raise ValueError("Give `forward` or `vary`, not both: your function says what varies.")
         object.__setattr__(self, "class_names", _checked_names(self.class_names))
-        if _are_ranges(self.slice):  # as a configuration file can say them
-            object.__setattr__(self, "slice", slices.box(*self.slice))  # type: ignore[misc]
+        ranges = _ranges(self.slice)
+        if ranges is not None:  # as a configuration file can say them
+            object.__setattr__(self, "slice", slices.box(*ranges))
         _checked_slice(self.slice)
         if self.data is not None and not isinstance(self.data, Data):
             object.__setattr__(self, "data", Data.of(self.data))
@@ -85,14 +86,16 @@ def _checked_names(given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
-def _are_ranges(given: Any) -> bool:
-    """Return whether `given` is two pairs of numbers."""
-    return (
-        isinstance(given, (tuple, list))
-        and len(given) == 2
-        and all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in given)
-        and all(isinstance(number, (int, float)) for pair in given for number in pair)
-    )
+def _ranges(given: Any) -> Any:
+    """Return the two pairs of numbers that `given` is, or None where it is something else."""
+    pairs = given.tolist() if hasattr(given, "tolist") and getattr(given, "shape", None) == (2, 2) else given
+    if not isinstance(pairs, (tuple, list)) or len(pairs) != 2:
+        return None
+    pairs = [pair.tolist() if hasattr(pair, "tolist") else pair for pair in pairs]
+    if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+        return None
+    numbers = [[number.item() if hasattr(number, "item") else number for number in pair] for pair in pairs]
+    return numbers if all(isinstance(number, (int, float)) for pair in numbers for number in pair) else None
 
 
 def _checked_slice(given: Any) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from boundarycb.types import BoundaryWarning
+from boundarycb.warning import BoundaryWarning
 
 _OURS = str(Path(__file__).parents[1])
 

@@ -24,7 +24,8 @@ from boundarycb.automatic.varying import feed_for, said_of_held
 from boundarycb.failing import in_words
 from boundarycb.keep import is_far
 from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, home_of, probe
-from boundarycb.types import Floats, Slice, warn
+from boundarycb.types import Floats, Slice
+from boundarycb.warning import warn
 
 _ITEMS = 4096  # of plain training data that are read for the bounds of a box
 _SAMPLES = 32  # that are read where a batch has too few for a plane
@@ -141,7 +142,8 @@ def _tried(model: nn.Module, conditions: Conditions, given: Given, example: Exam
     together = len(batch.values)
     if held:
         is_a = len(plane.anchors) > 0 and (given.slice is None or given.places is not None)
-        plane = replace(plane, held=said_of_held(samples.feed, model, "a" if is_a else "the first sample"))
+        said = said_of_held(samples.feed, model, "a" if is_a else "the first sample")
+        plane = replace(plane, held=said, module=samples.feed.module or "")
     return Settled(plane, replace(conditions, feed=feed), together * example.batches, data, together)
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from boundarycb.automatic.calls import Asked, ModelCall, copied, places_of
 from boundarycb.nested import Path, leaves, spelled
 from boundarycb.probe import Feed, ForwardLike, module_at
-from boundarycb.words import GIVEN, listed
+from boundarycb.words import listed
 
 _NAMED = 3  # of what is held, in a caption
 
@@ -69,7 +69,7 @@ def said_of_held(feed: Feed, model: nn.Module, sample: str) -> str:
     >>> said_of_held(Feed((torch.zeros(3, 7),), module="embed", rows=3), nn.Module(), "a")
     'what embed gives varies, with argument 0 as in a'
     """
-    first = _spoken(_by_name(feed.place, model)) if feed.module is None else f"{GIVEN}{feed.module} gives"
+    first = _spoken(_by_name(feed.place, model)) if feed.module is None else f"what {feed.module} gives"
     names = [_spoken(_by_name(path, model)) for path in feed.beside()]
     if not names:
         return "" if feed.module is None else f"{first} varies"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 Image = NDArray[np.uint8]
 
@@ -34,16 +34,31 @@ def bottle(size: int = 200) -> Image:
 
 
 def read_image(path: str | os.PathLike[str], size: int = 200) -> Image:
-    """Return an image file as uint8 (size, size) of 0 (darker than middle grey) and 1, top row first."""
-    from PIL import Image as Pillow
+    """Return an image file as uint8 (size, size) of 0 (darker than middle grey) and 1, top row first.
 
-    pixels = np.asarray(iio.imread(Path(path)))
-    if pixels.ndim == 3 and pixels.shape[2] in (3, 4):
-        pixels = pixels[..., :3].mean(axis=2)
-    if pixels.ndim != 2:
-        raise ValueError(f"`path` must be a still picture, grey or RGB, got an array of shape {pixels.shape} from {path}.")
-    grey = Pillow.fromarray(pixels.astype(np.float32)).resize((size, size), Pillow.Resampling.BILINEAR)
-    return (np.asarray(grey) > 127.5).astype(np.uint8)
+    Args:
+        path: the file, of any kind that Pillow reads; what is transparent is white.
+        size: pixels a side.
+
+    Raises:
+        ValueError: it is a moving picture, or its numbers have no known white.
+    """
+    with Pillow.open(Path(path)) as image:
+        if getattr(image, "n_frames", 1) > 1:
+            raise ValueError(f"`path` must be a still picture, got {image.n_frames} frames from {path}.")  # type: ignore[attr-defined]
+        grey = _grey(image)
+    if not np.isfinite(grey).all() or grey.min() < 0 or grey.max() > 1:
+        raise ValueError(f"`path` must be a picture of 8 or 16 bits a channel, or of numbers from 0 to 1, got {path}.")
+    small = Pillow.fromarray(grey).resize((size, size), Pillow.Resampling.BILINEAR)
+    return (np.asarray(small) > 0.5).astype(np.uint8)
+
+
+def _grey(image: Pillow.Image) -> NDArray[np.float32]:
+    """Return how light the pixels of `image` are, float32 (h, w) from 0 to 1, on white where they are transparent."""
+    if image.mode.startswith(("I", "F")):  # of more than 8 bits, which Pillow would cut
+        return np.asarray(image, dtype=np.float32) / np.float32(1.0 if image.mode == "F" else 65535.0)
+    light, opaque = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), dtype=np.float32) / 255, -1, 0)
+    return np.asarray(light * opaque + (1 - opaque), dtype=np.float32)
 
 
 def pixels_of(image: Image, low: float = -1.0, high: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

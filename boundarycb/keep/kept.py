@@ -8,7 +8,8 @@ from typing import Any
 
 from boundarycb.keep.holders import Generator, Holder, paths
 from boundarycb.keep.reach import Reach
-from boundarycb.keep.restore import random_state, settings
+from boundarycb.keep.restore import random_state
+from boundarycb.keep.settings import settings
 from boundarycb.keep.tensors import KeptTensors
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import enum
 import functools
 import queue
 import sys
@@ -58,6 +59,7 @@ _ATOMS = frozenset(
     {int, float, complex, bool, str, bytes, type(None), type, range, slice, property, torch.dtype, torch.device, torch.Size}
     | {types.FunctionType, types.BuiltinFunctionType, types.ModuleType, *weakref.ProxyTypes}
 )
+_KEYS = (tuple, frozenset, enum.Enum, torch.Tensor)  # keys of dicts that are not entered: they hold keys, or have another place
 _NOT_THE_MODELS = {"torch", "lightning", "pytorch_lightning", "lightning_fabric", "builtins", "boundarycb"}
 _TRAINERS = _NOT_THE_MODELS - {"torch", "builtins"}
 _SHARED = (threading.Thread, queue.Queue, queue.SimpleQueue, type(threading.Lock()), type(threading.RLock()), threading.Condition)
@@ -169,6 +171,8 @@ class Reach:
         self._slots(path, value)
         entries: Iterable[tuple[Any, Any]] = dict.items(value) if isinstance(value, dict) else enumerate(value)
         changeable = [(key, entry) for key, entry in entries if type(entry) not in _ATOMS]
+        if isinstance(value, dict):
+            changeable += [(..., key) for key in dict.keys(value) if type(key) not in _ATOMS and not isinstance(key, _KEYS)]
         if changeable and self._fits(path, len(changeable), entered=True):
             self._todo += [(f"{path}[{key!r}]" if isinstance(key, (str, int)) else f"{path}[…]", one) for key, one in changeable]
 

@@ -1,4 +1,4 @@
-"""Context managers that leave a process and a model's switches as they were: random numbers, torch's settings, modes, logging.
+"""Context managers that leave a process and a model's switches as they were: random numbers, caches, modes, logging.
 
 Every one restores in a ``finally``, so that an error in the user's forward pass changes nothing either. What a model's objects and
 tensors hold is kept by :mod:`boundarycb.keep.kept`.
@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from boundarycb.keep.holders import Generator, Holder, State, put_at
+from boundarycb.keep.holders import Generator, Holder, put_at
 from boundarycb.keep.reach import Reach
 
 # -------------------------------------------------------------------------------------------------------- random numbers
@@ -68,41 +68,7 @@ def _generator(device: torch.device) -> torch.Generator | None:
     return generators[index] if device.type != "cpu" and index < len(generators) else None
 
 
-# -------------------------------------------------------------------------------------------------------------- settings
-
-
-def settings() -> list[Holder]:
-    """Return the holders of the switches that a forward pass may leave in another position."""
-    holders: list[Holder] = [State(f"torch's {name}", get, give) for name, get, give in _SETTINGS]
-    return [*holders, State("numpy's error state", np.geterr, lambda old: np.seterr(**old))]
-
-
-def _deterministic(mode: tuple[bool, bool]) -> None:
-    torch.use_deterministic_algorithms(mode[0], warn_only=mode[1])
-
-
-def _of_autocast(device: str) -> tuple[str, Callable[[], Any], Callable[[Any], Any]]:
-    def put_back(mode: tuple[bool, torch.dtype]) -> None:
-        torch.set_autocast_enabled(device, mode[0])
-        torch.set_autocast_dtype(device, mode[1])
-
-    return f"autocast of {device}", lambda: (torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)), put_back
-
-
-_SETTINGS: list[tuple[str, Callable[[], Any], Callable[[Any], Any]]] = [
-    ("grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
-    ("default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    ("autocast cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
-    ("anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
-    ("float32 matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    _of_autocast("cpu"),
-    _of_autocast("cuda"),
-    (
-        "deterministic algorithms",
-        lambda: (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()),
-        _deterministic,
-    ),
-]
+# ---------------------------------------------------------------------------------------------------------------- caches
 
 
 @contextmanager

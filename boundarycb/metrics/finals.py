@@ -5,7 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-_SUMMED = ("drift", "cause", "line")  # are since the last sample, so a run has their sum
+_SUMMED = tuple(  # are since the last sample, so a run has their sum
+    f"{group}/{part}/"
+    for group, parts in {"drift": "flipped shift rotate upstream", "cause": "bias weights upstream", "line": "turn slide"}.items()
+    for part in parts.split()
+)
 LEAST_FLIPS = 5
 """Grid points that flipped: fewer say nothing about their parts."""
 
@@ -37,7 +41,7 @@ class Finals:
         elif self._was_whole and self._told is None:
             self._told = self._numbers()
         for name, value in metrics.items():
-            if name.split("/")[0] not in _SUMMED:
+            if not name.startswith(_SUMMED):
                 self._last[name] = value
             elif math.isfinite(value):
                 self._sums[name] = self._sums.get(name, 0.0) + value

@@ -67,8 +67,8 @@ def _aspect(slice: Slice) -> float:
     return (u1 - u0) * across / ((v1 - v0) * up)
 
 
-def checked_size(size: int) -> int:
-    """Return `size`; raise ValueError where it is no whole number of pixels from 64 to 4096."""
+def checked_size(size: int, name: str = "size") -> int:
+    """Return `size`; raise ValueError, with the argument's `name`, where it is no whole number of pixels from 64 to 4096."""
     if not isinstance(size, int) or isinstance(size, bool) or not 64 <= size <= 4096:
-        raise ValueError(f"`image_size` must be a whole number of pixels, 64 to 4096, got {size!r}.")
+        raise ValueError(f"`{name}` must be a whole number of pixels, 64 to 4096, got {size!r}.")
     return size

@@ -17,7 +17,7 @@ from boundarycb.report.layout import side_by_side
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, Report, left_out
-from boundarycb.words import GIVEN, listed
+from boundarycb.words import listed
 
 _PLANE = 3  # samples that a plane is laid through
 _SIZE = 384  # of the overlays at the top, pixels
@@ -116,7 +116,7 @@ def _said_of_run(run: Run) -> str:
     said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
     if run.end.slice.held:
         said.append(f"Of what goes in, {as_it_is(run.end.slice.held)}.")
-        if run.end.slice.held.startswith(GIVEN):
+        if run.end.slice.module:
             said.append("The slice stays where that was at the first snapshot, and what the same samples become there moves on.")
     if len(run.end.slice.anchors) == _PLANE:
         who = run.end.slice.anchor_names[:_PLANE]

@@ -13,6 +13,7 @@ from boundarycb.metrics.masks import classes_of
 from boundarycb.render.canvas import Box, Canvas, fitted, packed, text_width
 from boundarycb.render.captions import ACROSS, UP, field_span, from_to
 from boundarycb.render.colours import ALARM, CLASS_HUES, FAINT, INK, UNDEFINED, WHITE, class_colour, rgb
+from boundarycb.render.layout import plot_ratio
 from boundarycb.render.marks import to_pixels
 from boundarycb.report.layout import (
     LETTER,
@@ -152,11 +153,7 @@ def _axes_words(slice: Slice, letter: float, room: float) -> list[str]:
 
 def _size(slice: Slice) -> tuple[int, int]:
     """Return width and height of the slice in pixels."""
-    (u0, u1), (v0, v1) = slice.bounds
-    across, up = (float(np.linalg.norm(axis)) for axis in slice.axes)
-    ratio = (u1 - u0) * across / ((v1 - v0) * up)
-    if not 0.2 <= ratio <= 5:
-        ratio = 1.0
+    ratio = plot_ratio(slice)
     return (_PLANE, round(_PLANE / ratio)) if ratio >= 1 else (round(_PLANE * ratio), _PLANE)
 
 

@@ -3,9 +3,11 @@
 * ``engine``   which engine draws the lines, for a run;
 * ``looking``  one look, as the recorder takes it;
 * ``view``     where, how and how finely a run looks;
-* ``shots``    what a user asks of a model as it is, ``how`` says how it is run; ``gradients`` a direction for a slice.
+* ``shots``    what a user asks of a model as it is, ``how`` says how it is run; ``gradients`` a direction for a slice;
+* ``classes``  what classes are called.
 """
 
+from boundarycb.sampling.classes import with_class_names
 from boundarycb.sampling.engine import Engine, EngineName
 from boundarycb.sampling.gradients import input_gradient
 from boundarycb.sampling.looking import RESOLUTION, Look, look, said_of_lost
@@ -27,4 +29,5 @@ __all__ = [
     "look",
     "overlay",
     "said_of_lost",
+    "with_class_names",
 ]

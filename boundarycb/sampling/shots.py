@@ -12,15 +12,19 @@ import numpy as np
 import torch  # noqa: F401 - the doctests use it
 from torch import nn
 
+from boundarycb.automatic import Given
 from boundarycb.engines import exact, grid
 from boundarycb.engines.bands import checked_resolution, sweep
 from boundarycb.engines.masks import MaskReader
 from boundarycb.probe import Prober, probe
 from boundarycb.render import draw_overlay
+from boundarycb.render.layout import checked_size
+from boundarycb.sampling.classes import with_class_names
 from boundarycb.sampling.engine import Engine, EngineName, checked_vertices, exactly, glimpse
 from boundarycb.sampling.how import How, conditions_of, slice_of
 from boundarycb.sampling.looking import RESOLUTION, look, said_of_lost, unkept
-from boundarycb.types import Boundaries, Capture, Floats, Picture, Reading, Regions, Slice, Snapshot, left_out, warn
+from boundarycb.types import Boundaries, Capture, Floats, Picture, Reading, Regions, Slice, Snapshot, left_out
+from boundarycb.warning import warn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # it comes with torch
@@ -165,6 +169,7 @@ def overlay(
     resolution: int = RESOLUTION,
     max_vertices: int | None = None,
     image_size: int = 512,
+    class_names: Sequence[str] = (),
     **how: Unpack[How],
 ) -> Picture:
     """Return the picture of `model` on `slice` as it is now; Jupyter shows it, ``.png()`` and ``.rgb()`` give its data.
@@ -176,15 +181,18 @@ def overlay(
         resolution: grid points a side, 2 to 4096.
         max_vertices: corners that the exact engine's regions may have; by default four for each grid point, 65,536 at most.
         image_size: the plot's longer side in pixels, 64 to 4096.
+        class_names: what classes are called.
         how: how to run the model, and what of it to show: `max_units`, `max_all_units`, `layers`, `units`, `mode`, `activations`,
             `inputs`, `vary`, `forward`, `output`, `background`, as of :func:`boundarycb.watch`.
     """
-    slice = slice_of(slice)
+    checked_size(image_size, "image_size")
+    slice, names = slice_of(slice), Given(class_names=class_names).class_names
     conditions = conditions_of(model, slice, how)
     seen = look(model, slice, resolution=resolution, conditions=conditions, engine=Engine(engine, max_vertices))
     for words in (*seen.boundaries.notes, *seen.notes, *said_of_lost(model, seen.lost)):
         warn(f"{words}.")
-    snapshot = Snapshot(0, time.time(), slice, seen.capture, seen.boundaries, decision=seen.decision)
+    capture = with_class_names(seen.capture, names)
+    snapshot = Snapshot(0, time.time(), slice, capture, seen.boundaries, decision=seen.decision)
     return draw_overlay(snapshot, image_size, title=type(model).__name__)
 
 

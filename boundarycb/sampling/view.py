@@ -19,7 +19,8 @@ from boundarycb.probe import PLAIN, Conditions, Feed, Message, Prober, Trace, fe
 from boundarycb.sampling.data import fitting
 from boundarycb.sampling.engine import Engine, EngineName, glimpse, words_of
 from boundarycb.sampling.looking import RESOLUTION, Look, look
-from boundarycb.types import Floats, Slice, warn
+from boundarycb.types import Floats, Slice
+from boundarycb.warning import warn
 
 ResolutionLike = int | Literal["auto"]
 """Grid points a side; ``auto`` takes what costs a small share of the training."""

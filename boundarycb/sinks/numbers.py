@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from boundarycb.sinks.outlet import numbers_of
-from boundarycb.types import History, Movie, Picture, Snapshot, warn
+from boundarycb.types import History, Movie, Picture, Snapshot
+from boundarycb.warning import warn
 
 
 class Numbers:

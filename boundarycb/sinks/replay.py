@@ -10,7 +10,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from boundarycb.replay import encode_scene, encode_view
 from boundarycb.sinks.summaries import Summaries
-from boundarycb.types import Snapshot, warn
+from boundarycb.types import Snapshot
+from boundarycb.warning import warn
 
 TAG = "replay"
 _PART = 8 * 2**20

@@ -24,7 +24,8 @@ from boundarycb.sinks.layout import joined_with_earlier, layout_for
 from boundarycb.sinks.outlet import NOW_AND_THEN
 from boundarycb.sinks.replay import Replay
 from boundarycb.sinks.summaries import Summaries
-from boundarycb.types import History, Movie, Picture, Report, Snapshot, warn
+from boundarycb.types import History, Movie, Picture, Report, Snapshot
+from boundarycb.warning import warn
 
 MORE_IMAGES = "--samples_per_plugin images=1000"
 """TensorBoard's flag that keeps 1,000 pictures of a tag; its default keeps 10 and drops the first. (0 keeps none.)"""

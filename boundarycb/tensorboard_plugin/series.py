@@ -6,10 +6,11 @@ repeats steps: what was written later counts, and what was written before of tha
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any
@@ -192,14 +193,21 @@ def _counting(parts: Mapping[str, _Part], scene: bytes) -> tuple[list[Sample], b
     A process that goes on with a run writes its scene with its first sample. Where that is of another slice, what was written
     before is another run.
     """
-    samples = [Sample(step, time, tag, place) for tag, part in parts.items() for place, (step, time) in enumerate(part.samples)]
-    written = sorted(samples, key=lambda sample: sample.time)
+    written = sorted((sample for tag, part in parts.items() for sample in _samples(tag, part)), key=lambda sample: sample.time)
     begin = 0
     for number, sample in enumerate(written):
         told = parts[sample.part].scenes.get(sample.place, scene)
         if told is not scene and _slice_of(told) != _slice_of(scene):
             begin, scene = number, told
     return without_superseded(written[begin:]), scene
+
+
+def _samples(tag: str, part: _Part) -> Iterator[Sample]:
+    """Yield the samples of a part in the order in which they were written; a clock that was set back puts none before another."""
+    latest = -math.inf
+    for place, (step, time) in enumerate(part.samples):
+        latest = max(latest, time)
+        yield Sample(step, latest, tag, place)
 
 
 def _slice_of(scene: bytes) -> Any:

@@ -11,7 +11,7 @@ from torch import nn
 from boundarycb.automatic import Asked, Example, Listener, ModelCall
 from boundarycb.probe import NothingToDraw, Talks, WrongChoice, is_shard, module_at, waits_for_input
 from boundarycb.recorder import Recorder
-from boundarycb.types import warn
+from boundarycb.warning import warn
 
 
 class FirstLook:

@@ -32,7 +32,8 @@ from boundarycb.sinks import GifFile, PageFile, ReportFile
 from boundarycb.trainer.first import FirstLook, part_at, whole_part
 from boundarycb.trainer.loggers import directory_of, sinks_of
 from boundarycb.trainer.ranks import Ranks, Replicas, Shards, ranks_of
-from boundarycb.types import Metric, Mode, Sink, warn
+from boundarycb.types import Metric, Mode, Sink
+from boundarycb.warning import warn
 
 log = logging.getLogger(__name__)
 
