@@ -18,8 +18,8 @@ from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapsh
 from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
 from boundarycb.render.canvas import Canvas, cut, fitted, fitted_together, limited, text_width, wrapped
-from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to
-from boundarycb.render.colours import _FEW, Scheme, layer_colours, rgb, scheme
+from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to, legend_classes
+from boundarycb.render.colours import _FEW, Scheme, class_colour, layer_colours, rgb, scheme
 from boundarycb.render.heatmap import _in_words
 from boundarycb.render.inputs import images_at
 from boundarycb.render.layout import SMALLER, Layout
@@ -333,7 +333,7 @@ def test_sizes_are_as_asked(size: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 63, 5000, 10.5, True])
 def test_wrong_sizes_are_named(size: Any) -> None:
-    with pytest.raises(ValueError, match="`image_size` must be a whole number of pixels, 64 to 4096"):
+    with pytest.raises(ValueError, match="`size` must be a whole number of pixels, 64 to 4096"):
         draw_overlay(plain(), size)
 
 
@@ -365,7 +365,7 @@ def test_palettes_fit(kind: str, classes: int, layers: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["value", "classes"])
-@pytest.mark.parametrize("layers", [64, 80, 200, 400])
+@pytest.mark.parametrize("layers", [6, 64, 80, 200, 400])
 def test_lines_of_many_layers_have_nearly_their_own_colours(layers: int, kind: str) -> None:
     colours = scheme(layers, kind, 3)
     wanted = np.array([[*rgb(code), 255] for code in colours.layers], np.uint8)[None]
@@ -410,6 +410,7 @@ def test_mapping_to_the_palette_costs_little_colour(output: Any, monkeypatch: py
 
 # Brettel-type projections for dichromats in linear RGB (Machado, Oliveira and Fernandes 2009, severity 1.0).
 BLINDNESS = {
+    "none": np.eye(3).tolist(),
     "protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
     "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
     "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
@@ -430,6 +431,34 @@ def lab(colour: str, blindness: str) -> Any:
 def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> None:
     seen = [lab(colour, blindness) for colour in (*_FEW, "#8e8e8e", "#fcfcfc")]  # among them the ends of the background
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 18
+
+
+@pytest.mark.parametrize(("blindness", "least"), [("none", 30), ("deutan", 5), ("protan", 8), ("tritan", 8)])
+def test_colours_of_eight_layers_stay_apart(blindness: str, least: float) -> None:
+    """About as far as a ramp can that has to be darker than the background, in the order of the layers."""
+    seen = [lab(colour, blindness) for colour in layer_colours(8)]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > least
+    assert max(one[0] for one in seen) < lab("#8e8e8e", blindness)[0]  # than the darkest grey of the background
+
+
+def test_twenty_classes_have_colours_of_their_own() -> None:
+    seen = [lab(class_colour(number), "none") for number in range(20)]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 12
+    assert class_colour(20) == class_colour(0)
+
+
+def test_a_legend_of_many_classes_names_those_that_win() -> None:
+    """All of ten; of more, those of the largest areas, in their order."""
+    value = np.ones((8, 8), np.float32)
+    winner = np.full((8, 8), 31, np.uint16)
+    winner[0, :3], winner[1, :2], winner[2, 0] = 4, 17, 9
+    assert legend_classes(Field("classes", value, winner, classes=10)) == list(range(10))
+    assert legend_classes(Field("classes", value, winner, classes=32)) == [4, 9, 17, 31]
+    many = np.arange(64, dtype=np.uint16).reshape(8, 8) // 3  # 0 to 20 at three points each, 21 at one
+    assert legend_classes(Field("classes", value, many, classes=32)) == list(range(7))
+    value[:2] = np.nan
+    assert legend_classes(Field("classes", value, winner, classes=32)) == [9, 31]
+    assert legend_classes(Field("value", value)) == legend_classes(None) == []
 
 
 def test_a_range_far_from_zero_keeps_its_ends_apart() -> None:

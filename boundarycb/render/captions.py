@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from boundarycb.render.canvas import fitted, limited, packed, text_width, wrapped
-from boundarycb.render.colours import CLASS_HUES, Scheme
+from boundarycb.render.colours import CLASS_HUES
 from boundarycb.render.layout import SMALLER, Layout, is_stretched
 from boundarycb.render.marks import marks_phrases
 from boundarycb.types import Field, Slice, Snapshot
@@ -19,6 +19,8 @@ _KINKED = set(
 """Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
 
 ACROSS, UP = "\N{RIGHTWARDS ARROW}", "\N{UPWARDS ARROW}"  # as the viewer says which axis is which
+
+_LEGEND = 15  # of letters' sizes, how wide the classes of a legend are: ten of one digit, seven of two
 
 _BESIDE, _BOTH = 0.1, 0.3
 """The shorter side of 0 by the longer: up to where a range is one of numbers beside 0, and from where on one about 0."""
@@ -54,11 +56,11 @@ class Room:
     taken: float
 
     @staticmethod
-    def below(layout: Layout, snapshot: Snapshot, colours: Scheme) -> Room:
+    def below(layout: Layout, snapshot: Snapshot) -> Room:
         """Return the room below the plot of `layout`: for the slice and the drawing and a line more, or two without the axes."""
         width, letter = layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER
         named = bool(class_names(snapshot.field))
-        taken = 0.0 if named else numbers_width(snapshot.field, colours, letter)
+        taken = 0.0 if named else numbers_width(snapshot.field, letter)
         slice, bare = _slice_lines(snapshot.slice, letter, width)
         return Room(max(len(slice) + 2, len(bare) + 3) + named, width, letter, taken)
 
@@ -98,9 +100,32 @@ def class_names(field: Field | None) -> tuple[str, ...]:
     return field.names if field is not None and field.kind == "classes" else ()
 
 
-def numbers_width(field: Field | None, colours: Scheme, letter: float) -> float:
+def legend_classes(field: Field | None) -> list[int]:
+    """Return the classes that a legend shows: all where they are ten at most, else those that win most of the slice."""
+    if field is None or field.kind != "classes":
+        return []
+    most = _most_shown(field)
+    if field.classes <= most:
+        return list(range(field.classes))
+    assert field.winner is not None  # it has classes
+    winners, points = np.unique(field.winner[np.isfinite(field.value)], return_counts=True)
+    return sorted(winners[np.argsort(-points, kind="stable")][:most].tolist())
+
+
+def number_width(field: Field, letter: float) -> float:
+    """Return how wide the swatch of a class is in which its number stands."""
+    return (0.9 + 0.6 * len(str(field.classes - 1))) * letter
+
+
+def numbers_width(field: Field | None, letter: float) -> float:
     """Return how much of a line the classes' numbers take; nothing where there are none."""
-    return 1.5 * letter * len(colours.class_hues) + letter if field is not None and field.kind == "classes" else 0.0
+    if field is None or field.kind != "classes":
+        return 0.0
+    return number_width(field, letter) * min(field.classes, _most_shown(field)) + letter
+
+
+def _most_shown(field: Field) -> int:
+    return int(_LEGEND / number_width(field, 1.0))
 
 
 def axes_caption(slice: Slice, letter: float, width: float) -> str:

@@ -25,7 +25,13 @@ Rgb = NDArray[np.uint8]
 # After Okabe and Ito's colours ("Color Universal Design", 2008), with a blue, a green and a purple that also stand out from the
 # background's greys. Under simulated red-, green- and blue-blindness every pair stays apart (tests/test_render.py).
 _FEW = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111")
-_CLASSES = ("#9ecae9", "#ffbf79", "#98df8a", "#f2a6a5", "#cfb6e6", "#d6b5a6", "#f7c6dd", "#c9c9c9", "#dede8c", "#a6e0e8")
+# From navy to crimson by way of all hues, as light as a line may be: of eight layers any two stand three times as far apart as on a
+# ramp of two hues, and no nearer for the colour-blind.
+_MANY = ("#111159", "#1f5fd0", "#1292b0", "#4c9650", "#ac840f", "#d84f12", "#8c0a46")
+_CLASSES = tuple(
+    "#9ecae9 #ffbf79 #98df8a #f2a6a5 #cfb6e6 #d6b5a6 #f7c6dd #c9c9c9 #dede8c #a6e0e8 "  # noqa: SIM905
+    "#4fb8a0 #7fabf0 #e58bbf #93ae8a #5fd0e6 #b49d6c #e5926c #9b93dc #c3e07a #8fdcbc".split()
+)
 
 CLASS_HUES = len(_CLASSES)
 
@@ -34,7 +40,7 @@ UNDEFINED = "#f6c9cb"  # background where the output is not finite
 _DARK, _LIGHT = 142, 252  # ends of the background's greys: every line colour is darker than the darkest of them
 _TONES = 24
 _CLASS_TONES = 5
-_OWN = 64  # layers at most whose colours are in the palette as they are
+_OWN = 80  # layers at most whose colours are in the palette as they are
 
 
 def rgb(code: str) -> tuple[int, int, int]:
@@ -47,7 +53,7 @@ def rgb(code: str) -> tuple[int, int, int]:
 
 
 def class_colour(number: int) -> str:
-    """Return the colour of a class, for a mark on any background; ten of them, which then repeat."""
+    """Return the colour of a class, for a mark on any background; twenty of them, which then repeat."""
     return _CLASSES[number % len(_CLASSES)]
 
 
@@ -55,10 +61,9 @@ def layer_colours(count: int) -> tuple[str, ...]:
     """Return one colour a layer, in depth order: well-known distinct ones for up to five, else steps along a dark ramp."""
     if count <= len(_FEW):
         return _FEW[:count]
-    from matplotlib import colormaps
-
-    ramp = colormaps["plasma"](np.linspace(0, 0.66, count))
-    return tuple("#" + "".join(f"{round(255 * part):02x}" for part in colour[:3]) for colour in ramp)
+    places = np.linspace(0, len(_MANY) - 1, count)
+    channels = [np.interp(places, range(len(_MANY)), channel) for channel in np.array([rgb(code) for code in _MANY]).T]
+    return tuple("#" + "".join(f"{round(part):02x}" for part in colour) for colour in zip(*channels, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +73,10 @@ class Scheme:
     Args:
         layers: colour of each layer.
         palette: (k, 3), at most 256; the background's tones come first.
-        class_hues: colour of each class, for a background of classes; at most ten, which then repeat.
         opaque: (t,), the background's tones as a canvas has them: red, green, blue and 255 in the bytes of a uint32.
     """
 
     layers: tuple[str, ...]
-    class_hues: tuple[str, ...]
     palette: Rgb
     opaque: NDArray[np.uint32]
     _table: NDArray[np.uint8]
@@ -102,8 +105,7 @@ def scheme(layer_count: int, kind: str, classes: int, more: bytes = b"") -> Sche
     blends = _blends(lines, tones, kind)
     palette = np.concatenate([fixed, _reduced(blends, 256 - len(fixed))])
     opaque = np.concatenate([tones, np.full((len(tones), 1), 255, np.uint8)], axis=1).view(np.uint32)[:, 0]
-    hues = _CLASSES[:classes] if kind == "classes" else ()
-    return Scheme(lines, hues, frozen(palette), frozen(opaque), frozen(_nearest(palette)))
+    return Scheme(lines, frozen(palette), frozen(opaque), frozen(_nearest(palette)))
 
 
 def _tones(kind: str, classes: int) -> Rgb:

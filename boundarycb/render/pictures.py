@@ -11,8 +11,8 @@ from PIL import Image
 
 from boundarycb.evenly import evenly
 from boundarycb.render.canvas import Box, Canvas, Pen, fitted, fitted_together, text_width, wrapped
-from boundarycb.render.captions import Caption, Room, captions_of, field_span
-from boundarycb.render.colours import ALARM, FAINT, INK, WHITE, Scheme, scheme, tone_indices
+from boundarycb.render.captions import Caption, Room, captions_of, field_span, legend_classes, number_width
+from boundarycb.render.colours import ALARM, FAINT, INK, WHITE, Scheme, class_colour, scheme, tone_indices
 from boundarycb.render.layout import SIZE, SMALLER, Layout, checked_size
 from boundarycb.render.marks import draw_marks, thumbnail_colours, to_pixels
 from boundarycb.render.vector import SvgCanvas
@@ -69,7 +69,7 @@ class _Overlay:
     @staticmethod
     def of(snapshot: Snapshot, size: int, title: str | None) -> _Overlay:
         layout, colours = Layout.of(snapshot.slice, size), _scheme(snapshot)
-        room = Room.below(layout, snapshot, colours)
+        room = Room.below(layout, snapshot)
         whole = Layout.of(snapshot.slice, size, lines=room.lines)
         return _Overlay(snapshot, whole, captions_of(snapshot, room), colours, title or _step(snapshot))
 
@@ -81,7 +81,7 @@ class _Overlay:
         _draw_decision(pen, layout.plot, snapshot)
         draw_marks(pen, layout.plot, snapshot.slice, layout.letter)
         _header(pen, layout, snapshot, colours, self.title)
-        _footer(pen, layout, snapshot, self.captions, colours)
+        _footer(pen, layout, snapshot, self.captions)
 
 
 def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
@@ -252,39 +252,41 @@ def _legend_word(canvas: Pen, layout: Layout, x: float, words: str) -> float:
     return x + text_width(words, layout.letter) + 0.9 * layout.letter
 
 
-def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[Caption], colours: Scheme) -> None:
+def _footer(canvas: Pen, layout: Layout, snapshot: Snapshot, captions: Sequence[Caption]) -> None:
     left, letter = layout.strip // 3, layout.letter * SMALLER
     kinds = [caption.kind for caption in captions]
     for number, caption in enumerate(captions):
         colour = _note_colour(snapshot) if caption.kind == "notes" else FAINT
         canvas.text(left, layout.baseline(number), caption.words, letter, colour)
     if "classes" in kinds:
-        _named_classes(canvas, layout, snapshot.field, colours, layout.baseline(kinds.index("classes")))
+        _named_classes(canvas, layout, snapshot.field, layout.baseline(kinds.index("classes")))
     else:
-        _numbered_classes(canvas, layout, snapshot.field, colours, layout.baseline(kinds.index("drawing")))
+        _numbered_classes(canvas, layout, snapshot.field, layout.baseline(kinds.index("drawing")))
 
 
 def _note_colour(snapshot: Snapshot) -> str:
     return ALARM if snapshot.is_broken else FAINT
 
 
-def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
+def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, baseline: float) -> None:
     """Draw the classes' colours with their numbers at the right end."""
+    if field is None:
+        return
     letter, right = layout.letter * SMALLER, layout.width - layout.strip // 3
-    wide, hues = 1.5 * letter, colours.class_hues if field is not None and field.kind == "classes" else ()
-    for place, colour in enumerate(hues):
-        _class_swatch(canvas, right - wide * (len(hues) - place), baseline, (wide, letter), colour, str(place))
+    wide, shown = number_width(field, letter), legend_classes(field)
+    for place, number in enumerate(shown):
+        _class_swatch(canvas, right - wide * (len(shown) - place), baseline, (wide, letter), class_colour(number), str(number))
 
 
-def _named_classes(canvas: Pen, layout: Layout, field: Field | None, colours: Scheme, baseline: float) -> None:
+def _named_classes(canvas: Pen, layout: Layout, field: Field | None, baseline: float) -> None:
     """Draw the classes' colours with their names, which are shortened where they do not fit into the line."""
     assert field is not None  # it has names
     letter, left = layout.letter * SMALLER, float(layout.strip // 3)
-    names = field.names[: len(colours.class_hues)]
-    widths = [text_width(name, letter) + 0.9 * letter for name in names]
-    shrink = min(1.0, (layout.width - 2 * left) / sum(widths))
-    for name, width, colour in zip(names, widths, colours.class_hues, strict=False):
-        _class_swatch(canvas, left, baseline, (width * shrink, letter), colour, name)
+    shown = legend_classes(field)
+    widths = [text_width(field.names[number], letter) + 0.9 * letter for number in shown]
+    shrink = min(1.0, (layout.width - 2 * left) / max(sum(widths), 1.0))
+    for number, width in zip(shown, widths, strict=True):
+        _class_swatch(canvas, left, baseline, (width * shrink, letter), class_colour(number), field.names[number])
         left += width * shrink
 
 

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Colours, for a light and a dark page. Layers' are after Okabe and Ito's ("Color Universal Design", 2008), with a blue, a green and
- * a purple that stand out from the backgrounds too; more than five layers are steps of one ramp, dark to light or light to dark.
+ * a purple that stand out from the backgrounds too; more than five layers are steps of one ramp.
  */
 
 /** @typedef {[number, number, number]} Rgb */
@@ -36,7 +36,7 @@ const LIGHT = {
   high: [252, 252, 252],
   undefined: [246, 201, 203],
   few: ["#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111"],
-  ramp: [[13, 8, 135], [84, 2, 163], [139, 10, 165], [185, 50, 137], [219, 92, 104], [232, 113, 80]],
+  ramp: [[17, 17, 89], [31, 95, 208], [18, 146, 176], [76, 150, 80], [172, 132, 15], [216, 79, 18], [140, 10, 70]],
   counts: [[252, 252, 250], [214, 226, 228], [168, 199, 207], [124, 168, 184], [92, 137, 161]],
 };
 
@@ -57,10 +57,12 @@ const DARK = {
   counts: [[24, 27, 33], [34, 49, 62], [43, 73, 92], [55, 98, 120], [78, 126, 148]],
 };
 
-/** Colours of classes; ten of them, which then repeat. @type {Rgb[]} */
+/** Colours of classes; twenty of them, which then repeat. @type {Rgb[]} */
 const CLASSES = [
   [158, 202, 233], [255, 191, 121], [152, 223, 138], [242, 166, 165], [207, 182, 230],
   [214, 181, 166], [247, 198, 221], [201, 201, 201], [222, 222, 140], [166, 224, 232],
+  [79, 184, 160], [127, 171, 240], [229, 139, 191], [147, 174, 138], [95, 208, 230],
+  [180, 157, 108], [229, 146, 108], [155, 147, 220], [195, 224, 122], [143, 220, 188],
 ];
 
 /** @param {boolean} dark */
