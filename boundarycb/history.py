@@ -150,7 +150,10 @@ class History:
         size = self.path.stat().st_size
         frames: list[tuple[int, int]] = []
         with self.path.open("rb") as file:
-            run = wire.read_record(file)
+            try:
+                run = wire.read_record(file)
+            except wire.WireError as error:
+                raise wire.WireError(f"{self.path}: {error}") from None
             if run is None:
                 raise ValueError(f"{self.path} is empty or was cut off before its first record.")
             self.slice = wire.decode_run(run)

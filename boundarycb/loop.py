@@ -19,7 +19,7 @@ from torch import distributed, nn
 from torch.optim import Optimizer
 
 from boundarycb.automatic import DataLike, Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
-from boundarycb.outputs import checked_directory
+from boundarycb.outputs import checked_directory, checked_sinks
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -148,6 +148,7 @@ def watch(
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` must be a torch.nn.Module, got {type(model).__name__}.")
     checked_name(name)
+    sinks = checked_sinks(sinks)
     root = _root(directory, writer, name).absolute()  # the user's program may go to another directory
     whole, context = _unwrapped(model, context)
     ranks = _ranks()
@@ -187,7 +188,10 @@ def watch(
         recorder.rest()
     elif ranks > 1:
         recorder.stand_alone()
-    return Watch(whole, _optimizers(optimizer), recorder, samples=samples)
+    optimizers = _optimizers(optimizer)
+    if not _train(optimizers, whole):
+        warn("No parameter of `optimizer` is one of `model`: its steps are counted, but they train another network than this one.")
+    return Watch(whole, optimizers, recorder, samples=samples)
 
 
 class Watch:
@@ -305,11 +309,19 @@ def _tell(words: str) -> None:
 
 
 def _optimizers(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:
-    given = [] if optimizer is None else [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer)
+    several = isinstance(optimizer, Iterable) and not isinstance(optimizer, (Optimizer, str))
+    given = [] if optimizer is None else list(optimizer) if several else [optimizer]  # type: ignore[arg-type]
     for one in given:
         if not isinstance(one, Optimizer):
             raise TypeError(f"`optimizer` must be a torch optimiser or a list of them, got {type(one).__name__}.")
-    return [_innermost(one) for one in given]
+    return [_innermost(one) for one in given if isinstance(one, Optimizer)]
+
+
+def _train(optimizers: Sequence[Optimizer], model: nn.Module) -> bool:
+    """Return whether `optimizers` have a parameter of `model`; so where there are no optimisers, or no parameters."""
+    mine = {id(parameter) for parameter in model.parameters()}
+    given = [id(parameter) for optimizer in optimizers for group in optimizer.param_groups for parameter in group["params"]]
+    return not mine or not given or not mine.isdisjoint(given)
 
 
 def _innermost(optimizer: Optimizer) -> Optimizer:

@@ -24,6 +24,18 @@ _KEPT_TRACES = 3  # files of traces beside a history, for checkpoints to come ba
 _TOLD = (".bcb", ".gif", ".html", ".md")  # files that a run leaves for its user
 
 
+def checked_sinks(sinks: Any) -> list[Sink]:
+    """Return `sinks` as a list; raise TypeError where it is no list of sinks."""
+    ask = "`sinks` must be a list of sinks, such as [boundarycb.sinks.GifFile()], each with `write` and `close`"
+    if isinstance(sinks, str) or not isinstance(sinks, Iterable):
+        raise TypeError(f"{ask}, got {sinks!r:.80}.")
+    found = list(sinks)
+    for sink in found:
+        if isinstance(sink, type) or not (callable(getattr(sink, "write", None)) and callable(getattr(sink, "close", None))):
+            raise TypeError(f"{ask}, got {sink!r:.80} in it.")
+    return found
+
+
 class Outputs:
     """Where samples go. What fails after the first one is dropped, a sink that fails at any time; training goes on.
 
@@ -44,7 +56,7 @@ class Outputs:
         self._keeps_traces = True
         self._kept: set[Path] = set()  # files beside the history that are of this run
         self._measured = False  # whether there is anything to report
-        self._sinks: list[Sink] = list(sinks)
+        self._sinks = checked_sinks(sinks)
         self._image_size = image_size
         self._history: HistoryWriter | None = None
 

@@ -164,7 +164,10 @@ def from_data(data: Any, *, labels: Any = None, margin: float = _MARGIN) -> Slic
     axes = components[:2].reshape(2, *mean.shape)
     plane = Slice(mean, axes, ((0, 1), (0, 1)), names=names)
     some = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _MARKED)).round().astype(np.int64))
-    chosen = None if labels is None else to_array(labels)[some]
+    classes = None if labels is None else to_array(labels)
+    if classes is not None and classes.shape != (len(inputs),):
+        raise ValueError(f"`labels` must be {len(inputs)} whole numbers, one a sample, got shape {classes.shape}.")
+    chosen = None if classes is None else classes[some]
     bounds = _box_around(plane.project(inputs)[0], margin)
     return marked(replace(plane, bounds=bounds), inputs[some], labels=chosen)
 

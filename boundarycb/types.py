@@ -624,7 +624,10 @@ class Boundaries:
         for column, unit in enumerate(self.units):
             if unit.layer == layer and unit.index == index:
                 return column
-        raise KeyError(f"No kept unit {index} in layer {layer!r}; layers: {', '.join(known.name for known in self.layers)}.")
+        known = [one.name for one in self.layers]
+        if layer not in known:
+            raise KeyError(f"There is no layer {layer!r}; the layers are {', '.join(known)}.")
+        raise KeyError(f"Unit {index} of layer {layer!r} is none that was watched; `layers` says which those are.")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""Words of several things: as a list in a sentence, and what dotted names or paths begin with together."""
+"""Words in sentences: several things as a list, layers whose names are numbers, what dotted names begin with together."""
 
 from __future__ import annotations
 
@@ -23,3 +23,12 @@ def common(parts: Sequence[Sequence[str]]) -> int:
     """
     together = takewhile(lambda level: len(set(level)) == 1, zip(*(part[:-1] for part in parts), strict=False))
     return sum(1 for _ in together)
+
+
+def spoken(layer: str) -> str:
+    """Return a layer's name for a sentence: those of nn.Sequential are numbers.
+
+    >>> spoken("0"), spoken("encoder.fc1")
+    ('layer 0', 'encoder.fc1')
+    """
+    return f"layer {layer}" if layer[0].isdigit() else layer

@@ -537,7 +537,8 @@ def test_a_map_stands_the_right_way_up(tmp_path: Path) -> None:
     assert shown is not None
     assert shown.values[-1, -1] == 0.5  # of two, one differs from the majority
     assert shown.values[0, -1] == shown.values[-1, 0] == shown.values[0, 0] == 0
-    assert shown.ends == ("none", "1 of 2 runs")
+    assert shown.ends == ("same", "other")  # of two there is no majority
+    assert shown.caption == "where the two runs' classes differ, 32² grid"
     picture = draw_comparison(paths, 100)
     layout = Layout.of(SQUARE, 100)
     x, y = layout.strip + 2 * (layout.width + layout.strip), 4 * layout.strip  # three columns; the map is the last

@@ -50,5 +50,5 @@ def test_bent_boundaries_are_as_far_apart_as_a_loop_says() -> None:
 def test_without_a_boundary_there_is_no_distance() -> None:
     lines = find_boundaries(linear_units((1, 0, 0), (1, 0, 9)), SQUARE)
     assert np.isnan(metrics.boundary_distance(lines, SQUARE, "0", 0, 1)).all()
-    with pytest.raises(KeyError, match="No kept unit 7"):
+    with pytest.raises(KeyError, match="Unit 7 of layer"):
         metrics.boundary_distance(lines, SQUARE, "0", 0, 7)

@@ -322,5 +322,7 @@ def test_wrong_resolution_is_named(resolution: Any) -> None:
 def test_unknown_engine_and_unit_are_named() -> None:
     with pytest.raises(ValueError, match="`engine` must be one of auto, exact, grid, got 'magic'"):
         find_boundaries(mlp(2, 2, 1), SQUARE, engine="magic")  # type: ignore[arg-type]
-    with pytest.raises(KeyError, match="No kept unit 9 in layer '0'"):
+    with pytest.raises(KeyError, match="Unit 9 of layer '0' is none that was watched"):
         find_boundaries(mlp(2, 2, 1), SQUARE, resolution=4).of("0", 9)
+    with pytest.raises(KeyError, match="There is no layer 'fc'; the layers are 0\\."):
+        find_boundaries(mlp(2, 2, 1), SQUARE, resolution=4).of("fc", 0)

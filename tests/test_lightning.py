@@ -252,6 +252,11 @@ def test_a_barebones_trainer_is_told_of(pl: Any, tmp_path: Path, monkeypatch: py
     assert words == ["boundaries: a barebones Trainer is measured without callbacks, so nothing is sampled."]
 
 
+def test_a_misspelt_argument_is_one_of_the_callbacks(pl: Any) -> None:
+    with pytest.raises(TypeError, match=r"^BoundaryCallback.__init__\(\) got an unexpected keyword argument 'every'"):
+        callback_of(pl, every=5)
+
+
 def test_a_single_callback_needs_no_list(pl: Any, tmp_path: Path) -> None:
     callback = callback_of(pl)
     trainer = trainer_of(pl, tmp_path, max_epochs=1, callbacks=callback)

@@ -20,6 +20,7 @@ from models import mlp
 from torch import nn
 
 from boundarycb import BoundaryWarning, Recorder, capture, load, slices, watch
+from boundarycb.sinks import GifFile
 from boundarycb.types import Sample
 
 SQUARE = slices.box((-1, 1), (-1, 1))
@@ -253,6 +254,16 @@ def test_an_error_in_the_loop_is_the_users_and_what_was_sampled_is_kept(tmp_path
     assert (recorder.directory / "boundaries.gif").exists()
 
 
+@pytest.mark.logs_warnings
+def test_an_optimizer_of_another_model_is_told(tmp_path: Path) -> None:
+    model, copied = mlp(2, 4, 2), mlp(2, 4, 2)
+    with pytest.warns(BoundaryWarning, match="No parameter of `optimizer` is one of `model`"):
+        watch(model, adam(copied), slice=SQUARE, directory=tmp_path / "a", **SMALL).__enter__().close()
+    both = torch.optim.SGD([*model[0].parameters(), *copied.parameters()], lr=0.1)
+    with watch(model, [adam(copied), both], slice=SQUARE, directory=tmp_path / "b", **SMALL):
+        loop(model, both, steps=2)
+
+
 def test_hooks_are_gone_afterwards(tmp_path: Path) -> None:
     model = mlp(2, 4, 2)
     optimizer = adam(model)
@@ -336,6 +347,15 @@ def test_training_is_the_same_bit_for_bit(tmp_path: Path) -> None:
     [
         ({"model": "net"}, TypeError, "`model` must be a torch.nn.Module, got str"),
         ({"optimizer": "adam"}, TypeError, "`optimizer` must be a torch optimiser or a list of them, got str"),
+        (
+            {"optimizer": torch.optim.lr_scheduler.StepLR(adam(nn.Linear(1, 1)), 1)},
+            TypeError,
+            "`optimizer` must be a torch optimiser or a list of them, got StepLR",
+        ),
+        ({"sinks": "wandb"}, TypeError, r"`sinks` must be a list of sinks, .* got 'wandb'\."),
+        ({"sinks": ["wandb"]}, TypeError, r"`sinks` must be a list of sinks, .* got 'wandb' in it\."),
+        ({"sinks": [GifFile]}, TypeError, r"`sinks` must be a list of sinks, .* got <class .*GifFile'> in it\."),
+        ({"slice": (0, 0, 1)}, ValueError, r"`slice` must name three different samples by their places, got \(0, 0, 1\)"),
         ({"every_n_steps": 0}, ValueError, "`every_n_steps` must be"),
         ({"image_size": 3}, ValueError, "`image_size` must be"),
         ({"resolution": 1}, ValueError, "`resolution` must be"),

@@ -138,6 +138,19 @@ def test_where_no_layer_has_parts_it_is_drawn_how_much_switched(tmp_path: Path) 
     assert (said.draw().pixels != still.draw().pixels).any()  # the second layer's curve is there
 
 
+def test_shares_in_the_summary_have_the_names_of_their_layers(tmp_path: Path) -> None:
+    """Three at most, and none that is not defined in both windows."""
+    numbers = drift(lambda step: 0.9 if step <= 20 else 0.4, bias=0.25)
+    for layer in ("layer2", "layer3"):
+        numbers |= {name.replace("layer1", layer): value for name, value in drift(lambda step: 0.8, bias=0.25).items()}
+    numbers["drift/flipped/layer3"] = lambda step: 0.1 * (step > 20)  # so that nothing is known of its first steps
+    said = found("moved", history(tmp_path, numbers))
+    assert said.result == (
+        "of shift + turn, shift makes 90 % / 80 % in steps 0 to 20, 40 % / 80 % in steps 100 to 800 (layer1 / layer2)"
+    )
+    assert "?" not in "".join(said.sentences)
+
+
 def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
     """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them but that."""
     said = found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25)))
@@ -158,6 +171,9 @@ def test_parts_below_nothing_and_above_all_are_explained_where_they_stand(tmp_pa
     said = found("moved", history(tmp_path / "some", drift(lambda step: 0.5, bias=1.05)))
     assert said.rows[0]["bias_early"] == "105 %"
     assert said.note.startswith("Parts are counted with their sign: one that undid what others did")
+    signs = "Shares below 0 or above 1 are of parts that undid what others did"
+    assert signs in summarise(load(tmp_path / "some"))
+    assert signs not in summarise(history(tmp_path / "within", drift(lambda step: 0.5, bias=0.5)))
     assert f"\n\n{said.note}\n\n![" in make_report(load(tmp_path / "some")).text  # between the table and the picture
     assert found("moved", history(tmp_path / "none", drift(lambda step: 0.5, bias=1.0))).note == ""
 
@@ -697,7 +713,7 @@ def test_the_page_keeps_the_ends_of_a_slice_apart(tmp_path: Path) -> None:
     plane = slices.box((20190, 20240), (-1, 1))
     sample = snapshot([fan(2, 0.1)], plane=plane)
     HistoryWriter(tmp_path, plane).append(sample)
-    assert "Slice: x1 from 20190 to 20240, x2 from -1 to 1;" in make_report(load(tmp_path)).text
+    assert "Slice: *x1* from 20190 to 20240 and *x2* from -1 to 1;" in make_report(load(tmp_path)).text
     assert extent(slices.box((20191, 20192), (-1, 1))) == "x1 20191 to 20192, x2 -1 to 1"
     assert _axes_words(plane, 11, 320) == ["→ x1 20190 … 20240", "↑ x2 −1 … 1"]
     long = slices.box((20190, 20240), (-1, 1), names=("the_income_of_" * 9, "days"))

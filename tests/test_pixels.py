@@ -572,7 +572,7 @@ def test_pictures_are_refused_where_shapes_are_none_of_images() -> None:
         (lambda: draw_fragile(np.eye(8, dtype=int), np.eye(7), title=""), r"`image` must be .* of 8 x 8 pixels, got \(7, 7\)"),
         (
             lambda: draw_fragile(np.eye(8, dtype=int), title="", size=10),
-            r"`image_size` must be a whole number of pixels, 64 to 4096",
+            r"`size` must be a whole number of pixels, 64 to 4096",
         ),
         (lambda: draw_examples(before, after, [], title=""), r"must be of one length, 1 or more, .* 0 and 0"),
         (lambda: draw_examples(before[:0], after[:0], [], title=""), r"`before` must be"),

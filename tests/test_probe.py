@@ -55,7 +55,7 @@ SPELLINGS: list[tuple[str, Callable[[torch.Tensor], Any]]] = [
     ("relu", lambda x: F.relu(x, inplace=True)),
     ("relu", nn.ReLU()),
     ("relu", nn.ReLU(inplace=True)),
-    ("hardtanh", nn.ReLU6()),
+    ("relu6", nn.ReLU6()),
     ("relu6", F.relu6),
     ("leaky_relu", nn.LeakyReLU()),
     ("leaky_relu", F.leaky_relu_),

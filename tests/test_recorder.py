@@ -416,7 +416,7 @@ def test_weights_that_are_not_finite_are_warned_of_once_and_marked(tmp_path: Pat
     with pytest.warns(BoundaryWarning) as caught:
         recorder.record(model, 1)
     assert sorted(str(warning.message) for warning in caught) == [
-        "step 1: 0: 1 of 4 units not finite.",
+        "step 1: layer 0: 1 of 4 units not finite.",
         "step 1: output not finite.",
     ]
     with warnings.catch_warnings(record=True) as silence:
@@ -424,7 +424,7 @@ def test_weights_that_are_not_finite_are_warned_of_once_and_marked(tmp_path: Pat
     assert silence == []
     recorder.close()
     last = load(tmp_path)[2]
-    assert last.notes == ("output not finite", "0: 1 of 4 units not finite")
+    assert last.notes == ("output not finite", "layer 0: 1 of 4 units not finite")
     assert np.isnan(last.per_unit["on/share_per_unit/0"]).tolist() == [False, True, False, False]
     assert np.isfinite(last.metrics["on/share/0"])  # of the units that have one
 
@@ -437,7 +437,7 @@ def test_many_layers_that_are_not_finite_are_one_warning(tmp_path: Path) -> None
     with pytest.warns(BoundaryWarning) as caught:
         recorder.record(model, 1)
     assert sorted(str(warning.message) for warning in caught) == [
-        "step 1: 2 layers, the first 2: 7 of 11 units not finite.",
+        "step 1: 2 layers, the first layer 2: 7 of 11 units not finite.",
         "step 1: output not finite.",
     ]
     with torch.no_grad():
@@ -446,7 +446,7 @@ def test_many_layers_that_are_not_finite_are_one_warning(tmp_path: Path) -> None
         recorder.record(model, 2)  # more of them, which is no news
     assert silence == []
     recorder.close()
-    assert load(tmp_path)[2].notes == ("output not finite", "3 layers, the first 0: 12 of 15 units not finite")
+    assert load(tmp_path)[2].notes == ("output not finite", "3 layers, the first layer 0: 12 of 15 units not finite")
 
 
 @pytest.mark.logs_warnings

@@ -16,7 +16,7 @@ from torch import nn
 from boundarycb import Recorder, load, metrics, slices
 from boundarycb.cli import main
 from boundarycb.history import HistoryWriter
-from boundarycb.report import summarise
+from boundarycb.report import make_report, summarise
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -50,6 +50,19 @@ def test_the_numbers_in_words(recorder: Recorder) -> None:
     assert "layer 0: units 2 and 3 are copycats since step 80 (phi 1.000, chance level 0.950)." in text
     assert "layer 0 moved less and less by shifting: 100% of shift + rotate in steps 0-20" in text
     assert "layer 0's lines turned by " in text
+
+
+def test_of_smooth_networks_no_linear_regions_are_told(tmp_path: Path) -> None:
+    texts = {}
+    for name, activation in (("smooth", nn.SiLU()), ("kinked", nn.ReLU())):
+        recorder = Recorder(tmp_path / name, SQUARE, resolution=32)
+        for step in range(3):
+            torch.manual_seed(step)
+            recorder.record(nn.Sequential(nn.Linear(2, 6), activation, nn.Linear(6, 2)), step)
+        recorder.close()
+        texts[name] = make_report(load(tmp_path / name)).text
+    assert "activation patterns seen at the grid points |" in texts["smooth"]
+    assert "activation patterns seen at the grid points (at least as many linear regions) |" in texts["kinked"]
 
 
 def test_lines_of_a_slice_that_is_not_to_scale_have_no_angle(tmp_path: Path) -> None:

@@ -280,6 +280,7 @@ def test_names_may_be_columns_of_a_table(names: Any) -> None:
         (lambda: slices.limited(slices.box((0, 1), (0, 1)), 0, np.nan), "neither may be NaN"),
         (lambda: slices.limited(slices.box((0, 1), (0, 1)), np.inf, np.inf), "`low` must be `high` or less"),
         (lambda: slices.around(5.0), "`points` must be finite"),
+        (lambda: slices.from_data(np.random.default_rng(0).normal(size=(20, 4)), labels=3), "`labels` must be 20 whole numbers"),
         (lambda: slices.box((0, 1), (0, 1), shape=2), "`shape` must hold exactly two numbers"),  # type: ignore[arg-type]
         (lambda: Slice(np.zeros(2), np.eye(2), ((1, 0), (0, 1))), "`bounds` must be finite with u0 < u1"),
         (lambda: Slice(np.zeros(2), np.eye(2), 3), "`bounds` must be"),  # type: ignore[arg-type]

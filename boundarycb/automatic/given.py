@@ -99,10 +99,12 @@ def _ranges(given: Any) -> Any:
 
 
 def _checked_slice(given: Any) -> None:
-    """Raise TypeError where `given` is no slice, nor three samples."""
+    """Raise TypeError where `given` is no slice, nor three samples; ValueError where two of these are one."""
     if given is None or isinstance(given, Slice) or callable(given):
         return
     if isinstance(given, (tuple, list)) and len(given) == 3:
+        if all(isinstance(one, (int, np.integer)) for one in given) and len(set(given)) < len(given):
+            raise ValueError(f"`slice` must name three different samples by their places, got {given!r}.")
         return
     if hasattr(given, "shape") and len(given.shape) > 1 and given.shape[0] == 3:
         return

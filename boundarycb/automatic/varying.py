@@ -69,7 +69,8 @@ def said_of_held(feed: Feed, model: nn.Module, sample: str) -> str:
     >>> said_of_held(Feed((torch.zeros(3, 7),), module="embed", rows=3), nn.Module(), "a")
     'what embed gives varies, with argument 0 as in a'
     """
-    first = _spoken(_by_name(feed.place, model)) if feed.module is None else f"what {feed.module} gives"
+    module = f"module {feed.module}" if (feed.module or "")[:1].isdigit() else feed.module
+    first = _spoken(_by_name(feed.place, model)) if module is None else f"what {module} gives"
     names = [_spoken(_by_name(path, model)) for path in feed.beside()]
     if not names:
         return "" if feed.module is None else f"{first} varies"

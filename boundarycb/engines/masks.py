@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
 from boundarycb.types import Array, Bits, Capture, Field, Floats, Layer, Reading, frozen, left_out, spans_of, watched_layers
+from boundarycb.words import spoken
 
 Chances = Callable[[Floats], Floats]
 """Makes chances of outputs (n, C)."""
@@ -112,9 +113,9 @@ def _not_finite(layers: Sequence[Layer], undefined: NDArray[np.int64]) -> tuple[
         if (count := int(((undefined >= span.start) & (undefined < span.stop)).sum()))
     ]
     if len(broken) < 2:
-        return tuple(f"{layer.name}: {count:,} of {len(layer.kept):,} units not finite" for layer, count in broken)
+        return tuple(f"{spoken(layer.name)}: {count:,} of {len(layer.kept):,} units not finite" for layer, count in broken)
     whole, size = sum(count for _, count in broken), sum(len(layer.kept) for layer, _ in broken)
-    return (f"{len(broken)} layers, the first {broken[0][0].name}: {whole:,} of {size:,} units not finite",)
+    return (f"{len(broken)} layers, the first {spoken(broken[0][0].name)}: {whole:,} of {size:,} units not finite",)
 
 
 class _OutputReader:

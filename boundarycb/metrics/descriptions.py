@@ -12,7 +12,8 @@ TEXTS = {
         "here, 1: always on here."
     ),
     "regions/seen": (
-        "Number of activation patterns of all units at the grid points: a lower bound on the slice's linear regions. 1 or more; "
+        "Number of activation patterns of all units at the grid points; of a piecewise-linear network a lower bound on the slice's "
+        "linear regions. 1 or more; "
         "high: the network bends in many places."
     ),
     "regions/seen_share": "regions/seen by the number of grid points. Range 0 to 1; near 1 the grid is too coarse to tell.",

@@ -41,6 +41,7 @@ from boundarycb.probe.kinks import (
     is_activation,
     kinks_of,
     optional_source,
+    spelled_out,
 )
 from boundarycb.probe.patterns import Patterns
 from boundarycb.probe.watched import Watched
@@ -275,7 +276,13 @@ class CallWatch(TorchFunctionMode):
             self.patterns.add(rows, len(self.calls))
         memory = (0, 0) if affine is None or mark is None else (affine.bytes(), mark.source.nbytes // self._n)
         kinks = clamp_kinks(func, args, kwargs) if op == "clamp" else kinks_of(op, args, kwargs)
-        call = Call(Layer(name, op, shape, kept), units_of_rows(rows, kept).detach().clone(), affine, memory, kinks)
+        call = Call(
+            Layer(name, spelled_out(op, args, kwargs), shape, kept),
+            units_of_rows(rows, kept).detach().clone(),
+            affine,
+            memory,
+            kinks,
+        )
         self.calls.append(call)
         return call, mark
 

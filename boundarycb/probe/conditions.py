@@ -75,6 +75,9 @@ class Conditions:
             raise TypeError(f'`activations` must be a list of names, such as ["clamp"], got {self.activations!r}.')
         for name in self.activations:
             if name not in OPTIONAL:
-                raise ValueError(f"`activations` may have {', '.join(OPTIONAL)}; got {name!r}. All others are seen in any case.")
+                raise ValueError(
+                    f"`activations` may have {', '.join(OPTIONAL)}, got {name!r}. torch's activation functions are seen anyway, "
+                    "and others, such as sin, cannot be watched."
+                )
         checked_output(self.output)
         checked_background(self.background)

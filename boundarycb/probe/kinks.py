@@ -63,6 +63,16 @@ def kinks_of(op: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple
     return None
 
 
+def spelled_out(op: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Return what a call of `op` is called by its user: ``nn.ReLU6`` calls hardtanh.
+
+    >>> spelled_out("hardtanh", (None, 0.0, 6.0), {}), spelled_out("hardtanh", (None,), {})
+    ('relu6', 'hardtanh')
+    """
+    limits = option(args, kwargs, 1, "min_val", -1.0), option(args, kwargs, 2, "max_val", 1.0)
+    return "relu6" if op == "hardtanh" and limits == (0.0, 6.0) else op
+
+
 _BETWEEN = {"relu6": (0.0, 6.0), "hardsigmoid": (-3.0, 3.0)}
 
 

@@ -13,7 +13,7 @@ from boundarycb.render.layout import SMALLER, Layout, is_stretched
 from boundarycb.render.marks import marks_phrases
 from boundarycb.types import Field, Slice, Snapshot
 
-_KINKED = set(
+KINKED = set(
     "relu leaky_relu prelu rrelu relu6 hardtanh hardsigmoid softshrink hardshrink threshold abs clamp maximum minimum".split()  # noqa: SIM905
 )
 """Activations with a kink, or a jump, for a unit's boundary; of others it is a convention that they are on above 0."""
@@ -74,7 +74,7 @@ def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
     named = bool(class_names(snapshot.field))
     beside = room.width - room.taken
     drawing = packed(background_caption(snapshot).split("   "), room.letter, beside)
-    notes = wrapped("; ".join(snapshot.notes), room.letter, room.width)
+    notes = wrapped("; ".join(snapshot.notes).replace("`", ""), room.letter, room.width)
     free = room.lines - named
     if notes and len(slice) + len(drawing) + len(notes) > free and len(bare) < len(slice):
         slice = bare
@@ -147,7 +147,7 @@ def background_caption(snapshot: Snapshot) -> str:
     if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
         engine += f", decision on {snapshot.capture.resolution}²"
     mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
-    smooth = "" if all(layer.op in _KINKED for layer in snapshot.layers) else "   smooth: on above 0"
+    smooth = "" if all(layer.op in KINKED for layer in snapshot.layers) else "   smooth: on above 0"
     return f"{engine}   {mode}   {_field_words(snapshot.field)}{smooth}"
 
 

@@ -29,6 +29,7 @@ from boundarycb.types import Floats, Picture
 
 _CHART = 440, 270  # pixels
 _HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whole
+_SMALL, _LARGE = 1e-5, 1e7  # between which numbers on an axis are written out
 _EVEN = 4  # times the smallest distance of samples, up to which the axis of steps is in proportion
 _APART = 0.14  # of its length, between two steps that are named
 _DOT = 1.8  # radius of a value that has none beside it
@@ -169,13 +170,18 @@ def _ticks(low: float, high: float) -> list[tuple[float, str]]:
     ['0.0', '0.2', '0.4', '0.6', '0.8', '1.0']
     >>> [words for _, words in _ticks(0, 1400)]
     ['0', '500', '1,000', '1,500']
+    >>> [words for _, words in _ticks(0, 2.9e33)]
+    ['0', '1e+33', '2e+33', '3e+33']
     """
     rough = (high - low) / 5
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [(number * step, f"{number * step:,.{digits}f}") for number in range(first, last + 1)]
+    plain = step >= _SMALL and max(abs(first), abs(last)) * step < _LARGE
+    return [
+        (number * step, f"{number * step:,.{digits}f}" if plain else f"{number * step:.3g}") for number in range(first, last + 1)
+    ]
 
 
 def _stretched(x: Floats, steps: Floats) -> Floats:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from boundarycb.metrics.masks import defined
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import Run
 from boundarycb.types import Picture, Snapshot, spans_of
-from boundarycb.words import listed
+from boundarycb.words import listed, spoken
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,9 @@ from boundarycb.report.layout import side_by_side
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, Report, left_out
-from boundarycb.words import listed
+from boundarycb.words import listed, spoken
 
+_NAMED = 6  # layers that are not told of, by their names
 _PLANE = 3  # samples that a plane is laid through
 _SIZE = 384  # of the overlays at the top, pixels
 
@@ -105,35 +106,7 @@ def _shown(run: Run) -> str:
 
 def _said_of_run(run: Run) -> str:
     """Return in a few sentences what was watched."""
-    units = ", ".join(f"{layer.name} ({len(layer.kept):,} {layer.op})" for layer in run.end.layers if layer.name in run.layers)
-    shown = (
-        "" if len(run.layers) == len(run.end.layers) else f"; {len(run.layers)} of {len(run.end.layers)} layers are told of here"
-    )
-    first, second = map(as_it_is, run.end.slice.names)
-    across, up = (" to ".join(from_to(*ends, digits=4)) for ends in run.end.slice.bounds)
-    lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
-    said = [f"{_samples(run)} of a network with the layers {units}{shown}."]
-    said.append(f"Slice: {first} from {across}, {second} from {up}; boundaries are {lines}.")
-    if run.end.slice.held:
-        said.append(f"Of what goes in, {as_it_is(run.end.slice.held)}.")
-        if run.end.slice.module:
-            said.append("The slice stays where that was at the first snapshot, and what the same samples become there moves on.")
-    if len(run.end.slice.anchors) == _PLANE:
-        who = run.end.slice.anchor_names[:_PLANE]
-        classes = f", of {listed([as_it_is(name) for name in who])}" if len(who) == _PLANE else ""
-        said.append(f"It is laid through three inputs, a, b and c{classes}.")
-    if run.lost:
-        said.append(f"**{run.lost}**")
-    if run.is_bare:
-        said.append("**No unit switches on this slice at any snapshot: no boundary lies on it.** Another `slice=` may show some.")
-    if run.still:
-        said.append(
-            f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, as "
-            "behind units that are all off, or all boundaries lie elsewhere), so nothing but what is told of units that do not "
-            "switch tells of that below."
-        )
-    if run.history.ended:
-        said.append(f"**No sample follows that of step {run.steps[-1]:,}**: {as_it_is(run.history.ended.rstrip('.'))}.")
+    said = [_said_of_layers(run), *_said_of_slice(run), *_said_of_ends(run)]
     scalars = ", ".join(f"{as_it_is(name)} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
         said.append(f"At step {run.end.step:,}: {scalars}.")
@@ -141,6 +114,48 @@ def _said_of_run(run: Run) -> str:
     if notes:
         said.append(f"Note: {'; '.join(dict.fromkeys(notes))}.")
     return " ".join(said)
+
+
+def _said_of_layers(run: Run) -> str:
+    units = ", ".join(f"{layer.name} ({len(layer.kept):,} {layer.op})" for layer in run.end.layers if layer.name in run.layers)
+    rest = [as_it_is(spoken(layer.name)) for layer in run.end.layers if layer.name not in run.layers]
+    if len(rest) > _NAMED:
+        rest = [*rest[:_NAMED], f"{len(rest) - _NAMED} more"]
+    shown = f"; {len(run.layers)} of {len(run.end.layers)} layers are told of here, and not {listed(rest)}" if rest else ""
+    return f"{_samples(run)} of a network with the layers {units}{shown}."
+
+
+def _said_of_slice(run: Run) -> Iterator[str]:
+    """Yield what the slice is, and what is held on it."""
+    slice = run.end.slice
+    first, second = map(as_it_is, slice.names)
+    across, up = (" to ".join(from_to(*ends, digits=4)) for ends in slice.bounds)
+    lines = "computed exactly" if run.end.boundaries.exact else f"traced on a grid of {run.end.capture.resolution} points a side"
+    yield f"Slice: *{first}* from {across} and *{second}* from {up}; boundaries are {lines}."
+    if slice.held:
+        yield f"Of what goes in, {as_it_is(slice.held)}."
+    if slice.module:
+        yield "The slice stays where that was at the first snapshot, and what the same samples become there moves on."
+    if len(slice.anchors) == _PLANE:
+        who = slice.anchor_names[:_PLANE]
+        classes = f", of {listed([as_it_is(name) for name in who])}" if len(who) == _PLANE else ""
+        yield f"It is laid through three inputs, a, b and c{classes}."
+
+
+def _said_of_ends(run: Run) -> Iterator[str]:
+    """Yield why there is nothing, or no more, to tell."""
+    if run.lost:
+        yield f"**{run.lost}**"
+    if run.is_bare:
+        yield "**No unit switches on this slice at any snapshot: no boundary lies on it.** Another `slice=` may show some."
+    if run.still:
+        yield (
+            f"No unit of {listed(run.still)} switches on this slice at any snapshot (what goes in there does not vary here, as "
+            "behind units that are all off, or all boundaries lie elsewhere), so nothing but what is told of units that do not "
+            "switch tells of that below."
+        )
+    if run.history.ended:
+        yield f"**No sample follows that of step {run.steps[-1]:,}**: {as_it_is(run.history.ended.rstrip('.'))}."
 
 
 def _samples(run: Run) -> str:

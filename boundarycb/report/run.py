@@ -216,12 +216,3 @@ def _told(snapshot: Snapshot, names: Sequence[str]) -> list[str]:
     several = [name for name in names if name not in single]
     chosen = several if len(names) > _LAYERS and len(several) > 1 else names
     return [chosen[place] for place in evenly(len(chosen), _LAYERS)]
-
-
-def spoken(layer: str) -> str:
-    """Return a layer's name for a sentence: those of nn.Sequential are numbers.
-
-    >>> spoken("0"), spoken("encoder.fc1")
-    ('layer 0', 'encoder.fc1')
-    """
-    return f"layer {layer}" if layer[0].isdigit() else layer

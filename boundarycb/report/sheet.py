@@ -55,7 +55,9 @@ def difference(ends: Sequence[End]) -> Difference | None:
         return Difference(values, ("0", most), f"standard deviation of the output over {len(ends)} runs, {side}² grid", borders)
     values = np.where(good.all(axis=0), dissent(outputs), np.nan)
     most = f"{round(_largest(values) * len(ends))} of {len(ends)} runs"
-    return Difference(values, ("none", most), f"runs that differ from the majority's class, {side}² grid", borders)
+    what = "where the two runs' classes differ" if len(ends) == 2 else "runs that differ from the majority's class"
+    scale = ("same", "other") if len(ends) == 2 else ("none", most)
+    return Difference(values, scale, f"{what}, {side}² grid", borders)
 
 
 def dissent(classes: Array) -> Floats:

@@ -9,8 +9,9 @@ import numpy as np
 
 from boundarycb.history import History
 from boundarycb.render.layout import is_stretched
-from boundarycb.report.run import BIAS, SHIFT, Run, spoken
+from boundarycb.report.run import BIAS, SHIFT, Run
 from boundarycb.types import Snapshot, spans_of
+from boundarycb.words import spoken
 
 _PAIRS = 12  # lines about copycats
 _WORDS, _CELL = 42, 11  # characters
@@ -39,6 +40,7 @@ class _Summary:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._layers = run.layers
+        self._is_odd = False  # whether a share is less than nothing, or more than all
 
     def drift(self) -> Iterator[str]:
         """Yield the rows about what moved."""
@@ -55,7 +57,9 @@ class _Summary:
     def _shares(self, parts: Sequence[str], window: tuple[int, int]) -> list[float]:
         """Return the first part's share in each layer; NaN for those that switch nowhere on the slice, and so have no boundary."""
         moving = self._run.moving
-        return [self._run.share(parts, layer, *window) if layer in moving else math.nan for layer in self._layers]
+        shares = [self._run.share(parts, layer, *window) if layer in moving else math.nan for layer in self._layers]
+        self._is_odd |= any(share < 0 or share > 1 for share in shares)
+        return shares
 
     def copycats(self) -> Iterator[str]:
         """Yield the rows about units that are alike."""
@@ -83,6 +87,8 @@ class _Summary:
     def sentences(self) -> Iterator[str]:
         """Yield what the figures of single layers and units say."""
         yield ""
+        if self._is_odd:
+            yield "Shares below 0 or above 1 are of parts that undid what others did: all are counted with their sign."
         yield from self._said_of_shift(self._layers[0])
         yield from self._said_of_lines()
         yield from self._said_of_copycats()
@@ -103,7 +109,9 @@ class _Summary:
         yield f"Shift is not bias: its own biases did {first:.0%} of what its own parameters did in {early}, {last:.0%} in {late}."
 
     def _said_of_lines(self) -> Iterator[str]:
-        if is_stretched(self._run.end.slice):  # of ages and incomes there is no angle
+        told = [name for name in self._run.end.per_unit if name.startswith("line/turned_per_unit/")]
+        if told and is_stretched(self._run.end.slice):  # of ages and incomes there is no angle
+            yield "How far lines turned is not told: the slice is not drawn to scale, so that an angle means nothing."
             return
         spans = spans_of(self._run.end.layers)
         seen = self._run.start.capture.switching() | self._run.end.capture.switching()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from boundarycb.automatic import DataLike, Example, SliceLike, Source, VaryLike
+from boundarycb.outputs import checked_sinks
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -133,7 +134,7 @@ class BoundaryHooks:
     ) -> None:
         self._directory = directory
         self._name = checked_name(name)
-        self._sinks = list(sinks)
+        self._sinks = checked_sinks(sinks)
         schedule, metrics = _kept(schedule), _kept(metrics)
         self._replay = replay
         self._options: dict[str, Any] = {
@@ -395,3 +396,6 @@ def _numbers(outputs: Any) -> dict[str, Any]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) or (hasattr(value, "numel") and value.numel() == 1)
+
+
+BoundaryHooks.__init__.__qualname__ = "BoundaryCallback.__init__"  # which Python names where an argument is misspelt

@@ -12,9 +12,9 @@ from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, number, of_several
 from boundarycb.report.layout import ONE, OTHER, below, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes, is_in_view
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import Run
 from boundarycb.types import Picture, Snapshot
-from boundarycb.words import listed
+from boundarycb.words import listed, spoken
 
 _BEHIND = "Behind them: the network's output."
 _COURSE = "The curves: |phi| of each layer's most alike pair, and the level of the shown one."

@@ -8,9 +8,9 @@ from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, live_units, number, start_and_end
 from boundarycb.report.layout import THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import Run
 from boundarycb.types import Picture, spans_of
-from boundarycb.words import listed
+from boundarycb.words import listed, spoken
 
 _QUESTION = (
     "Do boundaries run where the target changes? The *edge ratio* is how far a layer's boundaries lie from the target's edges, "

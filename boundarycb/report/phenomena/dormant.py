@@ -10,9 +10,9 @@ from boundarycb.metrics.masks import defined
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, of_several, of_the_finite, percent, says_classes
 from boundarycb.report.layout import layer_colour
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import Run
 from boundarycb.types import Picture, spans_of
-from boundarycb.words import listed
+from boundarycb.words import listed, spoken
 
 _QUESTION = (
     "Which units do no work here? A ReLU that is on nowhere on the slice gives nothing to the next layer there (a leaky one, "

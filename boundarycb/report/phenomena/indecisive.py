@@ -15,8 +15,9 @@ from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, number, of_several
 from boundarycb.report.layout import ONE, OTHER, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import Run
 from boundarycb.types import Floats, Picture
+from boundarycb.words import spoken
 
 _MOVED = {
     "probability": "moved by {:.2g} % of its range",

@@ -10,9 +10,9 @@ import numpy as np
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, between, number, percent
 from boundarycb.report.layout import ONE, OTHER, THIRD
-from boundarycb.report.run import BIAS, LEAST_SAMPLES, SHIFT, WINDOWS, Run, spoken
+from boundarycb.report.run import BIAS, LEAST_SAMPLES, SHIFT, WINDOWS, Run
 from boundarycb.types import Floats
-from boundarycb.words import listed
+from boundarycb.words import listed, spoken
 
 _SHOWN = 4  # layers in the picture
 _UNIT = "switches a point and unit"
@@ -38,6 +38,7 @@ _NO_LEVEL = "no chance level"
 _COMPARE, _NONE_TO_COMPARE = ": compare early with late", ", and no early and late to compare"
 
 _SHARES = ("shift", "rotate", "upstream", "early", "late", "bias_early", "bias_late")
+_SHORT = 3  # layers whose figures stand in the summary
 _OUT_OF_RANGE = (
     "Parts are counted with their sign: one that undid what others did, so that units switched back, is below 0 %. All of them add "
     "up to 100 %, so another one is then above it."
@@ -55,13 +56,14 @@ def moved(run: Run) -> Finding | None:
     shown = move or known
     most = (told or shown or layers)[0]
     early, late = run.compared(most) or (_whole(run), _whole(run))
+    compared = early != late and bool(_defined(run, SHIFT, told, early, late))
     rows = [_row(run, layer, early, late) for layer in layers]
     return Finding(
         name="moved",
         title="What moved: shift, turn, or the layers below",
         question=_QUESTION,
-        result=_result(run, told, early, late) if told and early != late else _how_much(run, shown or layers),
-        level=_NO_LEVEL + (_COMPARE if told and early != late else _NONE_TO_COMPARE if early == late else ""),
+        result=_result(run, told, early, late) if compared else _how_much(run, shown or layers),
+        level=_NO_LEVEL + (_COMPARE if compared else _NONE_TO_COMPARE if early == late else ""),
         columns={
             key: head for key, head in _columns(early, late).items() if early != late or key not in ("part", "late", "bias_late")
         },
@@ -130,8 +132,17 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _result(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> str:
-    first, last = (_shares(run, SHIFT, layers, window) for window in (early, late))
-    return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}"
+    layers = _defined(run, SHIFT, layers, early, late)
+    some = layers[:_SHORT]
+    first, last = (_shares(run, SHIFT, some, window) for window in (early, late))
+    more = f", and {len(layers) - len(some)} more below" if len(layers) > len(some) else ""
+    who = f" ({' / '.join(map(spoken, some))}{more})" if len(layers) > 1 else ""
+    return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}{who}"
+
+
+def _defined(run: Run, parts: Sequence[str], layers: list[str], *windows: tuple[int, int]) -> list[str]:
+    """Return the layers whose share is defined in each window."""
+    return [layer for layer in layers if all(math.isfinite(run.share(parts, layer, *window)) for window in windows)]
 
 
 def _how_much(run: Run, layers: list[str]) -> str:
@@ -142,10 +153,11 @@ def _how_much(run: Run, layers: list[str]) -> str:
 
 def _shares(run: Run, parts: Sequence[str], layers: list[str], window: tuple[int, int]) -> str:
     """Return the first part's share of all of them in each layer, in words."""
-    return " / ".join(percent(run.share(parts, layer, *window)) or "?" for layer in layers)
+    return " / ".join(percent(run.share(parts, layer, *window)) for layer in layers)
 
 
 def _of_shift(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
+    layers = _defined(run, SHIFT, layers, early, late)
     if not layers:
         return []
     falling = [spoken(layer) for layer in layers if run.falls(SHIFT, layer, early, late)]
@@ -158,7 +170,7 @@ def _of_shift(run: Run, layers: list[str], early: tuple[int, int], late: tuple[i
 
 
 def _of_bias(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> list[str]:
-    layers = [layer for layer in layers if all(math.isfinite(run.share(BIAS, layer, *window)) for window in (early, late))]
+    layers = _defined(run, BIAS, layers, early, late)
     if not layers:
         return []
     who = " / ".join(spoken(layer) for layer in layers)

@@ -7,15 +7,16 @@ import math
 import numpy as np
 
 from boundarycb.metrics.masks import classes_of
+from boundarycb.render.captions import KINKED
 from boundarycb.report.charts import Chart, Curve, draw_charts
 from boundarycb.report.finding import Finding, count, number, says_classes
 from boundarycb.report.layout import layer_colour
-from boundarycb.report.run import Run, spoken
+from boundarycb.report.run import Run
 from boundarycb.types import Snapshot
-from boundarycb.words import listed
+from boundarycb.words import listed, spoken
 
 _NAMES = {
-    "regions/seen": "activation patterns seen at the grid points (at least as many linear regions)",
+    "regions/seen": "activation patterns seen at the grid points",
     "decision/length": "length of the border between classes, in sides of the slice",
     "decision/fragments": "connected pieces of the map of classes",
     "decision/never": "classes that win nowhere on the slice",
@@ -103,7 +104,10 @@ def _everywhere(snapshot: Snapshot) -> list[str]:
 
 def _named(run: Run, name: str) -> str:
     """Return what a number is, and that it says nothing where it is that of the grid's points."""
-    return f"{_NAMES[name]}; {_CANNOT_TELL}" if any(_is_too_coarse(run, name, when) for when in ("start", "end")) else _NAMES[name]
+    words = _NAMES[name]
+    if name == _SEEN and all(layer.op in KINKED for layer in run.end.layers):
+        words += " (at least as many linear regions)"
+    return f"{words}; {_CANNOT_TELL}" if any(_is_too_coarse(run, name, when) for when in ("start", "end")) else words
 
 
 def _is_too_coarse(run: Run, name: str, when: str) -> bool:
