@@ -634,7 +634,8 @@ class Boundaries:
 class Regions:
     """The linear regions of a piecewise-linear network on a slice: on each it is affine, and every unit is either on or off.
 
-    Where an activation bends elsewhere than at 0 (hardtanh, ReLU6), regions end there too, and both sides have one pattern.
+    Where an activation bends elsewhere than at 0 (hardtanh, ReLU6), regions end there too, and both sides have one pattern. Of
+    hardtanh, hardsigmoid and softshrink they end at 0 as well, though nothing bends there: the map on both sides is the same.
 
     Args:
         slice: the slice.

@@ -32,3 +32,12 @@ def spoken(layer: str) -> str:
     ('layer 0', 'encoder.fc1')
     """
     return f"layer {layer}" if layer[0].isdigit() else layer
+
+
+def of_layers(layers: Sequence[str]) -> str:
+    """Return in brackets which layers figures that a slash parts are of; nothing of one layer.
+
+    >>> of_layers(["0", "encoder"]), of_layers(["0"])
+    (' (layer 0 / encoder)', '')
+    """
+    return f" ({' / '.join(map(spoken, layers))})" if len(layers) > 1 else ""

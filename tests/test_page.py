@@ -216,7 +216,7 @@ def test_edge_ratios_are_compared_with_their_own_chance_levels(tmp_path: Path) -
     aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
     numbers = {**critical("layer1", 0.4, 0.9), **critical("layer2", 0.35, 0.4)}
     said = found("critical", history(tmp_path, numbers, plane=aimed))
-    assert said.result == "edge ratio 0.40 / 0.35 at the end"
+    assert said.result == "edge ratio 0.40 / 0.35 at the end (layer1 / layer2)"
     assert said.level == "0.90 / 0.40 when the same boundaries are turned"
     assert said.sentences[0].startswith("At the end the boundaries of layer1 run clearly nearer to the target's edges")
     assert [row["edge1"] for row in said.rows] == ["0.40", "0.35"]

@@ -10,7 +10,7 @@ from boundarycb.report.layout import THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, spans_of
-from boundarycb.words import listed, spoken
+from boundarycb.words import listed, of_layers, spoken
 
 _QUESTION = (
     "Do boundaries run where the target changes? The *edge ratio* is how far a layer's boundaries lie from the target's edges, "
@@ -23,6 +23,7 @@ _QUESTION = (
 _SCATTER = 0.28
 """How far the edge ratio of U random lines lies from its chance level, as standard deviation, times the root of U."""
 
+_SHORT = 3  # layers whose figures stand in the summary
 _CLEAR = 3  # standard deviations: what is told of
 _SHOWN = "{}'s boundaries at the end over the network's output, with the target's edges and corners."
 
@@ -33,14 +34,16 @@ def critical(run: Run) -> Finding | None:
     if run.end.slice.target is None or not layers:
         return None
     nearest = min(layers, key=lambda layer: _above_chance(run, "edge", layer))
+    shown = layers[:_SHORT]
+    more = f", and {len(layers) - len(shown)} more below" if len(layers) > len(shown) else ""
     edges, chances = (
-        " / ".join(number(run.at_end(f"critical/{name}/{layer}")) or "?" for layer in layers) for name in ("edge", "edge_chance")
+        " / ".join(number(run.at_end(f"critical/{name}/{layer}")) or "?" for layer in shown) for name in ("edge", "edge_chance")
     )
     return Finding(
         name="critical",
         title="Convergence to critical points",
         question=_QUESTION,
-        result=f"edge ratio {edges} at the end",
+        result=f"edge ratio {edges} at the end{of_layers(shown)}{more}",
         level=f"{chances} when the same boundaries are turned",
         columns={
             "layer": "layer",

@@ -12,7 +12,7 @@ from boundarycb.report.finding import Finding, between, number, percent
 from boundarycb.report.layout import ONE, OTHER, THIRD
 from boundarycb.report.run import BIAS, LEAST_SAMPLES, SHIFT, WINDOWS, Run
 from boundarycb.types import Floats
-from boundarycb.words import listed, spoken
+from boundarycb.words import listed, of_layers, spoken
 
 _SHOWN = 4  # layers in the picture
 _UNIT = "switches a point and unit"
@@ -136,8 +136,7 @@ def _result(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int
     some = layers[:_SHORT]
     first, last = (_shares(run, SHIFT, some, window) for window in (early, late))
     more = f", and {len(layers) - len(some)} more below" if len(layers) > len(some) else ""
-    who = f" ({' / '.join(map(spoken, some))}{more})" if len(layers) > 1 else ""
-    return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}{who}"
+    return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}{of_layers(some)}{more}"
 
 
 def _defined(run: Run, parts: Sequence[str], layers: list[str], *windows: tuple[int, int]) -> list[str]:
