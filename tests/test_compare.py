@@ -567,7 +567,7 @@ def test_the_map_of_values_is_their_standard_deviation(tmp_path: Path) -> None:
 
 def test_twelve_runs_are_drawn_and_all_are_in_the_map(many: list[Path]) -> None:
     picture = draw_comparison(many, 64)
-    layout = Layout.of(SQUARE, 64)
+    layout = Layout.of(SQUARE, 64, lines=4)  # so narrow that the caption takes a line more
     assert columns_for(13) == 5
     assert picture.pixels.shape == (2 * layout.strip + 3 * (layout.height + layout.strip), 5 * (64 + layout.strip) + layout.strip)
     empty = picture.rgb()[2 * layout.strip + 2 * (layout.height + layout.strip) :, 4 * layout.strip + 3 * 64 :]

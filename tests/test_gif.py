@@ -123,7 +123,7 @@ def test_frames_that_do_not_fit_are_few_also_where_late_ones_are_large() -> None
 
 
 def test_a_frame_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="`picture` must be 64 x 141 pixels as the first one"):
+    with pytest.raises(ValueError, match="`picture` must be 64 x 154 pixels as the first one"):
         Frames(draw_overlay(plain(0), 64)).pack(draw_overlay(plain(0), 65))
 
 

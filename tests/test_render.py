@@ -18,7 +18,7 @@ from snapshots import SQUARE, fan, four_classes, one_value, plain, rings, snapsh
 from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
 from boundarycb.render.canvas import Canvas, cut, fitted, fitted_together, limited, text_width, wrapped
-from boundarycb.render.captions import axes_caption, background_caption, field_span, from_to, legend_classes
+from boundarycb.render.captions import Room, axes_caption, background_caption, captions_of, field_span, from_to, legend_classes
 from boundarycb.render.colours import _FEW, Scheme, class_colour, layer_colours, rgb, scheme
 from boundarycb.render.heatmap import _in_words
 from boundarycb.render.inputs import images_at
@@ -439,6 +439,24 @@ def test_colours_of_eight_layers_stay_apart(blindness: str, least: float) -> Non
     seen = [lab(colour, blindness) for colour in layer_colours(8)]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > least
     assert max(one[0] for one in seen) < lab("#8e8e8e", blindness)[0]  # than the darkest grey of the background
+
+
+@pytest.mark.parametrize("size", [384, 512])
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_caption_is_whole_in_a_movies_frames(size: int, *, exact: bool) -> None:
+    """Of smooth units over two classes too, and all frames have one size, whatever draws the lines."""
+    sample = snapshot([fan(3, 0.1)], two_classes)
+    layers = tuple(replace(layer, op="silu") for layer in sample.layers)
+    sample = replace(sample, capture=replace(sample.capture, layers=layers))
+    sample = replace(sample, boundaries=replace(sample.boundaries, layers=layers, exact=exact))
+    room = Room.below(Layout.of(sample.slice, size), sample)
+    words = " ".join(caption.words for caption in captions_of(sample, room))
+    assert words.endswith("smooth: on above 0")
+    assert "…" not in words.replace(" … ", "")
+    assert (
+        room.lines
+        == Room.below(Layout.of(sample.slice, size), replace(sample, boundaries=replace(sample.boundaries, exact=not exact))).lines
+    )
 
 
 def test_twenty_classes_have_colours_of_their_own() -> None:

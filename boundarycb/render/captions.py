@@ -20,6 +20,8 @@ KINKED = set(
 
 ACROSS, UP = "\N{RIGHTWARDS ARROW}", "\N{UPWARDS ARROW}"  # as the viewer says which axis is which
 
+_WIDE = "\N{MINUS SIGN}0.0000"  # as wide as a number becomes, but for very large and very small ones
+
 _LEGEND = 15  # of letters' sizes, how wide the classes of a legend are: ten of one digit, seven of two
 
 _BESIDE, _BOTH = 0.1, 0.3
@@ -57,12 +59,16 @@ class Room:
 
     @staticmethod
     def below(layout: Layout, snapshot: Snapshot) -> Room:
-        """Return the room below the plot of `layout`: for the slice and the drawing and a line more, or two without the axes."""
+        """Return the room below the plot of `layout`.
+
+        It is that for the slice and the drawing, and for a line more where the drawing takes one; or for two without the axes.
+        """
         width, letter = layout.width - 2 * (layout.strip // 3), layout.letter * SMALLER
         named = bool(class_names(snapshot.field))
         taken = 0.0 if named else numbers_width(snapshot.field, letter)
         slice, bare = _slice_lines(snapshot.slice, letter, width)
-        return Room(max(len(slice) + 2, len(bare) + 3) + named, width, letter, taken)
+        drawing = max(2, len(packed(_widest(snapshot), letter, width - taken)))
+        return Room(max(len(slice) + drawing, len(bare) + 3) + named, width, letter, taken)
 
 
 def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
@@ -142,13 +148,38 @@ def axes_caption(slice: Slice, letter: float, width: float) -> str:
 
 def background_caption(snapshot: Snapshot) -> str:
     """Return what the background and the lines are, in a line."""
-    grid = f"from a {snapshot.capture.resolution}² grid"
-    engine = "exact lines" if snapshot.boundaries.exact else f"lines {grid}"
+    engine = "exact lines" if snapshot.boundaries.exact else _on_grid(snapshot)
     if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
         engine += f", decision on {snapshot.capture.resolution}²"
-    mode = "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
-    smooth = "" if all(layer.op in KINKED for layer in snapshot.layers) else "   smooth: on above 0"
-    return f"{engine}   {mode}   {_field_words(snapshot.field)}{smooth}"
+    return "   ".join([engine, _mode(snapshot), _field_words(snapshot.field), *_smooth(snapshot)])
+
+
+def _widest(snapshot: Snapshot) -> list[str]:
+    """Return phrases as long as those of the caption may become in a run, whose pictures shall all have one size."""
+    field = snapshot.field
+    words = _field_words(field)
+    if field is not None and field.kind != "classes":
+        words = f"{_shown(field)}: dark {_WIDE} … light {_WIDE}"
+    return [_on_grid(snapshot), _mode(snapshot), words, *_smooth(snapshot)]
+
+
+def _on_grid(snapshot: Snapshot) -> str:
+    return f"lines from a {snapshot.capture.resolution}² grid"
+
+
+def _mode(snapshot: Snapshot) -> str:
+    return "eval mode" if snapshot.capture.mode == "eval" else "modes as they are"
+
+
+def _smooth(snapshot: Snapshot) -> list[str]:
+    return [] if all(layer.op in KINKED for layer in snapshot.layers) else ["smooth: on above 0"]
+
+
+def _shown(field: Field) -> str:
+    """Return what the number is that greys show."""
+    one = field.names[1] if len(field.names) > 1 else "class 1"
+    how = " by softmax" if field.what == "softmax" else ""
+    return f"p({one}){how}" if field.kind == "probability" else field.what
 
 
 def _field_words(field: Field | None) -> str:
@@ -158,14 +189,11 @@ def _field_words(field: Field | None) -> str:
         what = "classes" if field.above is None else "sigmoid outputs"
         repeat = "colours repeat, " if field.classes > CLASS_HUES else ""
         return f"winner of {field.classes:,} {what} ({repeat}paler: less sure)"
-    one = field.names[1] if len(field.names) > 1 else "class 1"
-    how = " by softmax" if field.what == "softmax" else ""
-    what = f"p({one}){how}" if field.kind == "probability" else field.what
     if not np.isfinite(field.value).any():
-        return f"{what}: nowhere finite"
+        return f"{_shown(field)}: nowhere finite"
     low, high = field_span(field)
     ends = " … light ".join(from_to(low, high)).replace("-", "\N{MINUS SIGN}")
-    return f"{what}: dark {ends}"
+    return f"{_shown(field)}: dark {ends}"
 
 
 def field_span(field: Field) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from boundarycb.render.marks import draw_marks, thumbnail_colours, to_pixels
 from boundarycb.render.vector import SvgCanvas
 from boundarycb.types import Array, Boundaries, Field, Floats, Picture, Snapshot, spans_of
 
-_MAX_PANELS = 12
+_MAX_PANELS = 16
 _LEGEND_NAMES = 6  # more layers than this are shown as a ramp from first to last
 
 
@@ -85,7 +85,7 @@ class _Overlay:
 
 
 def draw_panels(snapshot: Snapshot, size: int = SIZE) -> Picture:
-    """Return one small plot a layer (12 at most, evenly spread), each with the boundaries of that layer alone.
+    """Return one small plot a layer (16 at most, evenly spread), each with the boundaries of that layer alone.
 
     Args:
         snapshot: what to draw.
