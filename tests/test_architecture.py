@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,16 @@ def test_no_module_shares_a_name_with_something_public() -> None:
 
     modules = {module_of(path) for path in FILES}
     assert not (modules & set(boundarycb.__all__)) - set(boundarycb._NAMESPACES)
+
+
+def test_arguments_of_one_name_have_one_default() -> None:
+    """Of the callback, `watch` and the Recorder, which say the same thing three times; all but the model's are given by name."""
+    from boundarycb import Recorder, watch
+    from boundarycb.trainer import BoundaryHooks
+
+    ours = [inspect.signature(one).parameters for one in (BoundaryHooks, watch, Recorder)]
+    for name in set.union(*map(set, ours)):
+        defaults = [parameters[name].default for parameters in ours if name in parameters]
+        assert all(default == defaults[0] for default in defaults) or name == "directory", name
+    assert len(set(ours[0]) - set(ours[1])) == 1  # `module`: a part of what the Trainer has
+    assert {one.kind for one in ours[0].values()} == {inspect.Parameter.KEYWORD_ONLY}

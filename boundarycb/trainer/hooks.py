@@ -101,6 +101,7 @@ class BoundaryHooks:
 
     def __init__(
         self,
+        *,
         every_n_steps: int | None = None,
         schedule: ScheduleLike | None = None,
         slice: SliceLike = None,
