@@ -1,4 +1,4 @@
-"""A part of many things, evenly spread: one rule for samples, units, layers and rows."""
+"""A part of many things, evenly spread: one rule for samples, units, layers and rows, and one for points of grids."""
 
 from __future__ import annotations
 
@@ -13,3 +13,12 @@ def evenly(total: int, most: int) -> NDArray[np.int64]:
     ([0, 3, 6], [0, 1], [0], [])
     """
     return np.linspace(0, total - 1, min(total, most)).round().astype(np.int64)
+
+
+def coarse(resolution: int, side: int) -> NDArray[np.int64]:
+    """Return which of `resolution` pixel centres are nearest to those of a coarser `side`; of two equally near ones the upper.
+
+    >>> coarse(6, 3).tolist(), coarse(5, 3).tolist(), coarse(4, 4).tolist()
+    ([1, 3, 5], [0, 2, 4], [0, 1, 2, 3])
+    """
+    return (2 * np.arange(side, dtype=np.int64) + 1) * resolution // (2 * side)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from boundarycb.warning import warn
+from boundarycb.words import in_line
 
 T = TypeVar("T")
 
@@ -36,7 +37,7 @@ def in_words(error: BaseException) -> str:
     >>> in_words(ValueError("no"))
     '(ValueError: no)'
     """
-    return f"({type(error).__name__}: {' '.join(str(error).split())})"
+    return f"({in_line(error)})"
 
 
 def name_of(part: Any) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from boundarycb.failing import name_of
 from boundarycb.types import Array, Metric, Sample, frozen
+from boundarycb.words import in_line
 
 Kinds = dict[str, dict[str, Any]]
 """``metrics`` (numbers), ``per_unit`` (arrays) and ``tables``, each by name: what a Snapshot has."""
@@ -54,7 +55,7 @@ def measure(metric: Metric, sample: Sample, taken: Sequence[Collection[str]] = (
     try:
         values: Any = metric(sample)
     except Exception as error:
-        words = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        words = in_line(error)
         raise RuntimeError(f"{who} failed ({words}); mend it, or leave it out of `metrics`.") from error
     if not isinstance(values, Mapping):
         raise TypeError(f"{who} must return values by name, as in {{'lines': 3.0}}, got {type(values).__name__}.")

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from boundarycb.corners import find_corners
+from boundarycb.evenly import evenly
 from boundarycb.types import Array, Bounds, Floats, Marks, Slice, Target, checked_anchor_names
 from boundarycb.warning import warn
 
@@ -163,7 +164,7 @@ def from_data(data: Any, *, labels: Any = None, margin: float = _MARGIN) -> Slic
     names = f"PC1 ({shares[0]:.1%} of variance)".replace("%", " %"), f"PC2 ({shares[1]:.1%} of variance)".replace("%", " %")
     axes = components[:2].reshape(2, *mean.shape)
     plane = Slice(mean, axes, ((0, 1), (0, 1)), names=names)
-    some = np.unique(np.linspace(0, len(inputs) - 1, min(len(inputs), _MARKED)).round().astype(np.int64))
+    some = evenly(len(inputs), _MARKED)
     classes = None if labels is None else to_array(labels)
     if classes is not None and classes.shape != (len(inputs),):
         raise ValueError(f"`labels` must be {len(inputs)} whole numbers, one a sample, got shape {classes.shape}.")

@@ -1,4 +1,4 @@
-"""Words in sentences: several things as a list, layers whose names are numbers, what dotted names begin with together."""
+"""Words in sentences: several things as a list, layers whose names are numbers, errors; what dotted names begin with together."""
 
 from __future__ import annotations
 
@@ -41,3 +41,12 @@ def of_layers(layers: Sequence[str]) -> str:
     (' (layer 0 / encoder)', '')
     """
     return f" ({' / '.join(map(spoken, layers))})" if len(layers) > 1 else ""
+
+
+def in_line(error: BaseException) -> str:
+    """Return an error's kind and its message, in a line.
+
+    >>> in_line(ValueError("one   two"))
+    'ValueError: one two'
+    """
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -19,6 +19,7 @@ from boundarycb.probe import Conditions, Feed, ForwardLike, OutputLike, Prober, 
 from boundarycb.sampling import said_of_lost
 from boundarycb.types import Array, Floats, Mode
 from boundarycb.warning import warn
+from boundarycb.words import in_line
 
 _MOST = 4096  # inputs that run together, however small: more gain nothing
 _RIVALS = 9  # classes next to the winner that a screen looks at
@@ -241,9 +242,8 @@ def _explained(forward: ForwardLike, name: str) -> ForwardLike:
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, TypeError, IndexError) as error:
-            words = " ".join(str(error).split())
             raise WrongChoice(
-                f"`classifier` ({name}) failed on inputs of shape {tuple(inputs.shape)} ({type(error).__name__}: {words}); give "
+                f"`classifier` ({name}) failed on inputs of shape {tuple(inputs.shape)} ({in_line(error)}); give "
                 "`inputs` (n, *shape) as it takes them."
             ) from error
 

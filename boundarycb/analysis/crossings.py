@@ -20,10 +20,11 @@ from boundarycb.analysis.units import with_a_unit
 from boundarycb.engines.exact import LEAST_BATCH, Unsuitable, is_smooth
 from boundarycb.probe import Conditions, Feed, NothingToDraw, Prober, WrongChoice, probe
 from boundarycb.sampling import said_of_lost
-from boundarycb.sampling.engine import exactly, words_of
+from boundarycb.sampling.engine import exactly
 from boundarycb.sampling.how import How, conditions_of
 from boundarycb.types import Floats, Forward, Layer, Reading, Unit, frozen, units_of
 from boundarycb.warning import warn
+from boundarycb.words import in_line
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # it comes with torch
@@ -214,7 +215,7 @@ def _in_best_precision(forward: Prober, run: Callable[[Forward], list[Found]]) -
     try:
         return run(forward.double())
     except Exception as error:  # noqa: BLE001 - whatever keeps it from double precision, it ran in its own
-        warn(f"Crossings are found in the model's own precision, since it does not run in double ({words_of(error)}).")
+        warn(f"Crossings are found in the model's own precision, since it does not run in double ({in_line(error)}).")
         return run(forward)
 
 

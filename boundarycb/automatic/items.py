@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch.utils.data import ConcatDataset, Subset, TensorDataset, default_collate, default_convert
 
 from boundarycb.automatic.calls import Asked
+from boundarycb.evenly import evenly
 from boundarycb.keep import random_state_kept
 
 
@@ -46,7 +46,7 @@ class Source:
     def some(self, most: int) -> Any:
         """Return a batch of at most `most` items, evenly spread."""
         count = len(self.dataset)
-        return self.batch(sorted({int(place) for place in np.linspace(0, count - 1, min(count, most)).round()}))
+        return self.batch(evenly(count, most).tolist())
 
     def batch(self, places: Sequence[int]) -> Any:
         """Return a batch of the items at `places`.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from boundarycb.engines.bands import Band
+from boundarycb.evenly import coarse
 from boundarycb.types import Array, Bits, Capture, Field, Floats, Layer, Reading, frozen, left_out, spans_of, watched_layers
 from boundarycb.words import spoken
 
@@ -175,8 +176,7 @@ def shown_of(resolution: int) -> NDArray[np.int64]:
     >>> shown_of(4).tolist(), len(shown_of(4096))
     ([0, 1, 2, 3], 48)
     """
-    side = min(resolution, _SURFACE_SIDE)
-    return (2 * np.arange(side) + 1) * resolution // (2 * side)
+    return coarse(resolution, min(resolution, _SURFACE_SIDE))
 
 
 def _surfaces(outputs: Floats, chances: Chances) -> Floats:

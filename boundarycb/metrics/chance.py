@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from boundarycb.evenly import evenly
 from boundarycb.metrics.masks import phi
 from boundarycb.packed import count_common
 from boundarycb.types import Bits
@@ -130,7 +131,7 @@ def scattered(states: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np
 
 def _coarse(on: Bits, resolution: int) -> NDArray[np.bool_]:
     """Return the states on a grid of at most 64 points a side, (U, side, side)."""
-    rows = np.linspace(0, resolution - 1, min(resolution, _SIDE)).round().astype(int)
+    rows = evenly(resolution, _SIDE)
     states = np.unpackbits(on, axis=1, count=resolution**2).reshape(-1, resolution, resolution)
     return np.asarray(states[:, rows[:, None], rows].astype(bool))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from boundarycb.evenly import coarse
 from boundarycb.types import Array, Bits, Capture, Field
 
 _ROWS = 512  # units at a time: what is unpacked of them stays in the processor's cache
@@ -32,7 +33,7 @@ def coarser(capture: Capture, side: int) -> Capture:
     fine = capture.resolution
     if side >= fine:
         return capture
-    places = (2 * np.arange(side) + 1) * fine // (2 * side)
+    places = coarse(fine, side)
     points = (places[:, None] * fine + places).reshape(-1)
     field = None if capture.field is None else _picked_field(capture.field, places)
     return replace(capture, resolution=side, on=_picked_bits(capture.on, points), field=field, patterns=None)

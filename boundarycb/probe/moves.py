@@ -17,6 +17,7 @@ from boundarycb.packed import count_ones
 from boundarycb.probe.away import above, fetched, turned
 from boundarycb.probe.trace import Replay, Trace
 from boundarycb.types import Bits, Moves
+from boundarycb.words import in_line
 
 Values = dict[tuple[int, int], torch.Tensor]
 """Pre-activations (n, kept) by (map, input), each 0 for old and 1 for new."""
@@ -40,7 +41,7 @@ def compare(before: Sequence[Trace], now: Sequence[Trace]) -> tuple[dict[str, Mo
             try:
                 moves[new.layer.name] = _compare(old, new, old.replay, new.replay)
             except Exception as error:  # noqa: BLE001 - one odd layer shall not take the numbers of all others
-                failures[new.layer.name] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                failures[new.layer.name] = in_line(error)
     return moves, failures
 
 

@@ -30,6 +30,7 @@ from boundarycb.probe.together import Message, Pass, is_shard, reshard
 from boundarycb.probe.trace import Trace, TraceWatch
 from boundarycb.probe.watched import EVERY_UNIT, Watched, WrongChoice, checked_layers, checked_units
 from boundarycb.types import Floats, Layer, Reading, Room
+from boundarycb.words import in_line
 
 W = TypeVar("W", bound=CallWatch)
 
@@ -510,7 +511,7 @@ def _explain(error: Exception, session: Session, inputs: Floats, watch: CallWatc
     if not watch.calls and is_of_input:
         raise ValueError(
             f"{model} failed before its first activation on inputs of shape {inputs.shape} taken from the slice "
-            f"({type(error).__name__}: {_words(error)}); give a `slice` whose points are inputs of the model.{hooks}"
+            f"({in_line(error)}); give a `slice` whose points are inputs of the model.{hooks}"
         ) from error
     if hasattr(error, "add_note"):  # Python 3.11 and newer
         reached = f"after {watch.calls[-1].layer.name}" if watch.calls else "before its first activation"

@@ -24,6 +24,7 @@ from boundarycb.probe.budget import ALL_BYTES, LAYER_BYTES
 from boundarycb.probe.calls import Call, CallWatch, Known, Mark, per_point, units_of_rows
 from boundarycb.probe.watched import Watched
 from boundarycb.types import Layer
+from boundarycb.words import in_line
 
 _HOMOGENEOUS = {"relu", "leaky_relu", "prelu", "rrelu"}
 """Activations with act(c z) = c act(z) for every c > 0 (rrelu in eval mode)."""
@@ -223,7 +224,7 @@ class TraceWatch(CallWatch):
             try:
                 replay = self._replay(call, call.affine, mark.source, known, result)
             except Exception as error:  # noqa: BLE001 - one odd layer shall not take the numbers of all others
-                failure = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                failure = in_line(error)
         self.traces.append(Trace(call.layer, call.z, _strength(result, self._n, call), first, replay, failure))
 
     def _replay(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from boundarycb.evenly import coarse
 from boundarycb.history import History, load, short_names
 from boundarycb.metrics.masks import classes_of
 from boundarycb.render.captions import from_to
@@ -52,14 +53,8 @@ class End:
 
 
 def nearest(resolution: int, side: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows and columns of a grid that are nearest to the points of a coarser one of `side` x `side`.
-
-    Grid points are pixel centres. Of two that are equally near it is the upper one.
-
-    >>> nearest(6, 3)[1].tolist(), nearest(5, 3)[1].tolist(), nearest(4, 4)[1].tolist()
-    ([1, 3, 5], [0, 2, 4], [0, 1, 2, 3])
-    """
-    rows = (2 * np.arange(side) + 1) * resolution // (2 * side)
+    """Return the rows and columns of a grid, to index with, that are nearest to the points of a coarser one of `side` x `side`."""
+    rows = coarse(resolution, side)
     return rows[:, None], rows
 
 

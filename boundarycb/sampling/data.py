@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from boundarycb.automatic import Data
 from boundarycb.engines.bands import USUAL, most_together
+from boundarycb.evenly import evenly
 from boundarycb.probe import Activity, Prober
 from boundarycb.types import Answers, Floats, Layer, Room
 
@@ -98,7 +99,7 @@ def _ends(data: Data) -> tuple[Data, Floats]:
     """Return the m samples where rays start, and where they stop (m, *shape): others, of other classes where these are known."""
     count = len(data.values)
     rays = min(count, max(_LEAST_RAYS, count // _SAMPLES))
-    starts = np.linspace(0, count - 1, rays).round().astype(np.int64)
+    starts = evenly(count, rays)
     order = (starts[:, None] + count // 2 + np.arange(count)) % count  # from the other half on
     stops = order[:, 0]
     if data.labels is not None:

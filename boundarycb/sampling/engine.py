@@ -13,6 +13,7 @@ import numpy as np
 from boundarycb.engines import exact
 from boundarycb.probe import EVERY_UNIT, Prober
 from boundarycb.types import Boundaries, Floats, Forward, Reading, Slice
+from boundarycb.words import in_line
 
 EngineName = Literal["auto", "exact", "grid"]
 """Which engine: ``exact`` finds the lines of piecewise-linear networks to the last digit; ``grid`` traces those of any network on a
@@ -176,7 +177,7 @@ def exactly(forward: Prober, reading: Reading, find: Callable[..., T]) -> T:
     except exact.Unsuitable:
         raise
     except Exception as error:
-        raise exact.Unsuitable(f"the exact engine failed ({words_of(error)})") from error
+        raise exact.Unsuitable(f"the exact engine failed ({in_line(error)})") from error
 
 
 @contextmanager
@@ -186,7 +187,7 @@ def _in_double() -> Iterator[None]:
         yield
     except Exception as error:
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
-        raise exact.Unsuitable(f"the model does not run in double precision ({words_of(cause)})") from error
+        raise exact.Unsuitable(f"the model does not run in double precision ({in_line(cause)})") from error
 
 
 def _guarded(forward: Forward) -> Forward:
@@ -195,8 +196,3 @@ def _guarded(forward: Forward) -> Forward:
             return forward(inputs)
 
     return run
-
-
-def words_of(error: Exception) -> str:
-    """Return the error in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

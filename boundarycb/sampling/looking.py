@@ -17,8 +17,9 @@ from boundarycb.engines.straight import planes
 from boundarycb.keep import Verdict
 from boundarycb.probe import Budget, Conditions, Prober, Trace, compare, fetched, joined, probe
 from boundarycb.sampling.data import answer
-from boundarycb.sampling.engine import Drawn, Engine, glimpse_points, words_of
+from boundarycb.sampling.engine import Drawn, Engine, glimpse_points
 from boundarycb.types import Answers, Boundaries, Capture, Floats, Moves, Room, Slice
+from boundarycb.words import in_line
 
 RESOLUTION = 128
 _FLAT = 0.01
@@ -99,13 +100,13 @@ def look(
             try:
                 seen = _traced_look(seen, forward, slice, before, traced_points, room)
             except Exception as error:  # noqa: BLE001 - whatever fails in it, the picture does not need it
-                what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({words_of(error)})"
+                what = f"drift is not split into its parts, since the pass that keeps inputs and weights failed ({in_line(error)})"
                 seen = replace(seen, notes=(what,))
         if data is not None:
             try:
                 seen = replace(seen, answers=answer(forward, data, seen.capture.layers, margins=margins, room=room))
             except Exception as error:  # noqa: BLE001 - as above
-                words = f"samples of the data are left out, since their pass failed ({words_of(error)})"
+                words = f"samples of the data are left out, since their pass failed ({in_line(error)})"
                 seen = replace(seen, notes=(*seen.notes, words))
     notes = (*unkept(forward), *drawn.hints, *seen.notes)
     return replace(seen, notes=notes, lost=forward.lost, verdict=forward.verdict)

@@ -17,10 +17,11 @@ from boundarycb.engines.bands import FIXED, AnotherPath, checked_resolution
 from boundarycb.nested import is_plain, spelled
 from boundarycb.probe import PLAIN, Conditions, Feed, Message, Prober, Trace, feed_in, feed_out, most_flops, probe
 from boundarycb.sampling.data import fitting
-from boundarycb.sampling.engine import Engine, EngineName, glimpse, words_of
+from boundarycb.sampling.engine import Engine, EngineName, glimpse
 from boundarycb.sampling.looking import RESOLUTION, Look, look
 from boundarycb.types import Floats, Slice
 from boundarycb.warning import warn
+from boundarycb.words import in_line
 
 ResolutionLike = int | Literal["auto"]
 """Grid points a side; ``auto`` takes what costs a small share of the training."""
@@ -241,7 +242,7 @@ def _counted(forward: Prober, points: Floats, model: nn.Module, units: int) -> f
     except Exception as error:  # noqa: BLE001 - the model ran before, without anything that watches all of torch's operations
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
         warn(
-            f"The operations of {type(model).__name__} could not be counted ({words_of(cause)}), so what a sample costs is told "
+            f"The operations of {type(model).__name__} could not be counted ({in_line(cause)}), so what a sample costs is told "
             "from the sizes of weights and layers, and rather too high; `resolution` and `every_n_steps` set how finely and how "
             "often samples are taken, and `max_overhead` goes by the clock."
         )
