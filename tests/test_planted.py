@@ -298,7 +298,7 @@ def test_lines_on_the_edges_are_far_below_chance_in_that_layer_only(together: Hi
         assert abs(numbers[f"critical/edge/{layer}"] - numbers[f"critical/edge_chance/{layer}"]) < 0.25
         assert numbers[f"critical/corner/{layer}"] > 0.2
     said = found("critical", together)
-    assert said.result.endswith(f" / {end[f'critical/edge/{SECOND}']:.2f} at the end")
+    assert said.result.endswith(f" / {end[f'critical/edge/{SECOND}']:.2f} at the end (layer 0 / layer 2)")
     assert said.sentences[0].startswith("At the end the boundaries of layer 2 run clearly nearer")
 
 
