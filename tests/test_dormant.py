@@ -215,3 +215,13 @@ def test_what_bends_before_the_first_activation_is_no_line() -> None:
             return torch.relu(self.fc(x.square()))
 
     assert motion(Bent(), Bent()) == {}
+
+
+def test_a_line_that_leaves_the_slice_does_not_rule_the_layers_slide() -> None:
+    """Four lines slide by 0.1; the fifth, whose unit is nearly flat, goes nine lengths away."""
+    before = linear_units(*[(1, 0, 0.1 * k) for k in range(4)], (0.1, 0, 0))
+    after = linear_units(*[(1, 0, 0.1 * k + 0.1) for k in range(4)], (0.1, 0, 0.9))
+    found = motion(before, after)
+    assert found["line/slide_per_unit/0"] == pytest.approx([0.1, 0.1, 0.1, 0.1, 9], abs=1e-4)
+    assert found["line/slide/0"] == pytest.approx(0.1, abs=1e-5)
+    assert found["line/turn/0"] == pytest.approx(0, abs=1e-4)

@@ -40,12 +40,12 @@ TEXTS = {
     "cause/weights": "Part of drift/flipped (Shapley value) done by the units' own weights. bias + weights + upstream = flipped.",
     "cause/upstream": "Part of drift/flipped (Shapley value) done by the layers below. bias + weights + upstream = flipped.",
     "line/turn": (
-        "Angle in degrees by which the layer's straight lines turned since the last sample, mean of the absolute values. Range "
+        "Angle in degrees by which the layer's straight lines turned since the last sample, median of the absolute values. Range "
         "0 to 180; high: lines turned far."
     ),
     "line/slide": (
         "Distance in input lengths by which the layer's straight lines shifted since the last sample, measured at the slice's "
-        "centre, mean of the absolute values. 0 or more; high: lines shifted far."
+        "centre, median of the absolute values. 0 or more; high: lines shifted far."
     ),
     "copycat/max_phi": (
         "Likeness of the layer's most alike pair of units: |phi|, the absolute correlation of their on/off states over the "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from boundarycb.metrics.masks import mean
 from boundarycb.types import Floats, Sample, Value, needs, spans_of
 
 
@@ -18,7 +17,8 @@ def line_motion(sample: Sample) -> dict[str, Value]:
 
     since the last sample. Turn is signed, -180 to 180, positive from the slice's first axis to its second; a unit that swaps its
     sides in place has turned by 180. Slide is the change of the signed distance of the line from the slice's centre, positive
-    when the side where the unit is on grew. Per layer the mean absolute value, per unit (``line/turn_per_unit/<layer>``) the
+    when the side where the unit is on grew. Per layer the median of the absolute values (one line that is nearly out of sight would
+    rule a mean), per unit (``line/turn_per_unit/<layer>``) the
     signed one; ``line/turned_per_unit`` and ``line/slid_per_unit`` are the same since the first sample. NaN for units without a
     line.
 
@@ -41,8 +41,8 @@ def line_motion(sample: Sample) -> dict[str, Value]:
     for name, span in spans_of(sample.now.layers).items():
         if np.isnan(sample.now.planes[span]).all():
             continue
-        values[f"line/turn/{name}"] = mean(abs(turn[span]))
-        values[f"line/slide/{name}"] = mean(abs(slide[span]))
+        values[f"line/turn/{name}"] = _typical(turn[span])
+        values[f"line/slide/{name}"] = _typical(slide[span])
         values[f"line/turn_per_unit/{name}"] = turn[span].astype(np.float32)
         values[f"line/slide_per_unit/{name}"] = slide[span].astype(np.float32)
         if sample.first is not None and sample.first.planes is not None:
@@ -50,6 +50,12 @@ def line_motion(sample: Sample) -> dict[str, Value]:
             values[f"line/turned_per_unit/{name}"] = turned.astype(np.float32)
             values[f"line/slid_per_unit/{name}"] = slid.astype(np.float32)
     return values
+
+
+def _typical(values: Floats) -> float:
+    """Return the median of the sizes of values that are not NaN; NaN where there are none."""
+    good = values[~np.isnan(values)]
+    return float(np.median(abs(good))) if len(good) else float("nan")
 
 
 def _motion(old: Floats, new: Floats) -> tuple[Floats, Floats]:
