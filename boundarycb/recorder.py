@@ -646,12 +646,14 @@ class Recorder:
             return
         cost = f"a sample's forward passes cost about {plan.share:.1%} of the training between two samples"
         grid = f"on a {plan.resolution} x {plan.resolution} grid"
+        besides = "That is counted in operations; metrics, pictures and files come on top"
         pace = self.pace or Pace()
         self.expect(self.step, self.pace)
         if pace.early > EVERY:
-            warn(f"Samples are taken every {pace.early:,} steps {grid}: {cost}. `every_n_steps` and `resolution` set it otherwise.")
+            often = f"Samples are taken every {pace.early:,} steps {grid}"
+            warn(f"{often}: {cost}. {besides}. `every_n_steps` and `resolution` set it otherwise.")
         elif plan.share > SHARE:
-            warn(f"{cost.capitalize()}, {grid}. `every_n_steps` sets how often they are taken.")
+            warn(f"{cost.capitalize()}, {grid}. {besides}. `every_n_steps` sets how often they are taken.")
         else:
             logger.info("%s, %s.", cost.capitalize(), grid)
         if pace.late > pace.early:
