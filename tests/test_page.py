@@ -151,6 +151,16 @@ def test_shares_in_the_summary_have_the_names_of_their_layers(tmp_path: Path) ->
     assert "?" not in "".join(said.sentences)
 
 
+def test_a_constant_learning_rate_takes_no_room(tmp_path: Path) -> None:
+    sizes = {}
+    for name, rate in (("constant", lambda step: 0.1), ("falling", lambda step: 0.1 / (1 + step))):
+        writer = HistoryWriter(tmp_path / name, SQUARE)
+        for step in STEPS:
+            writer.append(replace(plain(step), scalars={"loss": 1 / (1 + step), "lr": rate(step)}))
+        sizes[name] = make_report(load(tmp_path / name)).pictures["training"].pixels.shape[1]
+    assert sizes["falling"] > 1.8 * sizes["constant"]
+
+
 def test_parts_that_cancel_are_no_shares(tmp_path: Path) -> None:
     """Shift of -0.5 and turn of 1.5: shares of nothing, so no sentence is made of them but that."""
     said = found("moved", history(tmp_path, drift(lambda step: -0.5, bias=0.25)))

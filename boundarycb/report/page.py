@@ -71,7 +71,8 @@ def _run_picture(run: Run) -> Picture:
 
 def _curves(run: Run) -> dict[str, Picture]:
     """Return the picture of what the loop logged and of the accuracy on the slice; none where there is nothing."""
-    charts = [Chart(name, [Curve(name, run.logged(name), broken=run.broken(name))], "", low=0.0) for name in run.scalars[:3]]
+    told = [name for name in run.scalars if name == "loss" or len(set(run.logged(name).tolist())) > 1]  # and no constant rate
+    charts = [Chart(name, [Curve(name, run.logged(name), broken=run.broken(name))], "", low=0.0) for name in told[:3]]
     if run.has("target/accuracy"):
         values = run.series("target/accuracy")
         charts.append(Chart("accuracy on the slice", [Curve("accuracy", values)], "share of the points", high=1.0))
