@@ -40,9 +40,8 @@ _OPTIONS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status: 0, or 1 after an error that it told in one line."""
     options = _parser().parse_args(arguments)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # of a console that cannot show each letter
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does, of a console that cannot show each letter
     try:
         print(options.act(options), flush=True)
     except BrokenPipeError:  # whoever reads it, such as `head`, has had enough; Python would complain of it once more at its end

@@ -190,7 +190,10 @@ def watch(
         recorder.stand_alone()
     optimizers = _optimizers(optimizer)
     if not _train(optimizers, whole):
-        warn("No parameter of `optimizer` is one of `model`: its steps are counted, but they train another network than this one.")
+        warn(
+            "No parameter of `optimizer` is one of `model`. Its steps are counted; where it trains neither this network nor copies "
+            "of its weights, nothing will be seen to change."
+        )
     return Watch(whole, optimizers, recorder, samples=samples)
 
 

@@ -50,7 +50,7 @@ def box(
     >>> box((-1, 1), (0, 2)).lift(np.array([[0.5, 2.0]])).tolist()
     [[0.5, 2.0]]
     """
-    if not isinstance(shape, Sequence) or math.prod(shape) != 2:
+    if not hasattr(shape, "__len__") or math.prod(shape) != 2:
         raise ValueError(
             f"`shape` must hold exactly two numbers for a box, got {shape}; for other inputs use `slices.through(a, b, c)`."
         )

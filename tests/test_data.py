@@ -79,6 +79,10 @@ def _half(kind: str) -> Pillow.Image:
     plain = Pillow.fromarray(np.where(dark, 10, 240).astype(np.uint8))
     if kind == "16 bits":
         return Pillow.fromarray(np.where(dark, 20_000, 60_000).astype(np.uint16))
+    if kind == "16 bits on nothing":
+        picture = Pillow.fromarray(np.where(dark, 500, 2570).astype(np.uint16))
+        picture.info["transparency"] = 2570
+        return picture
     if kind == "black on nothing":
         return Pillow.fromarray(np.stack([np.zeros_like(dark)] * 3 + [dark * 255], axis=-1).astype(np.uint8))
     if kind == "palette with a transparent colour":
@@ -92,7 +96,18 @@ def _half(kind: str) -> Pillow.Image:
 @pytest.mark.parametrize(
     ("kind", "ending"),
     [
-        *((kind, "png") for kind in ("1 bit", "16 bits", "black on nothing", "palette with a transparent colour", "LA", "P")),
+        *(
+            (kind, "png")
+            for kind in (
+                "1 bit",
+                "16 bits",
+                "16 bits on nothing",
+                "black on nothing",
+                "palette with a transparent colour",
+                "LA",
+                "P",
+            )
+        ),
         ("cyan, magenta, yellow, black", "tif"),
     ],
 )
@@ -104,9 +119,10 @@ def test_whatever_kind_of_file_it_is(kind: str, ending: str, tmp_path: Path) -> 
     assert image[:, 11:].min() == 1
 
 
-def test_numbers_without_a_known_white_are_refused(tmp_path: Path) -> None:
-    Pillow.fromarray(np.full((4, 4), 200, np.float32)).save(tmp_path / "x.tif")
-    with pytest.raises(ValueError, match="`path` must be a picture of 8 or 16 bits a channel"):
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_numbers_without_a_known_white_are_refused(dtype: Any, tmp_path: Path) -> None:
+    Pillow.fromarray(np.full((4, 4), 200, dtype)).save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match="`path` must be a picture of 8 or 16 bits a channel, got [FI] from"):
         read_image(tmp_path / "x.tif")
 
 

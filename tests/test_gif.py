@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,8 +124,25 @@ def test_frames_that_do_not_fit_are_few_also_where_late_ones_are_large() -> None
 
 
 def test_a_frame_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="`picture` must be 64 x 154 pixels as the first one"):
+    with pytest.raises(ValueError, match="`picture` must be 64 pixels wide as the first one"):
         Frames(draw_overlay(plain(0), 64)).pack(draw_overlay(plain(0), 65))
+
+
+def test_captions_that_take_another_line_midway_do_not_break_it() -> None:
+    """A run may be gone on with in another mode, or with smooth units: the frames have the height of the first one."""
+    sample = plain(1)
+    layers = tuple(replace(layer, op="silu") for layer in sample.layers)
+    smooth = replace(
+        sample,
+        capture=replace(sample.capture, layers=layers, mode="as_is"),
+        boundaries=replace(sample.boundaries, layers=layers),
+    )
+    heights = [draw_overlay(one, 100).pixels.shape[0] for one in (plain(0), smooth)]
+    assert heights[0] < heights[1]
+    for samples in ([plain(0), smooth], [replace(smooth, step=0), sample]):
+        first, second = frames(make_movie(Listed(samples), size=100).gif)
+        assert first.size == second.size == (100, len(draw_overlay(samples[0], 100).pixels))
+        assert np.array_equal(np.asarray(second)[:100], draw_overlay(samples[1], 100).rgb()[:100])
 
 
 def test_layers_that_change_midway_do_not_break_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import datetime
 import functools
 import gc
 import itertools
@@ -16,6 +17,7 @@ import types
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +350,11 @@ def test_a_trainer_is_not_the_models() -> None:
     assert len(trainer.note) == 2
 
 
+def turn(backend: Any, name: str) -> None:
+    """Turn a switch to its other position."""
+    setattr(backend, name, not getattr(backend, name))
+
+
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "grad mode": (torch.is_grad_enabled, lambda: torch.set_grad_enabled(False)),
     "default dtype": (torch.get_default_dtype, lambda: torch.set_default_dtype(torch.float64)),
@@ -357,8 +364,15 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "deterministic": (torch.are_deterministic_algorithms_enabled, lambda: torch.use_deterministic_algorithms(True)),
     "anomaly": (torch.is_anomaly_enabled, lambda: torch.autograd.set_detect_anomaly(True)),
     "matmul": (torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
-    "cudnn": (lambda: torch.backends.cudnn.benchmark, lambda: setattr(torch.backends.cudnn, "benchmark", True)),
-    "mkldnn": (lambda: torch.backends.mkldnn.deterministic, lambda: setattr(torch.backends.mkldnn, "deterministic", True)),
+    **{
+        f"cudnn.{name}": (partial(getattr, torch.backends.cudnn, name), partial(turn, torch.backends.cudnn, name))
+        for name in ("enabled", "benchmark", "deterministic")
+    },
+    **{
+        f"mkldnn.{name}": (partial(getattr, torch.backends.mkldnn, name), partial(turn, torch.backends.mkldnn, name))
+        for name in ("enabled", "deterministic")
+        if hasattr(torch.backends.mkldnn, name)
+    },
     "threads": (torch.get_num_threads, lambda: torch.set_num_threads(torch.get_num_threads() + 1)),
     "device": (torch.get_default_device, lambda: torch.set_default_device("meta")),
     "numpy": (np.geterr, lambda: np.seterr(all="raise")),
@@ -395,6 +409,26 @@ def test_a_backends_own_precision_is_no_obstacle_and_put_back(where: str, tmp_pa
     assert _precision() == before
 
 
+@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="this torch has one precision for all backends")
+def test_a_precision_that_follows_another_still_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a backend has from all of them is not written to it, when it is put back."""
+    backends: Any = torch.backends
+    before = _precision()
+    followers = [backends.cudnn.conv, backends.mkldnn.matmul, backends.cuda.matmul]
+    try:
+        for one in (backends.cudnn, *followers):
+            one.fp32_precision = "none"
+        backends.fp32_precision = "tf32"
+        assert run(Does(lambda _: setattr(backends.cudnn.conv, "fp32_precision", "ieee"))).lost == ()
+        assert [one.fp32_precision for one in followers[:1]] == ["tf32"]
+        backends.fp32_precision = "ieee"
+        assert [one.fp32_precision for one in followers] == ["ieee"] * 3
+    finally:
+        backends.fp32_precision = "none"
+        _set_precision(before)
+    assert _precision() == before
+
+
 class Key:
     """What a dict may be keyed by."""
 
@@ -406,6 +440,14 @@ def test_objects_that_are_keys_are_put_back() -> None:
     model = Does(lambda self: setattr(next(iter(self.by)), "count", 1), by={key: 1, (1, 2): 3})
     assert run(model).lost == ()
     assert key.count == 0
+
+
+@pytest.mark.parametrize("make", [str, np.str_, np.int64, Path, lambda number: datetime.date.fromordinal(number + 1)])
+def test_keys_that_cannot_change_take_no_room(make: Callable[[Any], Any]) -> None:
+    """Such as the words of a vocabulary."""
+    vocabulary = {make(f"{number}" if make in (np.str_, Path) else number): number for number in range(3000)}
+    reach = Reach(Does(lambda _: None, vocabulary=vocabulary))
+    assert not reach.too_large
 
 
 def test_sixteen_megabytes_are_copied_in_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -437,7 +437,7 @@ def test_many_layers_that_are_not_finite_are_one_warning(tmp_path: Path) -> None
     with pytest.warns(BoundaryWarning) as caught:
         recorder.record(model, 1)
     assert sorted(str(warning.message) for warning in caught) == [
-        "step 1: 2 layers, the first layer 2: 7 of 11 units not finite.",
+        "step 1: 2 layers, the first of them layer 2: 7 of 11 units not finite.",
         "step 1: output not finite.",
     ]
     with torch.no_grad():
@@ -446,7 +446,7 @@ def test_many_layers_that_are_not_finite_are_one_warning(tmp_path: Path) -> None
         recorder.record(model, 2)  # more of them, which is no news
     assert silence == []
     recorder.close()
-    assert load(tmp_path)[2].notes == ("output not finite", "3 layers, the first layer 0: 12 of 15 units not finite")
+    assert load(tmp_path)[2].notes == ("output not finite", "3 layers, the first of them layer 0: 12 of 15 units not finite")
 
 
 @pytest.mark.logs_warnings

@@ -94,7 +94,7 @@ def _ranges(given: Any) -> Any:
     pairs = [pair.tolist() if hasattr(pair, "tolist") else pair for pair in pairs]
     if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
         return None
-    numbers = [[number.item() if hasattr(number, "item") else number for number in pair] for pair in pairs]
+    numbers = [[number.item() if np.ndim(number) == 0 and hasattr(number, "item") else number for number in pair] for pair in pairs]
     return numbers if all(isinstance(number, (int, float)) for pair in numbers for number in pair) else None
 
 

@@ -41,22 +41,28 @@ def read_image(path: str | os.PathLike[str], size: int = 200) -> Image:
         size: pixels a side.
 
     Raises:
-        ValueError: it is a moving picture, or its numbers have no known white.
+        ValueError: it is a moving picture, or of numbers of which nothing tells which one is white.
     """
     with Pillow.open(Path(path)) as image:
         if getattr(image, "n_frames", 1) > 1:
             raise ValueError(f"`path` must be a still picture, got {image.n_frames} frames from {path}.")  # type: ignore[attr-defined]
         grey = _grey(image)
-    if not np.isfinite(grey).all() or grey.min() < 0 or grey.max() > 1:
-        raise ValueError(f"`path` must be a picture of 8 or 16 bits a channel, or of numbers from 0 to 1, got {path}.")
+    if grey is None:
+        raise ValueError(f"`path` must be a picture of 8 or 16 bits a channel, got {image.mode} from {path}: white is unknown.")
     small = Pillow.fromarray(grey).resize((size, size), Pillow.Resampling.BILINEAR)
     return (np.asarray(small) > 0.5).astype(np.uint8)
 
 
-def _grey(image: Pillow.Image) -> NDArray[np.float32]:
-    """Return how light the pixels of `image` are, float32 (h, w) from 0 to 1, on white where they are transparent."""
-    if image.mode.startswith(("I", "F")):  # of more than 8 bits, which Pillow would cut
-        return np.asarray(image, dtype=np.float32) / np.float32(1.0 if image.mode == "F" else 65535.0)
+def _grey(image: Pillow.Image) -> NDArray[np.float32] | None:
+    """Return how light the pixels of `image` are, float32 (h, w) from 0 to 1, on white where they are transparent.
+
+    None where nothing tells which number is white.
+    """
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):  # which Pillow would cut to 8 bits
+        values = np.asarray(image).astype(np.float32)
+        return np.where(values == image.info.get("transparency", -1), np.float32(1), values / np.float32(65535))
+    if image.mode in ("I", "F"):
+        return None
     light, opaque = np.moveaxis(np.asarray(image.convert("RGBA").convert("LA"), dtype=np.float32) / 255, -1, 0)
     return np.asarray(light * opaque + (1 - opaque), dtype=np.float32)
 

@@ -116,7 +116,7 @@ def _not_finite(layers: Sequence[Layer], undefined: NDArray[np.int64]) -> tuple[
     if len(broken) < 2:
         return tuple(f"{spoken(layer.name)}: {count:,} of {len(layer.kept):,} units not finite" for layer, count in broken)
     whole, size = sum(count for _, count in broken), sum(len(layer.kept) for layer, _ in broken)
-    return (f"{len(broken)} layers, the first {spoken(broken[0][0].name)}: {whole:,} of {size:,} units not finite",)
+    return (f"{len(broken)} layers, the first of them {spoken(broken[0][0].name)}: {whole:,} of {size:,} units not finite",)
 
 
 class _OutputReader:

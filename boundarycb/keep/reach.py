@@ -59,7 +59,8 @@ _ATOMS = frozenset(
     {int, float, complex, bool, str, bytes, type(None), type, range, slice, property, torch.dtype, torch.device, torch.Size}
     | {types.FunctionType, types.BuiltinFunctionType, types.ModuleType, *weakref.ProxyTypes}
 )
-_KEYS = (tuple, frozenset, enum.Enum, torch.Tensor)  # keys of dicts that are not entered: they hold keys, or have another place
+_KEYS = (str, bytes, int, float, complex, np.generic, type, enum.Enum, tuple, frozenset, torch.Tensor)
+"""Keys of dicts that are not entered: they cannot change, hold keys themselves, or have another place."""
 _NOT_THE_MODELS = {"torch", "lightning", "pytorch_lightning", "lightning_fabric", "builtins", "boundarycb"}
 _TRAINERS = _NOT_THE_MODELS - {"torch", "builtins"}
 _SHARED = (threading.Thread, queue.Queue, queue.SimpleQueue, type(threading.Lock()), type(threading.RLock()), threading.Condition)
@@ -172,9 +173,18 @@ class Reach:
         entries: Iterable[tuple[Any, Any]] = dict.items(value) if isinstance(value, dict) else enumerate(value)
         changeable = [(key, entry) for key, entry in entries if type(entry) not in _ATOMS]
         if isinstance(value, dict):
-            changeable += [(..., key) for key in dict.keys(value) if type(key) not in _ATOMS and not isinstance(key, _KEYS)]
+            changeable += [(..., key) for key in self._keys(value)]
         if changeable and self._fits(path, len(changeable), entered=True):
             self._todo += [(f"{path}[{key!r}]" if isinstance(key, (str, int)) else f"{path}[…]", one) for key, one in changeable]
+
+    def _keys(self, value: dict[Any, Any]) -> list[Any]:
+        """Return the keys of a dict that are objects of the model's own; most have none, so one of each class is asked."""
+        kinds = {type(key): key for key in dict.keys(value)}
+        own = {kind for kind, key in kinds.items() if not issubclass(kind, _KEYS) and self._may_be_entered(key, kind)}
+        return [key for key in dict.keys(value) if type(key) in own] if own else []
+
+    def _may_be_entered(self, value: Any, kind: type) -> bool:
+        return isinstance(value, nn.Module) or self._is_the_models(value, kind)
 
     def _fits(self, path: str, number: int, *, entered: bool = False) -> bool:
         """Return whether so many entries may still be kept, or entered; where not, remember the attribute that they are in."""

@@ -32,8 +32,9 @@ def _of_autocast(device: str) -> Setting:
 
 
 def _of_backend(name: str, *switches: str) -> Setting:
-    """Return the switches of ``torch.backends.<name>`` as one setting."""
+    """Return the switches of ``torch.backends.<name>`` as one setting; those that this torch has."""
     backend = getattr(torch.backends, name)
+    switches = tuple(switch for switch in switches if hasattr(backend, switch))
 
     def put_back(old: tuple[Any, ...]) -> None:
         for switch, value in zip(switches, old, strict=True):
@@ -49,7 +50,7 @@ def _default_device() -> torch.device | None:
 
 
 def _precision() -> tuple[str | None, tuple[str | None, ...]]:
-    """Return how float32 is multiplied: the one word for all, and each backend's own, which torch has had since 2.9.
+    """Return how float32 is multiplied: the one word for all, and each backend's own, which torch has since 2.9.
 
     Where they contradict each other torch refuses to give the one word, and None stands for it.
     """
@@ -62,19 +63,25 @@ def _precision() -> tuple[str | None, tuple[str | None, ...]]:
 
 def _set_precision(old: tuple[str | None, tuple[str | None, ...]]) -> None:
     word, own = old
-    if word is not None:
+    if word not in (None, _precision()[0]):
         torch.set_float32_matmul_precision(word)  # which writes the backends' own, too
     for backend, value in zip(_multiplying(), own, strict=True):
-        if value is not None:
-            backend.fp32_precision = value
+        for given in ("none", value):  # "none" is to be asked for another's; what is written would no longer follow that one
+            if value is not None and backend.fp32_precision != value:
+                backend.fp32_precision = given
 
 
 def _multiplying() -> list[Any]:
-    """Return what has a precision of its own; the one that is asked where another has none comes first."""
+    """Return what has a precision of its own; the one that is asked where another has none comes before it.
+
+    oneDNN as a whole is left out: what is written to it torch writes to the one for all.
+    """
     backends = torch.backends
     parts = [getattr(backend, part, None) for backend in (backends.cudnn, backends.mkldnn) for part in ("matmul", "conv", "rnn")]
-    return [backends, backends.cudnn, backends.mkldnn, backends.cuda.matmul, *parts]
+    return [backends, backends.cudnn, backends.cuda.matmul, *parts]
 
+
+_TF32 = () if hasattr(torch.backends.cudnn, "fp32_precision") else ("allow_tf32",)  # what came before `fp32_precision`
 
 _SETTINGS: list[Setting] = [
     ("grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
@@ -86,7 +93,7 @@ _SETTINGS: list[Setting] = [
     ("float32 matmul precision", _precision, _set_precision),
     _of_autocast("cpu"),
     _of_autocast("cuda"),
-    _of_backend("cudnn", "enabled", "benchmark", "deterministic"),
+    _of_backend("cudnn", "enabled", "benchmark", "deterministic", *_TF32),
     _of_backend("mkldnn", "enabled", "deterministic"),
     (
         "deterministic algorithms",

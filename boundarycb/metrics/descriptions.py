@@ -12,7 +12,7 @@ TEXTS = {
         "here, 1: always on here."
     ),
     "regions/seen": (
-        "Number of activation patterns of all units at the grid points; of a piecewise-linear network a lower bound on the slice's "
+        "Number of activation patterns of all units at the grid points; of a network of ReLUs a lower bound on the slice's "
         "linear regions. 1 or more; "
         "high: the network bends in many places."
     ),

@@ -43,7 +43,7 @@ class Caption:
 
 @dataclass(frozen=True)
 class Room:
-    """How much fits below a plot. It depends on the slice and the output alone, so that all frames of a movie have one size.
+    """How much fits below a plot. It depends on the slice and the kind of output and of units, which seldom change in a run.
 
     Args:
         lines: how many there are.
@@ -150,7 +150,7 @@ def background_caption(snapshot: Snapshot) -> str:
     """Return what the background and the lines are, in a line."""
     engine = "exact lines" if snapshot.boundaries.exact else _on_grid(snapshot)
     if snapshot.boundaries.exact and snapshot.decision is not None and not snapshot.decision.exact:
-        engine += f", decision on {snapshot.capture.resolution}²"
+        engine += _on_decision(snapshot)
     return "   ".join([engine, _mode(snapshot), _field_words(snapshot.field), *_smooth(snapshot)])
 
 
@@ -160,11 +160,16 @@ def _widest(snapshot: Snapshot) -> list[str]:
     words = _field_words(field)
     if field is not None and field.kind != "classes":
         words = f"{_shown(field)}: dark {_WIDE} … light {_WIDE}"
-    return [_on_grid(snapshot), _mode(snapshot), words, *_smooth(snapshot)]
+    engine = _on_grid(snapshot) if field is None or field.kind == "value" else f"exact lines{_on_decision(snapshot)}"
+    return [engine, _mode(snapshot), words, *_smooth(snapshot)]
 
 
 def _on_grid(snapshot: Snapshot) -> str:
     return f"lines from a {snapshot.capture.resolution}² grid"
+
+
+def _on_decision(snapshot: Snapshot) -> str:
+    return f", decision on {snapshot.capture.resolution}²"
 
 
 def _mode(snapshot: Snapshot) -> str:

@@ -25,9 +25,9 @@ Rgb = NDArray[np.uint8]
 # After Okabe and Ito's colours ("Color Universal Design", 2008), with a blue, a green and a purple that also stand out from the
 # background's greys. Under simulated red-, green- and blue-blindness every pair stays apart (tests/test_render.py).
 _FEW = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111")
-# From navy to crimson by way of all hues, as light as a line may be: of eight layers any two stand three times as far apart as on a
-# ramp of two hues, and no nearer for the colour-blind.
-_MANY = ("#111159", "#1f5fd0", "#1292b0", "#4c9650", "#ac840f", "#d84f12", "#8c0a46")
+# From violet to crimson by way of all hues, none lighter than a line may be. Searched for: of six to sixteen layers any two stand
+# three times as far apart as on matplotlib's plasma, or more, and one and a half times for the colour-blind (tests/test_render.py).
+_MANY = ("#290046", "#003cd3", "#3996b9", "#6c9360", "#ae8501", "#82000b", "#a90d67")
 _CLASSES = tuple(
     "#9ecae9 #ffbf79 #98df8a #f2a6a5 #cfb6e6 #d6b5a6 #f7c6dd #c9c9c9 #dede8c #a6e0e8 "  # noqa: SIM905
     "#4fb8a0 #7fabf0 #e58bbf #93ae8a #5fd0e6 #b49d6c #e5926c #9b93dc #c3e07a #8fdcbc".split()

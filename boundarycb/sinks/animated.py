@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
 from boundarycb.types import Picture
@@ -20,8 +22,20 @@ _KEEP = 1 << 2  # disposal: the next frame is drawn over this one
 _LONGEST = 0xFFFF  # hundredths of a second
 
 
+def of_height(picture: Picture, height: int) -> Picture:
+    """Return `picture` with rows of its last one's first colour added below, or with its last rows cut.
+
+    Captions of other units, in mid-run, may take a line more or less.
+    """
+    pixels = picture.pixels
+    if len(pixels) == height:
+        return picture
+    below = np.full((max(0, height - len(pixels)), pixels.shape[1]), pixels[-1, 0], dtype=pixels.dtype)
+    return replace(picture, pixels=np.concatenate([pixels[:height], below]))
+
+
 class Frames:
-    """Packs pictures of one size in the colours of the first one.
+    """Packs pictures of one width in the colours and the height of the first one.
 
     Args:
         first: the movie's first picture.
@@ -35,11 +49,11 @@ class Frames:
         """Return one frame as :meth:`join` takes it.
 
         Raises:
-            ValueError: the picture has another size than the first one.
+            ValueError: the picture has another width than the first one.
         """
-        if picture.pixels.shape != (self.height, self.width):
-            raise ValueError(f"`picture` must be {self.width} x {self.height} pixels as the first one, got {picture!r}.")
-        image = _image(picture)
+        if picture.pixels.shape[1] != self.width:
+            raise ValueError(f"`picture` must be {self.width} pixels wide as the first one, got {picture!r}.")
+        image = _image(of_height(picture, self.height))
         if image.getpalette() != self._palette.getpalette():
             # The network's layers or outputs changed during the run, so this frame was drawn in other colours.
             image = image.convert("RGB").quantize(palette=self._palette, dither=Image.Dither.NONE)

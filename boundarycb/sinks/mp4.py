@@ -11,6 +11,7 @@ import numpy as np
 
 from boundarycb.evenly import evenly
 from boundarycb.render import draw_overlay
+from boundarycb.sinks.animated import of_height
 from boundarycb.sinks.gif import MAX_FRAMES, SIZE, frame_time
 from boundarycb.types import History
 
@@ -52,8 +53,9 @@ def write_mp4(
     with imageio.get_writer(
         Path(path), format="FFMPEG", fps=rate, codec="libx264", macro_block_size=2, quality=None, output_params=_COMPACT
     ) as writer:
+        height = len(draw_overlay(history[chosen[0]], size).pixels)
         for index in chosen:
-            frame = _even(draw_overlay(history[index], size).rgb())
+            frame = _even(of_height(draw_overlay(history[index], size), height).rgb())
             writer.append_data(frame)
         for _ in range(round(_HOLD * rate)):
             writer.append_data(frame)

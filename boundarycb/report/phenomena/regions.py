@@ -28,6 +28,8 @@ _WHOLE = {"regions/seen", "decision/fragments", "decision/never"}
 _SEEN = "regions/seen"
 _TOO_COARSE = 0.9
 """Patterns by grid points: from here on nearly every point has a pattern of its own, and their number is that of the points."""
+_BENT_AT_0 = KINKED - {"hardtanh", "hardsigmoid", "softshrink", "hardshrink"}
+"""Activations that bend where a unit switches, so that each pattern is a piece of its own, if nothing else bends the network."""
 _SAME = 4  # units in an output's last place: differences of rounding
 _CANNOT_TELL = "the grid is too coarse to tell"
 
@@ -105,7 +107,7 @@ def _everywhere(snapshot: Snapshot) -> list[str]:
 def _named(run: Run, name: str) -> str:
     """Return what a number is, and that it says nothing where it is that of the grid's points."""
     words = _NAMES[name]
-    if name == _SEEN and all(layer.op in KINKED for layer in run.end.layers):
+    if name == _SEEN and run.end.boundaries.exact and all(layer.op in _BENT_AT_0 for layer in run.end.layers):
         words += " (at least as many linear regions)"
     return f"{words}; {_CANNOT_TELL}" if any(_is_too_coarse(run, name, when) for when in ("start", "end")) else words
 
