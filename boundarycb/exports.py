@@ -104,7 +104,8 @@ def export(histories: list[History], path: Path, wanted: Wanted) -> str:
 def _page(runs: Mapping[str, History], path: Path, wanted: Wanted) -> str:
     page = make_page(runs, max_frames=PAGE_FRAMES if wanted.frames is None else wanted.frames, max_bytes=wanted.max_bytes)
     write_page(page, path)
-    return f"{path}: {len(runs)} run{'s' if len(runs) > 1 else ''}, {path.stat().st_size / 1e6:.2f} MB; it opens in any browser"
+    size = f"{path.stat().st_size / 1e6:.2f} MB{_more_than(path, wanted)}"
+    return f"{path}: {len(runs)} run{'s' if len(runs) > 1 else ''}, {size}; it opens in any browser"
 
 
 def _gif(history: History, path: Path, wanted: Wanted) -> str:
@@ -117,8 +118,13 @@ def _gif(history: History, path: Path, wanted: Wanted) -> str:
         fps=wanted.fps,
     )
     path.write_bytes(movie.gif)
-    notes = "".join(f"; {note}" for note in movie.notes)
+    notes = _more_than(path, wanted) + "".join(f"; {note}" for note in movie.notes)
     return f"{path}: {len(movie.steps)} frames, {movie.width} x {movie.height}, {len(movie.gif) / 1e6:.2f} MB{notes}"
+
+
+def _more_than(path: Path, wanted: Wanted) -> str:
+    """Return that a file is larger than was wanted, as one of two samples may be; nothing where it is not."""
+    return ", with two samples still more than asked for" if path.stat().st_size > wanted.max_bytes else ""
 
 
 def _mp4(history: History, path: Path, wanted: Wanted) -> str:

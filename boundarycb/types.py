@@ -39,6 +39,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_WIDEST = 4.0  # of a slice, by its height, that is drawn to scale
+
 _LARGE = 2**17  # products of numbers, from which on a matrix product is none of one thread
 
 Array = NDArray[Any]
@@ -182,6 +184,18 @@ class Slice:
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one model input, without the batch."""
         return tuple(self.origin.shape)
+
+    @property
+    def aspect(self) -> float:
+        """Its width by its height, as lengths in input space."""
+        (u0, u1), (v0, v1) = self.bounds
+        across, up = (math.sqrt(float((axis**2).sum())) for axis in self.axes)
+        return (u1 - u0) * across / ((v1 - v0) * up)
+
+    @property
+    def is_to_scale(self) -> bool:
+        """Whether pictures draw it as it is: one over four times as long as wide would be a thread, and is drawn as a square."""
+        return 1 / _WIDEST <= self.aspect <= _WIDEST
 
     def lift(self, points: Floats) -> Floats:
         """Return the inputs, float64 (n, *input_shape), at slice coordinates `points` (n, 2)."""

@@ -54,6 +54,13 @@ def test_a_reader_that_has_had_enough_is_no_error(run: Path) -> None:
     assert process.returncode == 1
 
 
+def test_a_file_that_cannot_be_as_small_as_asked_says_so(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("x.html", "x.gif"):
+        for size, told in (("0.0001", True), ("10", False)):
+            assert main(["export", str(run), "-o", str(tmp_path / name), "--max-mb", size]) == 0
+            assert ("MB, with two samples still more than asked for" in capsys.readouterr().out) is told
+
+
 def test_a_console_that_cannot_show_every_letter_gets_the_rest(tmp_path: Path) -> None:
     HistoryWriter(tmp_path / "run", slices.box((-1, 1), (-1, 1), names=("größe Δ", "x2"))).append(plain(0))
     ran = subprocess.run(

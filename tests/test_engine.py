@@ -312,7 +312,10 @@ def test_a_box_may_be_given_as_its_two_ranges() -> None:
     assert np.array_equal(find_boundaries(model, ranges).points, find_boundaries(model, SQUARE).points)
     assert len(find_regions(model, ranges)) == len(find_regions(model, SQUARE))
     assert np.array_equal(capture(model, ranges, resolution=8).on, capture(model, SQUARE, resolution=8).on)
-    assert np.array_equal(overlay(model, ranges, resolution=8).rgb(), overlay(model, SQUARE, resolution=8).rgb())
+    picture = overlay(model, SQUARE, resolution=8).rgb()
+    given: Any
+    for given in (ranges, np.array(ranges), torch.tensor(ranges), [np.array(ends) for ends in ranges]):
+        assert np.array_equal(overlay(model, given, resolution=8).rgb(), picture)
     for wrong in ((3, 1, 2), None, torch.zeros(3, 2)):
         with pytest.raises(TypeError, match=r"`slice` must be one of boundarycb.slices, such as slices.box\(.*two ranges of a box"):
             overlay(model, wrong, resolution=8)  # type: ignore[arg-type]
@@ -602,3 +605,13 @@ def test_training_is_the_same_bit_for_bit_with_each_engine(tmp_path: Path) -> No
             recorder.close()
         finals.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
     assert all(torch.equal(final, finals[-1]) for final in finals)
+
+
+def test_an_overlay_names_classes_and_refuses_wrong_arguments() -> None:
+    model = mlp(2, 8, 3)
+    named, bare = (overlay(model, SQUARE, resolution=8, class_names=names).rgb() for names in (["red", "green", "blue"], ()))
+    assert named.shape != bare.shape  # names have a line of their own
+    with pytest.raises(ValueError, match="`class_names` has 2 names, and the model's output has 3 classes"):
+        overlay(model, SQUARE, resolution=8, class_names=["red", "green"])
+    with pytest.raises(ValueError, match="`image_size` must be a whole number of pixels"):
+        overlay(model, SQUARE, resolution=8, image_size=3)

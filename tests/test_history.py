@@ -241,3 +241,10 @@ def test_a_history_that_is_removed_meanwhile_ends_and_is_not_begun_in_the_middle
     with pytest.warns(BoundaryWarning, match="step 1: the history ends here; training and other outputs go on"):
         recorder.record(model, 1)
     assert not (tmp_path / "history.bcb").exists()
+
+
+def test_what_is_no_history_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "weights.bcb"
+    path.write_bytes(b"PK\x03\x04" + bytes(100))
+    with pytest.raises(ValueError, match=r"weights\.bcb: No boundarycb record: it begins with b'PK"):
+        load(path)

@@ -79,6 +79,8 @@ def test_a_frame_shows_in_a_page(runs: Path, without_anywidget: None, browser: A
 def test_bad_arguments_are_said(runs: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`height` must be 200 pixels or more, got 3"):
         boundarycb.show(runs / "a", height=3)
+    with pytest.raises(ValueError, match="`max_bytes` must be above 0, got 0"):
+        boundarycb.show(runs / "a", max_bytes=0)
     with pytest.raises(ValueError, match="`runs` must hold a run or more"):
         boundarycb.show([])
     with pytest.raises(FileNotFoundError, match=r"No history\.bcb"):

@@ -340,6 +340,12 @@ def test_wrong_sizes_are_named(size: Any) -> None:
         draw_overlay(plain(), size)
 
 
+def test_sixteen_layers_have_a_panel_each() -> None:
+    few, many, more = (draw_panels(snapshot([fan(2, 0.1 * k) for k in range(count)])) for count in (9, 16, 17))
+    assert many.pixels.shape == more.pixels.shape  # of seventeen one is left out
+    assert many.pixels.shape[0] > 1.2 * few.pixels.shape[0]
+
+
 def test_panels_count_the_units_that_switch_and_say_what_they_leave_out() -> None:
     dead, always = (lambda u, v: -1 + 0 * u), (lambda u, v: 1 + 0 * u)
     sample = snapshot([[*fan(3, 0.1), dead, always]])
@@ -374,7 +380,7 @@ def test_lines_of_many_layers_have_nearly_their_own_colours(layers: int, kind: s
     wanted = np.array([[*rgb(code), 255] for code in colours.layers], np.uint8)[None]
     picture = colours.to_picture(wanted, np.zeros(wanted.shape[:2], np.uint8))
     off = np.abs(picture.rgb()[0].astype(int) - wanted[0, :, :3]).max(axis=1)
-    # To the middle of a cell of the table that maps colours it is 4 in each channel; what is nearest to that lies within its corners.
+    # The middle of a cell of the table that maps colours is 4 away in each channel; what is nearest to it lies within its corners.
     assert off.max() <= 4 + 4 * 3**0.5
 
 
@@ -476,17 +482,17 @@ def test_twenty_classes_have_colours_of_their_own() -> None:
 
 
 def test_a_legend_of_many_classes_names_those_that_win() -> None:
-    """All of ten; of more, those of the largest areas, in their order."""
+    """All of ten; of more, those of the largest areas, in their order, and how many more there are."""
     value = np.ones((8, 8), np.float32)
     winner = np.full((8, 8), 31, np.uint16)
     winner[0, :3], winner[1, :2], winner[2, 0] = 4, 17, 9
-    assert legend_classes(Field("classes", value, winner, classes=10)) == list(range(10))
-    assert legend_classes(Field("classes", value, winner, classes=32)) == [4, 9, 17, 31]
+    assert legend_classes(Field("classes", value, winner, classes=10)) == (list(range(10)), 0)
+    assert legend_classes(Field("classes", value, winner, classes=32)) == ([4, 9, 17, 31], 0)
     many = np.arange(64, dtype=np.uint16).reshape(8, 8) // 3  # 0 to 20 at three points each, 21 at one
-    assert legend_classes(Field("classes", value, many, classes=32)) == list(range(7))
+    assert legend_classes(Field("classes", value, many, classes=32)) == (list(range(6)), 16)
     value[:2] = np.nan
-    assert legend_classes(Field("classes", value, winner, classes=32)) == [9, 31]
-    assert legend_classes(Field("value", value)) == legend_classes(None) == []
+    assert legend_classes(Field("classes", value, winner, classes=32)) == ([9, 31], 0)
+    assert legend_classes(Field("value", value)) == legend_classes(None) == ([], 0)
 
 
 def test_a_range_far_from_zero_keeps_its_ends_apart() -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from snapshots import plain
 
-from boundarycb.types import Boundaries, Capture, Layer, Picture, spans_of, units_of
+from boundarycb.types import Answers, Boundaries, Capture, Layer, Moves, Picture, spans_of, units_of
 
 FC = Layer("fc", "relu", (3,), (0, 1, 2))
 CONV = Layer("conv", "relu", (2, 2, 2), (1, 6))
@@ -56,3 +58,32 @@ def test_a_picture_is_its_png() -> None:
     assert np.array_equal(np.asarray(image.convert("RGB")), picture.rgb())
     with pytest.raises(ValueError, match="A picture is"):
         Picture(pixels[0], palette)
+
+
+def test_what_is_kept_cannot_be_written_to() -> None:
+    layer, zeros = Layer("fc", "relu", (1,), (0,)), np.zeros(1)
+    capture = Capture(
+        (layer,), 2, np.zeros((1, 1), np.uint8), strength=zeros, planes=np.zeros((1, 3)), flat=np.zeros(1), saturated=np.zeros(1)
+    )
+    moves = Moves(4, np.zeros((8, 1), np.int64), np.zeros((8, 1), np.int64), change=np.zeros(1))
+    answers = Answers(
+        np.zeros((1, 1), np.uint8),
+        np.zeros((1, 1)),
+        winners=np.zeros(1, np.int64),
+        labels=np.zeros(1, np.int64),
+        margins=np.zeros(1),
+    )
+    for value in (capture, moves, answers):
+        arrays = {name: part for name, part in vars(value).items() if isinstance(part, np.ndarray)}
+        assert len(arrays) >= 3
+        assert not [name for name, part in arrays.items() if part.flags.writeable]
+    assert zeros.flags.writeable  # the caller's own stays so
+
+
+def test_what_is_broken_has_units_or_output_that_are_not_finite() -> None:
+    assert not plain().is_broken
+    sample = plain()
+    assert replace(sample, capture=replace(sample.capture, undefined=np.array([2]))).is_broken
+    assert sample.field is not None
+    holed = replace(sample.field, value=np.where(np.eye(len(sample.field.value)) > 0, np.nan, sample.field.value))
+    assert replace(sample, capture=replace(sample.capture, field=holed)).is_broken

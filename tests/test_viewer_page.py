@@ -661,6 +661,18 @@ def renamed(sample: Snapshot, *names: str) -> Snapshot:
     )
 
 
+def test_what_is_logged_is_no_number_of_a_layer(browser: Any, tmp_path: Path) -> None:
+    """Though two learning rates end as the layers of a Sequential are called; the loss is shown first, whatever it is called."""
+    sample = renamed(snapshot([fan(2, 0.3), fan(2, 0.5)], four_classes), "0", "2")
+    logged = {"lr/0": 0.1, "lr/2": 0.2, "d_loss": 0.5}
+    sample = replace(sample, scalars=logged, metrics={"on/share/0": 0.5, "on/share/2": 0.25})
+    screen = Screen(browser, handmade(tmp_path, [sample]), offline=True)
+    offered = screen.inside.locator(".bcb-curve option").all_inner_texts()
+    assert {"lr/0", "lr/2", "on/share (each layer)"} <= set(offered)
+    assert not [words for words in offered if words.startswith("lr (")]
+    assert screen.inside.locator(".bcb-curve select").input_value() == "d_loss"
+
+
 def test_long_names_show_what_tells_them_apart(browser: Any, tmp_path: Path) -> None:
     names = [DEEP.format(k) for k in range(8)]
     never = [lambda u, v: 0 * u - 1]

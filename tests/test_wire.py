@@ -161,9 +161,11 @@ def test_unknown_names_are_skipped() -> None:
 
 def test_a_run_keeps_its_slice() -> None:
     plane = slices.through(np.zeros((3, 2)), np.eye(3)[:, :2], np.ones((3, 2)))
+    plane = replace(plane, held="what bag gives varies", module="bag")
     record = wire.read_record(io.BytesIO(wire.encode_run(plane)))
     assert record is not None
     back = wire.decode_run(record)
+    assert (back.held, back.module) == ("what bag gives varies", "bag")
     assert back.bounds == plane.bounds
     assert back.names == plane.names
     for part in ("origin", "axes", "anchors"):

@@ -68,6 +68,8 @@ def said_of_held(feed: Feed, model: nn.Module, sample: str) -> str:
     'input1 varies, with input2 as in a'
     >>> said_of_held(Feed((torch.zeros(3, 7),), module="embed", rows=3), nn.Module(), "a")
     'what embed gives varies, with argument 0 as in a'
+    >>> said_of_held(Feed((torch.zeros(3, 7),), module="0", rows=3), nn.Module(), "a")
+    'what module 0 gives varies, with argument 0 as in a'
     """
     module = f"module {feed.module}" if (feed.module or "")[:1].isdigit() else feed.module
     first = _spoken(_by_name(feed.place, model)) if module is None else f"what {module} gives"

@@ -22,8 +22,9 @@ def line_motion(sample: Sample) -> dict[str, Value]:
     signed one; ``line/turned_per_unit`` and ``line/slid_per_unit`` are the same since the first sample. NaN for units without a
     line.
 
-    Lines and angles are those that the picture shows. In a slice of high-dimensional inputs they tell nothing of what the weights
-    did off it. Cost: one least-squares fit of a plane for all units of the layer.
+    Lines and angles are those that the picture shows; of a slice that is not drawn to scale, such as one of years and euros,
+    nothing is given, since an angle means nothing there. In a slice of high-dimensional inputs they tell nothing of what the
+    weights did off it. Cost: one least-squares fit of a plane for all units of the layer.
 
     >>> from boundarycb.types import Boundaries, Capture, Layer
     >>> layer = Layer("fc", "relu", (1,), (0,))
@@ -35,6 +36,8 @@ def line_motion(sample: Sample) -> dict[str, Value]:
     ([90.0], [-0.5])
     """
     if sample.before is None or sample.now.planes is None or sample.before.planes is None:
+        return {}
+    if sample.slice is not None and not sample.slice.is_to_scale:
         return {}
     turn, slide = _motion(sample.before.planes, sample.now.planes)
     values: dict[str, Value] = {}

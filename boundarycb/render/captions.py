@@ -9,7 +9,7 @@ import numpy as np
 
 from boundarycb.render.canvas import fitted, limited, packed, text_width, wrapped
 from boundarycb.render.colours import CLASS_HUES
-from boundarycb.render.layout import SMALLER, Layout, is_stretched
+from boundarycb.render.layout import SMALLER, Layout
 from boundarycb.render.marks import marks_phrases
 from boundarycb.types import Field, Slice, Snapshot
 
@@ -106,16 +106,20 @@ def class_names(field: Field | None) -> tuple[str, ...]:
     return field.names if field is not None and field.kind == "classes" else ()
 
 
-def legend_classes(field: Field | None) -> list[int]:
-    """Return the classes that a legend shows: all where they are ten at most, else those that win most of the slice."""
+def legend_classes(field: Field | None) -> tuple[list[int], int]:
+    """Return the classes that a legend shows, and how many more win somewhere.
+
+    All are shown where they are ten at most, else those that win most of the slice.
+    """
     if field is None or field.kind != "classes":
-        return []
+        return [], 0
     most = _most_shown(field)
     if field.classes <= most:
-        return list(range(field.classes))
+        return list(range(field.classes)), 0
     assert field.winner is not None  # it has classes
     winners, points = np.unique(field.winner[np.isfinite(field.value)], return_counts=True)
-    return sorted(winners[np.argsort(-points, kind="stable")][:most].tolist())
+    shown = len(winners) if len(winners) <= most else most - 1
+    return sorted(winners[np.argsort(-points, kind="stable")][:shown].tolist()), len(winners) - shown
 
 
 def number_width(field: Field, letter: float) -> float:
@@ -136,7 +140,7 @@ def _most_shown(field: Field) -> int:
 
 def axes_caption(slice: Slice, letter: float, width: float) -> str:
     """Return what the axes are, in a line of `width` pixels and letters of `letter` pixels; long names are shortened for it."""
-    stretched = "   (not to scale)" if is_stretched(slice) else ""
+    stretched = "   (not to scale)" if not slice.is_to_scale else ""
     u, v = (" … ".join(from_to(*ends)).replace("-", "\N{MINUS SIGN}") for ends in slice.bounds)
     room = width - text_width(f"{ACROSS}  {u}   {UP}  {v}{stretched}", letter)
     first, second = slice.names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from boundarycb.render.canvas import Box
@@ -12,7 +11,6 @@ SIZE = 512
 SMALLER = 0.88  # of the letters' size, below the plot
 _NARROWEST = 5 / 6  # of the plot's longer side: a canvas is at least as wide, for what is written on it
 _FIRST, _NEXT = 0.68, 0.82  # of a strip: from the plot to the first line's letters below it, and to each further line's
-_WIDEST = 4.0  # of a slice's sides: beyond this ratio a true-to-scale picture would be a thread, so it is stretched
 
 
 @dataclass(frozen=True)
@@ -52,19 +50,7 @@ class Layout:
 
 def plot_ratio(slice: Slice) -> float:
     """Return the plot's width by its height: the slice's, as lengths in input space, or 1 where that would make it a thread."""
-    return 1.0 if is_stretched(slice) else _aspect(slice)
-
-
-def is_stretched(slice: Slice) -> bool:
-    """Return whether a slice is drawn as a square, not to scale: it is so narrow that it would be a thread."""
-    return not 1 / _WIDEST <= _aspect(slice) <= _WIDEST
-
-
-def _aspect(slice: Slice) -> float:
-    """Return the slice's width by its height, as lengths in input space."""
-    (u0, u1), (v0, v1) = slice.bounds
-    across, up = (math.sqrt(float((axis**2).sum())) for axis in slice.axes)
-    return (u1 - u0) * across / ((v1 - v0) * up)
+    return slice.aspect if slice.is_to_scale else 1.0
 
 
 def checked_size(size: int, name: str = "size") -> int:

@@ -273,21 +273,26 @@ def _numbered_classes(canvas: Pen, layout: Layout, field: Field | None, baseline
     if field is None:
         return
     letter, right = layout.letter * SMALLER, layout.width - layout.strip // 3
-    wide, shown = number_width(field, letter), legend_classes(field)
+    wide, (shown, more) = number_width(field, letter), legend_classes(field)
+    left = right - wide * (len(shown) + bool(more))
     for place, number in enumerate(shown):
-        _class_swatch(canvas, right - wide * (len(shown) - place), baseline, (wide, letter), class_colour(number), str(number))
+        _class_swatch(canvas, left + wide * place, baseline, (wide, letter), class_colour(number), str(number))
+    if more:
+        canvas.text(right, baseline, f"+{more:,}", letter, FAINT, align="right")
 
 
 def _named_classes(canvas: Pen, layout: Layout, field: Field | None, baseline: float) -> None:
     """Draw the classes' colours with their names, which are shortened where they do not fit into the line."""
     assert field is not None  # it has names
     letter, left = layout.letter * SMALLER, float(layout.strip // 3)
-    shown = legend_classes(field)
+    shown, more = legend_classes(field)
+    rest = f"+{more:,}" if more else ""
     widths = [text_width(field.names[number], letter) + 0.9 * letter for number in shown]
-    shrink = min(1.0, (layout.width - 2 * left) / max(sum(widths), 1.0))
+    shrink = min(1.0, (layout.width - 2 * left - text_width(rest, letter)) / max(sum(widths), 1.0))
     for number, width in zip(shown, widths, strict=True):
         _class_swatch(canvas, left, baseline, (width * shrink, letter), class_colour(number), field.names[number])
         left += width * shrink
+    canvas.text(left + 0.4 * letter, baseline, rest, letter, FAINT)
 
 
 def _class_swatch(canvas: Pen, x: float, baseline: float, size: tuple[float, float], colour: str, name: str) -> None:

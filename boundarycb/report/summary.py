@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from boundarycb.history import History
-from boundarycb.render.layout import is_stretched
 from boundarycb.report.run import BIAS, SHIFT, Run
 from boundarycb.types import Snapshot, spans_of
 from boundarycb.words import spoken
@@ -109,8 +108,7 @@ class _Summary:
         yield f"Shift is not bias: its own biases did {first:.0%} of what its own parameters did in {early}, {last:.0%} in {late}."
 
     def _said_of_lines(self) -> Iterator[str]:
-        told = [name for name in self._run.end.per_unit if name.startswith("line/turned_per_unit/")]
-        if told and is_stretched(self._run.end.slice):  # of ages and incomes there is no angle
+        if not self._run.end.slice.is_to_scale:
             yield "How far lines turned is not told: the slice is not drawn to scale, so that an angle means nothing."
             return
         spans = spans_of(self._run.end.layers)

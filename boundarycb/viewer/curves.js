@@ -83,11 +83,12 @@ export class Curves {
   /** Fills the list of what there is. @param {State} state @param {Plotted} plotted */
   offer(state, { runs, layers }) {
     const known = new Set(layers.map(({ name }) => name));
+    const logged = new Set(runs.flatMap((run) => [...run.logged()])); // by the user, who may call one lr/0 where a layer is called 0
     /** @type {Map<string, string>} */
     const choices = new Map();
     for (const name of runs.flatMap((run) => [...run.numbers()])) {
       const cut = name.lastIndexOf("/");
-      if (cut > 0 && known.has(name.slice(cut + 1))) choices.set(name.slice(0, cut), `${name.slice(0, cut)} (each layer)`);
+      if (cut > 0 && known.has(name.slice(cut + 1)) && !logged.has(name)) choices.set(name.slice(0, cut), `${name.slice(0, cut)} (each layer)`);
       else choices.set(name, name);
     }
     const ofUnits = state.pinned.length ? runs.flatMap((run) => run.records[run.records.length - 1].header.units) : [];
@@ -97,7 +98,7 @@ export class Curves {
       this.offered = offered;
       this.choice.select.replaceChildren(...[...choices].map(([value, words]) => make("option", { value }, words)));
     }
-    const first = FIRST.find((name) => choices.has(name)) ?? [...choices.keys()][0] ?? "";
+    const first = FIRST.find((name) => choices.has(name)) ?? [...logged].find((name) => /loss/i.test(name)) ?? [...choices.keys()][0] ?? "";
     this.choice.select.value = choices.has(state.curve) ? state.curve : first;
   }
 

@@ -226,6 +226,11 @@ export class Run {
     return this.knownLayers;
   }
 
+  /** Returns the names of what the user's program logged, at any sample. */
+  logged() {
+    return new Set(this.records.flatMap(({ header }) => Object.keys(header.scalars)));
+  }
+
   /** Returns the names of all numbers that any sample has. */
   numbers() {
     if (this.knownNumbers) return this.knownNumbers;
