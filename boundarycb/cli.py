@@ -16,6 +16,7 @@ from boundarycb.exports import MAX_MB, SIZE, Wanted, export
 from boundarycb.history import load
 from boundarycb.report import summarise
 from boundarycb.report.compare import compare
+from boundarycb.report.finding import guesses_classes
 from boundarycb.report.sheet import draw_comparison
 
 _OPTIONS = {
@@ -108,6 +109,8 @@ def _info(options: argparse.Namespace) -> str:
         f"({last.capture.resolution} points a side)",
         "layers     " + ", ".join(f"{layer.name} ({len(layer.kept)} {layer.op})" for layer in last.layers),
     ]
+    if guesses_classes(last):
+        lines.append('output     taken for scores of classes; `background="norm"` if they are not')
     lines += [f"{name:<10} {value:.6g} at the last step" for name, value in last.scalars.items()]
     lines += [f"note       {note}" for note in (*last.notes, history.ended) if note]
     numbers = summarise(history)

@@ -580,6 +580,11 @@ def test_twelve_runs_are_drawn_and_all_are_in_the_map(many: list[Path]) -> None:
     assert fewer.pixels.shape[1] == 4 * (64 + layout.strip) + layout.strip
 
 
+def test_a_comparison_shows_as_its_text(many: list[Path]) -> None:
+    """Where it is the last line of a notebook's cell, say."""
+    assert repr(compare(many[:2])) == compare(many[:2]).text()
+
+
 def test_agreeing_runs_have_a_pale_map(tmp_path: Path) -> None:
     path = run(tmp_path, "a", snapshot([lines(0, 2)], right_of(0.0), resolution=16))
     shown = difference(ends_of([path, path]))

@@ -583,25 +583,29 @@ def test_where_there_are_no_classes_nothing_is_said_of_their_border(tmp_path: Pa
     assert only.draw is None
 
 
-def test_outputs_that_nothing_calls_classes_are_taken_for_such_and_that_is_said(tmp_path: Path) -> None:
+def test_outputs_that_nothing_calls_classes_are_taken_for_such_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Of a regression or an embedding the shape alone says so; a target, labels and names say more."""
     taken = 'Outputs are taken for scores of classes; `background="norm"` if they are not.'
     numbers = {"regions/seen": 40, "decision/length": 1.5}
-    assert found("regions", history(tmp_path / "none", numbers)).sentences[1:] == [taken]
-    assert make_report(load(tmp_path / "none")).text.count("taken for scores") == 1
+    assert make_report(history(tmp_path / "none", numbers)).text.count(taken) == 1
+    assert main(["info", str(tmp_path / "none")]) == 0
+    assert "output     taken for scores of classes" in capsys.readouterr().out
     aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
     marked = slices.marked(SQUARE, [[0.5, 0.5]], labels=[1])
     called = replace(SQUARE, anchors=np.zeros((1, 2)), anchor_names=("class 3",))
     for number, plane in enumerate((aimed, marked, called)):
-        assert taken not in found("regions", history(tmp_path / str(number), numbers, plane=plane)).sentences
+        assert taken not in make_report(history(tmp_path / str(number), numbers, plane=plane)).text
     unlabelled = slices.marked(SQUARE, [[0.5, 0.5]])
-    assert taken in found("regions", history(tmp_path / "unlabelled", numbers, plane=unlabelled)).sentences
+    assert taken in make_report(history(tmp_path / "unlabelled", numbers, plane=unlabelled)).text
     sample = plain(0)
     assert sample.field is not None
     named = replace(sample, capture=replace(sample.capture, field=replace(sample.field, names=("no", "yes"))), metrics=numbers)
     HistoryWriter(tmp_path / "named", SQUARE).append(named)
-    assert taken not in found("regions", load(tmp_path / "named")).sentences
-    assert taken not in found("regions", history(tmp_path / "value", {"regions/seen": 40})).sentences
+    assert taken not in make_report(load(tmp_path / "named")).text
+    HistoryWriter(tmp_path / "value", SQUARE).append(replace(snapshot([fan(2, 0.3)], one_value), metrics=numbers))
+    assert taken not in make_report(load(tmp_path / "value")).text
 
 
 def test_exact_regions_need_no_grid(tmp_path: Path) -> None:

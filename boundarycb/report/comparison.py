@@ -41,7 +41,7 @@ class Pair:
     layers: Mapping[str, Matched]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Runs beside each other, at their ends.
 
@@ -69,6 +69,9 @@ class Comparison:
     left_out: Mapping[str, tuple[float, ...]]
     numbers: Mapping[str, tuple[float, ...]]
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return self.text()
 
     @property
     def agreement(self) -> float:

@@ -103,6 +103,13 @@ def says_classes(snapshot: Snapshot) -> bool:
     return slice.target is not None or has_labels or by_class or (field is not None and bool(field.names))
 
 
+def guesses_classes(snapshot: Snapshot) -> bool:
+    """Return whether outputs are taken for scores of classes and nothing says so: they may be two numbers of a regression."""
+    field = snapshot.field
+    scores = field is not None and (field.kind == "classes" or (field.kind == "probability" and field.what == "softmax"))
+    return scores and not says_classes(snapshot)
+
+
 def live_units(snapshot: Snapshot, layer: str) -> str:
     """Return how many of a layer's units switch on the slice, of those that are finite there, in words."""
     span, good = spans_of(snapshot.layers).get(layer), defined(snapshot.capture)

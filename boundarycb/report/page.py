@@ -12,7 +12,7 @@ from boundarycb.metrics.descriptions import describe
 from boundarycb.render import draw_overlay
 from boundarycb.render.captions import from_to
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, of_several
+from boundarycb.report.finding import Finding, guesses_classes, of_several
 from boundarycb.report.layout import side_by_side
 from boundarycb.report.phenomena import ALL
 from boundarycb.report.run import Run
@@ -107,7 +107,7 @@ def _shown(run: Run) -> str:
 
 def _said_of_run(run: Run) -> str:
     """Return in a few sentences what was watched."""
-    said = [_said_of_layers(run), *_said_of_slice(run), *_said_of_ends(run)]
+    said = [_said_of_layers(run), *_said_of_slice(run), *_said_of_output(run), *_said_of_ends(run)]
     scalars = ", ".join(f"{as_it_is(name)} {value:.4g}" for name, value in run.end.scalars.items())
     if scalars:
         said.append(f"At step {run.end.step:,}: {scalars}.")
@@ -141,6 +141,11 @@ def _said_of_slice(run: Run) -> Iterator[str]:
         who = slice.anchor_names[:_PLANE]
         classes = f", of {listed([as_it_is(name) for name in who])}" if len(who) == _PLANE else ""
         yield f"It is laid through three inputs, a, b and c{classes}."
+
+
+def _said_of_output(run: Run) -> Iterator[str]:
+    if guesses_classes(run.end):
+        yield 'Outputs are taken for scores of classes; `background="norm"` if they are not.'
 
 
 def _said_of_ends(run: Run) -> Iterator[str]:

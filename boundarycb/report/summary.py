@@ -10,7 +10,7 @@ import numpy as np
 from boundarycb.history import History
 from boundarycb.report.run import BIAS, SHIFT, Run
 from boundarycb.types import Snapshot, spans_of
-from boundarycb.words import spoken
+from boundarycb.words import listed, spoken
 
 _PAIRS = 12  # lines about copycats
 _WORDS, _CELL = 42, 11  # characters
@@ -28,9 +28,11 @@ def summarise(history: History) -> str:
     rows = [*said.drift(), *said.copycats(), *said.dormant()]
     if not rows:
         return ""
-    head = "".join(f"{_cut(layer):>{_CELL}}" for layer in layers)
+    names = "".join(f"{_cut(layer):>{_CELL}}" for layer in layers)
     which = "" if len(layers) == len(history.layers) else f"{len(layers)} of {len(history.layers)} layers"
-    return "\n".join([*([run.lost, ""] if run.lost else []), f"{which:<{_WORDS}}{head}", *rows, *said.sentences()])
+    rest = listed([spoken(layer) for layer in history.layers if layer not in layers])
+    lost, left_out = [run.lost, ""] if run.lost else [], [f"Not in the table: {rest}."] if rest else []
+    return "\n".join([*lost, f"{which:<{_WORDS}}{names}", *rows, *said.sentences(), *left_out])
 
 
 class _Summary:

@@ -9,7 +9,7 @@ import numpy as np
 from boundarycb.metrics.masks import classes_of
 from boundarycb.render.captions import KINKED
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, count, number, says_classes
+from boundarycb.report.finding import Finding, count, number
 from boundarycb.report.layout import layer_colour
 from boundarycb.report.run import Run
 from boundarycb.types import Snapshot
@@ -42,9 +42,6 @@ _QUESTION = (
 _OF_CLASSES = " The border between classes is where the winning class changes."
 
 
-_TAKEN_FOR = 'Outputs are taken for scores of classes; `background="norm"` if they are not.'
-
-
 def regions(run: Run) -> Finding | None:
     """Return what a run says of regions and the map of classes; None where nothing of it was measured."""
     layers = [layer for layer in run.moving if run.has(f"regions/exact/{layer}")]
@@ -71,7 +68,6 @@ def regions(run: Run) -> Finding | None:
         sentences=[
             *_everywhere(run.end),
             *([_course(run, name, words)] if run.has(name) else []),
-            *([_TAKEN_FOR] if has_classes and not says_classes(run.end) else []),
         ],
         caption=f"{listed([chart.title for chart in charts]).capitalize()} over the run." if charts else "",
         draw=(lambda: draw_charts(run.steps.tolist(), charts)) if charts else None,
