@@ -197,6 +197,11 @@ class Slice:
         """Whether pictures draw it as it is: one over four times as long as wide would be a thread, and is drawn as a square."""
         return 1 / _WIDEST <= self.aspect <= _WIDEST
 
+    @property
+    def is_through_samples(self) -> bool:
+        """Whether it is the plane through three inputs, which are its first anchors."""
+        return len(self.anchors) > 2
+
     def lift(self, points: Floats) -> Floats:
         """Return the inputs, float64 (n, *input_shape), at slice coordinates `points` (n, 2)."""
         points = np.asarray(points, dtype=np.float64)

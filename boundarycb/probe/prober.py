@@ -502,7 +502,7 @@ def _explain(error: Exception, session: Session, inputs: Floats, watch: CallWatc
     hooks = "" if not session.parked else f" Not run while it is probed: {', '.join(session.parked)}; `run_hooks=True` runs them."
     if isinstance(error, NotImplementedError) and not watch.calls:
         raise ValueError(
-            f"{model} has no forward pass that can be called with inputs alone ({_words(error)}); define `forward`.{hooks}"
+            f"{model} has no forward pass that can be called with inputs alone ({in_line(error)}); define `forward`.{hooks}"
         ) from error
     # What fails before anything was activated, in an operation on the input, failed for the input's sake.
     is_of_input = isinstance(error, (RuntimeError, ValueError, TypeError, IndexError)) and not isinstance(
@@ -534,7 +534,3 @@ def _nothing_seen(model: nn.Module, watch: CallWatch) -> str:
         f"{type(model).__name__} called no activation function in its forward pass, so it has no boundaries to draw: "
         f"{', '.join(ACTIVATIONS)} are seen; clamp, maximum, your own formulas and the inside of a fused LSTM or GRU are not."
     )
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())

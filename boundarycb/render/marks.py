@@ -40,7 +40,7 @@ def draw_marks(canvas: Pen, plot: Box, slice: Slice, letter: float, *, thumbnail
     """
     if slice.limits is not None and has_limits(slice) and not _is_triangle(slice):
         _outline(canvas, plot, slice, slice.limits, (4.0, 3.0))
-    if len(slice.anchors) > 2:
+    if slice.is_through_samples:
         _outline(canvas, plot, slice, slice.anchors[:3], (1.0, 2.0))
     if slice.marks is not None:
         _draw_samples(canvas, plot, slice, slice.marks, letter)
@@ -61,7 +61,7 @@ def marks_phrases(slice: Slice) -> list[str]:
     words += [f"{letter}: {name}" for letter, name in zip(LETTERS, slice.anchor_names, strict=False)]
     if _is_triangle(slice):
         words.append("dotted: between the three; beyond, inputs leave the data's range")
-    elif len(slice.anchors) > 2:
+    elif slice.is_through_samples:
         words.append("dotted: between the three")
     if has_limits(slice) and not _is_triangle(slice):
         words.append("dashed: inputs within the data's range" if slice.limits is not None and len(slice.limits) else NO_LIMITS)
@@ -83,7 +83,7 @@ def has_limits(slice: Slice) -> bool:
 
 def _is_triangle(slice: Slice) -> bool:
     """Return whether inputs are valid between the three anchors and hardly anywhere else, as in pictures on a black ground."""
-    if len(slice.anchors) < 3 or slice.limits is None or not has_limits(slice):
+    if not slice.is_through_samples or slice.limits is None or not has_limits(slice):
         return False
     return 0.98 * _area(slice.limits) <= _area(slice.anchors[:3]) <= 1.02 * _area(slice.limits)
 

@@ -137,7 +137,7 @@ def _said_of_slice(run: Run) -> Iterator[str]:
         yield f"Of what goes in, {as_it_is(slice.held)}."
     if slice.module:
         yield "The slice stays where that was at the first snapshot, and what the same samples become there moves on."
-    if len(slice.anchors) == _PLANE:
+    if slice.is_through_samples:
         who = slice.anchor_names[:_PLANE]
         classes = f", of {listed([as_it_is(name) for name in who])}" if len(who) == _PLANE else ""
         yield f"It is laid through three inputs, a, b and c{classes}."

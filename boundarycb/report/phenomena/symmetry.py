@@ -107,7 +107,7 @@ def _by_parallels(layers: list[str]) -> list[str]:
 
 def _is_through_samples(slice: Slice) -> bool:
     """Return whether samples tell where the slice's axes go, and no target lies on it that could have a symmetry."""
-    return len(slice.anchors) > 1 and slice.target is None
+    return slice.is_through_samples and slice.target is None
 
 
 def _above(run: Run, axis: str, layer: str) -> float:
