@@ -27,7 +27,7 @@ export function captionOf(scene, view, choice, wanted, zoom) {
   const ground = choice.background !== wanted ? "this run has no such background" : backgroundWords(view, choice.background, choice.theme);
   const closer = zoom > 1 ? [`× ${number(zoom)}`] : [];
   const held = scene.held ? [scene.held] : [];
-  return { plain: [axesWords(scene), ...held, lines, mode, ground, ...closer], notes: header.notes.map((note) => note.replaceAll("`", "")), wrong: Boolean(header.broken) };
+  return { plain: [axesWords(scene), ...held, lines, mode, ground, ...closer], notes: header.notes.map((/** @type {string} */ note) => note.replaceAll("`", "")), wrong: Boolean(header.broken) };
 }
 
 /** @param {View} view @param {number} most; returns the first numbers of a sample, in words */
