@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from boundarycb.viewer import FOLDER, MODULES, STYLE, joined, text_of
+from boundarycb.webpage import hash_of
 
 HOSTS = ("page.js", "tensorboard.js", "widget.js")
 TOOLS = Path(__file__).parent / "viewer"
@@ -93,3 +94,11 @@ def test_types_are_really_checked(tools: Path, tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "state.js" in done.stdout
     assert "not assignable to parameter of type 'number'" in done.stdout
+
+
+def test_the_page_of_the_docs_runs_and_is_the_viewer_of_now() -> None:
+    """A browser runs its script only where the policy at its head has the script's own hash."""
+    page = (Path(__file__).parent.parent / "docs" / "bottle.html").read_text(encoding="utf-8")
+    (script,) = re.findall(r"<script type=\"module\">(.*?)</script>", page, re.DOTALL)
+    assert f"script-src '{hash_of(script)}'" in page
+    assert script.strip() == joined("page.js").strip()
