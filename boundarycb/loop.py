@@ -153,7 +153,6 @@ def watch(
     whole, context = _unwrapped(model, context)
     ranks = _ranks()
     samples = ranks == 1 or _samples_here(whole, mode)
-    board = [TensorBoard(root if writer is None else writer, name=name, replay=replay)] if samples else []
     recorder = Recorder(
         root / name,
         slice,
@@ -161,7 +160,7 @@ def watch(
         schedule=schedule,
         max_overhead=max_overhead,
         metrics=metrics,
-        sinks=[*board, GifFile(), *([PageFile()] if replay else []), ReportFile(), *sinks] if samples else [],
+        sinks=_outlets(root if writer is None else writer, name, replay=replay, more=sinks) if samples else [],
         engine=engine,
         resolution=resolution,
         max_vertices=max_vertices,
@@ -188,13 +187,12 @@ def watch(
         recorder.rest()
     elif ranks > 1:
         recorder.stand_alone()
-    optimizers = _optimizers(optimizer)
-    if not _train(optimizers, whole):
-        warn(
-            "No parameter of `optimizer` is one of `model`. Its steps are counted; where it trains neither this network nor copies "
-            "of its weights, nothing will be seen to change."
-        )
-    return Watch(whole, optimizers, recorder, samples=samples)
+    return Watch(whole, _optimizers_of(whole, optimizer), recorder, samples=samples)
+
+
+def _outlets(board: Any, name: str, *, replay: bool, more: Sequence[Sink]) -> list[Sink]:
+    """Return where samples of a plain loop go: an event file at `board`, the files at the end, and what the user gave."""
+    return [TensorBoard(board, name=name, replay=replay), GifFile(), *([PageFile()] if replay else []), ReportFile(), *more]
 
 
 class Watch:
@@ -311,13 +309,25 @@ def _tell(words: str) -> None:
         sys.stderr.write(f"{words}\n")
 
 
-def _optimizers(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:
-    several = isinstance(optimizer, Iterable) and not isinstance(optimizer, (Optimizer, str))
-    given = [] if optimizer is None else list(optimizer) if several else [optimizer]  # type: ignore[arg-type]
+def _optimizers(optimizer: Any) -> list[Optimizer]:
+    """Return the optimisers that were given; raise TypeError where something else was."""
+    is_one = isinstance(optimizer, (Optimizer, str)) or not isinstance(optimizer, Iterable)
+    given: list[Any] = [] if optimizer is None else [optimizer] if is_one else list(optimizer)
     for one in given:
         if not isinstance(one, Optimizer):
             raise TypeError(f"`optimizer` must be a torch optimiser or a list of them, got {type(one).__name__}.")
-    return [_innermost(one) for one in given if isinstance(one, Optimizer)]
+    return [_innermost(one) for one in given]
+
+
+def _optimizers_of(model: nn.Module, optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:
+    """Return whose steps count; say it where they train something else."""
+    optimizers = _optimizers(optimizer)
+    if not _train(optimizers, model):
+        warn(
+            "No parameter of `optimizer` is one of `model`. Its steps are counted; where it trains neither this network nor copies "
+            "of its weights, nothing will be seen to change."
+        )
+    return optimizers
 
 
 def _train(optimizers: Sequence[Optimizer], model: nn.Module) -> bool:

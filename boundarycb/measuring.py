@@ -55,8 +55,7 @@ def measure(metric: Metric, sample: Sample, taken: Sequence[Collection[str]] = (
     try:
         values: Any = metric(sample)
     except Exception as error:
-        words = in_line(error)
-        raise RuntimeError(f"{who} failed ({words}); mend it, or leave it out of `metrics`.") from error
+        raise RuntimeError(f"{who} failed ({in_line(error)}); mend it, or leave it out of `metrics`.") from error
     if not isinstance(values, Mapping):
         raise TypeError(f"{who} must return values by name, as in {{'lines': 3.0}}, got {type(values).__name__}.")
     kinds = no_values()

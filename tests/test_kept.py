@@ -410,7 +410,7 @@ def test_a_backends_own_precision_is_no_obstacle_and_put_back(where: str, tmp_pa
 
 
 @pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="this torch has one precision for all backends")
-def test_a_precision_that_follows_another_still_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_precision_that_follows_another_still_does() -> None:
     """What a backend has from all of them is not written to it, when it is put back."""
     backends: Any = torch.backends
     before = _precision()

@@ -158,7 +158,6 @@ def test_random_planes_are_orthonormal_and_repeatable() -> None:
     assert np.allclose(flat @ flat.T, np.eye(2))
     assert np.array_equal(plane.axes, slices.random(np.ones((3, 4, 4)), seed=3).axes)
     assert not np.allclose(plane.axes, slices.random(np.ones((3, 4, 4)), seed=4).axes)
-
     assert plane.bounds == ((-2.5, 2.5), (-2.5, 2.5))
     assert plane.anchors.tolist() == [[0, 0]]
     assert np.random.rand() == before

@@ -180,11 +180,12 @@ class Reach:
     def _keys(self, value: dict[Any, Any]) -> list[Any]:
         """Return the keys of a dict that are objects of the model's own; most have none, so one of each class is asked."""
         kinds = {type(key): key for key in dict.keys(value)}
-        own = {kind for kind, key in kinds.items() if not issubclass(kind, _KEYS) and self._may_be_entered(key, kind)}
+        own = {
+            kind
+            for kind, key in kinds.items()
+            if not issubclass(kind, _KEYS) and (issubclass(kind, nn.Module) or self._is_the_models(key, kind))
+        }
         return [key for key in dict.keys(value) if type(key) in own] if own else []
-
-    def _may_be_entered(self, value: Any, kind: type) -> bool:
-        return isinstance(value, nn.Module) or self._is_the_models(value, kind)
 
     def _fits(self, path: str, number: int, *, entered: bool = False) -> bool:
         """Return whether so many entries may still be kept, or entered; where not, remember the attribute that they are in."""

@@ -13,8 +13,7 @@ TEXTS = {
     ),
     "regions/seen": (
         "Number of activation patterns of all units at the grid points; of a network of ReLUs a lower bound on the slice's "
-        "linear regions. 1 or more; "
-        "high: the network bends in many places."
+        "linear regions. 1 or more; high: the network bends in many places."
     ),
     "regions/seen_share": "regions/seen by the number of grid points. Range 0 to 1; near 1 the grid is too coarse to tell.",
     "drift/flipped": (

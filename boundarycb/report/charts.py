@@ -179,9 +179,8 @@ def _ticks(low: float, high: float) -> list[tuple[float, str]]:
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     plain = step >= _SMALL and max(abs(first), abs(last)) * step < _LARGE
-    return [
-        (number * step, f"{number * step:,.{digits}f}" if plain else f"{number * step:.3g}") for number in range(first, last + 1)
-    ]
+    values = [number * step for number in range(first, last + 1)]
+    return [(value, f"{value:,.{digits}f}" if plain else f"{value:.3g}") for value in values]
 
 
 def _stretched(x: Floats, steps: Floats) -> Floats:

@@ -41,26 +41,29 @@ class _Summary:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._layers = run.layers
-        self._is_odd = False  # whether a share is less than nothing, or more than all
 
     def drift(self) -> Iterator[str]:
         """Yield the rows about what moved."""
         whole = (self._run.start.step, self._run.end.step)
         flipped = [self._run.sum(f"drift/flipped/{layer}", *whole) for layer in self._layers]
         yield from _row("drift: flipped, sum over the run", flipped, ".2f")
+        for words, shares, style in self._parts():
+            yield from _row(f"  {words}", shares, style)
+
+    def _parts(self) -> Iterator[tuple[str, list[float], str]]:
+        """Yield the shares that parts have in what moved: words, one a layer, and how they are written."""
+        whole = (self._run.start.step, self._run.end.step)
         for part in ("shift", "rotate", "upstream"):
             parts = [f"drift/{part}", *(f"drift/{other}" for other in ("shift", "rotate", "upstream") if other != part)]
-            yield from _row(f"  of it by {part}", self._shares(parts, whole), ".0%")
+            yield f"of it by {part}", self._shares(parts, whole), ".0%"
         for title, pair in (("shift / (shift + rotate)", SHIFT), ("own bias / (bias + weights)", BIAS)):
             for window in self._run.windows:
-                yield from _row(f"  {title}, {window[0]:,}-{window[1]:,}", self._shares(pair, window), ".2f")
+                yield f"{title}, {window[0]:,}-{window[1]:,}", self._shares(pair, window), ".2f"
 
     def _shares(self, parts: Sequence[str], window: tuple[int, int]) -> list[float]:
         """Return the first part's share in each layer; NaN for those that switch nowhere on the slice, and so have no boundary."""
         moving = self._run.moving
-        shares = [self._run.share(parts, layer, *window) if layer in moving else math.nan for layer in self._layers]
-        self._is_odd |= any(share < 0 or share > 1 for share in shares)
-        return shares
+        return [self._run.share(parts, layer, *window) if layer in moving else math.nan for layer in self._layers]
 
     def copycats(self) -> Iterator[str]:
         """Yield the rows about units that are alike."""
@@ -88,7 +91,7 @@ class _Summary:
     def sentences(self) -> Iterator[str]:
         """Yield what the figures of single layers and units say."""
         yield ""
-        if self._is_odd:
+        if any(share < 0 or share > 1 for _, shares, _ in self._parts() for share in shares):
             yield "Shares below 0 or above 1 are of parts that undid what others did: all are counted with their sign."
         yield from self._said_of_shift(self._layers[0])
         yield from self._said_of_lines()

@@ -53,9 +53,11 @@ def write_mp4(
     with imageio.get_writer(
         Path(path), format="FFMPEG", fps=rate, codec="libx264", macro_block_size=2, quality=None, output_params=_COMPACT
     ) as writer:
-        height = len(draw_overlay(history[chosen[0]], size).pixels)
+        height = 0
         for index in chosen:
-            frame = _even(of_height(draw_overlay(history[index], size), height).rgb())
+            picture = draw_overlay(history[index], size)
+            height = height or len(picture.pixels)  # the first one's
+            frame = _even(of_height(picture, height).rgb())
             writer.append_data(frame)
         for _ in range(round(_HOLD * rate)):
             writer.append_data(frame)

@@ -132,13 +132,15 @@ export class Run {
     this.knownLayers = null;
     /** @type {Set<string> | null} */
     this.knownNumbers = null;
+    /** @type {Set<string> | null} */
+    this.knownLogged = null;
     /** @type {Map<string, number[]>} */
     this.knownSeries = new Map();
   }
 
   /** Forgets what was found out of all samples together, since there are others now. */
   forget() {
-    this.knownLayers = this.knownNumbers = null;
+    this.knownLayers = this.knownNumbers = this.knownLogged = null;
     this.knownSeries.clear();
   }
 
@@ -228,7 +230,8 @@ export class Run {
 
   /** Returns the names of what the user's program logged, at any sample. */
   logged() {
-    return new Set(this.records.flatMap(({ header }) => Object.keys(header.scalars)));
+    this.knownLogged ??= new Set(this.records.flatMap(({ header }) => Object.keys(header.scalars)));
+    return this.knownLogged;
   }
 
   /** Returns the names of all numbers that any sample has. */

@@ -25,7 +25,6 @@ _QUESTION = (
 )
 
 
-_WATCHED = "watched units"
 _ZERO_WHEN_OFF = {"relu", "relu6"}
 
 _MANY = 0.25
@@ -104,15 +103,19 @@ def _since_all_off(run: Run, layer: str) -> int | None:
 
 def _said_of_dead(run: Run, layer: str) -> str:
     """Return that a layer gives nothing on the slice, and since when; of one that is watched in part, that these units do not."""
-    place, units = _since_all_off(run, layer), _units(run, [layer])
+    place = _since_all_off(run, layer)
     since = "at all snapshots" if place == 0 else f"since step {int(run.steps[place or 0]):,}"
-    gives = "" if units == _WATCHED else ": the layer gives 0 everywhere there"
-    return f"All {units} of {spoken(layer)} are on nowhere on the slice, {since}{gives}."
+    gives = ": the layer gives 0 everywhere there" if _are_all_watched(run, [layer]) else ""
+    return f"All {_units(run, [layer])} of {spoken(layer)} are on nowhere on the slice, {since}{gives}."
 
 
 def _units(run: Run, layers: list[str]) -> str:
     """Return what is said of all units of some layers, which may not all be watched."""
-    return "units" if all(len(known.kept) == known.size for known in run.end.layers if known.name in layers) else _WATCHED
+    return "units" if _are_all_watched(run, layers) else "watched units"
+
+
+def _are_all_watched(run: Run, layers: list[str]) -> bool:
+    return all(len(known.kept) == known.size for known in run.end.layers if known.name in layers)
 
 
 def _row(run: Run, layer: str) -> dict[str, str]:

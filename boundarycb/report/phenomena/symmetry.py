@@ -80,7 +80,7 @@ def symmetry(run: Run) -> Finding | None:
         sentences=[
             *(_sentences(run, axis, best) if telling else []),
             *_by_parallels([layer for layer in layers if layer in parallel]),
-            *([_OF_A_PLANE] if _is_through_samples(run.end.slice) else []),
+            *([_OF_A_PLANE] if _lies_by_samples(run.end.slice) else []),
         ],
         caption=_SHOWN.format(spoken(best))
         if run.is_single
@@ -105,7 +105,7 @@ def _by_parallels(layers: list[str]) -> list[str]:
     return [f"All boundaries of {who} are parallel, and so symmetric, or not, by that alone."] if layers else []
 
 
-def _is_through_samples(slice: Slice) -> bool:
+def _lies_by_samples(slice: Slice) -> bool:
     """Return whether samples tell where the slice's axes go, and no target lies on it that could have a symmetry."""
     return slice.is_through_samples and slice.target is None
 
