@@ -34,15 +34,6 @@ def spoken(layer: str) -> str:
     return f"layer {layer}" if layer[0].isdigit() else layer
 
 
-def of_layers(layers: Sequence[str]) -> str:
-    """Return in brackets which layers figures that a slash parts are of; nothing of one layer.
-
-    >>> of_layers(["0", "encoder"]), of_layers(["0"])
-    (' (layer 0 / encoder)', '')
-    """
-    return f" ({' / '.join(map(spoken, layers))})" if len(layers) > 1 else ""
-
-
 def in_line(error: BaseException) -> str:
     """Return an error's kind and its message, in a line.
 

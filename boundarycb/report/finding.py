@@ -13,6 +13,8 @@ from boundarycb.report.run import Run
 from boundarycb.types import Picture, Snapshot, spans_of
 from boundarycb.words import listed, spoken
 
+SHORT = 3  # layers whose figures stand in the summary
+
 
 @dataclass(frozen=True, eq=False)
 class Finding:
@@ -101,6 +103,16 @@ def says_classes(snapshot: Snapshot) -> bool:
     has_labels = slice.marks is not None and bool((slice.marks.labels >= 0).any())
     by_class = any(re.fullmatch(r"class \d+", name) for name in slice.anchor_names)  # so samples with labels are called
     return slice.target is not None or has_labels or by_class or (field is not None and bool(field.names))
+
+
+def whose(layers: Sequence[str]) -> str:
+    """Return which layers figures that a slash parts are of: the first few, and how many more there are; nothing of one layer.
+
+    >>> whose(["0", "encoder"]), whose(["0"]), whose(["a", "b", "c", "d"])
+    (' (layer 0 / encoder)', '', ' (a / b / c), and 1 more below')
+    """
+    more = f", and {len(layers) - SHORT} more below" if len(layers) > SHORT else ""
+    return f" ({' / '.join(map(spoken, layers[:SHORT]))}){more}" if len(layers) > 1 else ""
 
 
 def guesses_classes(snapshot: Snapshot) -> bool:

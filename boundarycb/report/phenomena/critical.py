@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, live_units, number, start_and_end
+from boundarycb.report.finding import SHORT, Finding, live_units, number, start_and_end, whose
 from boundarycb.report.layout import THIRD, layer_colour, side_by_side
 from boundarycb.report.planes import Lines, Plane, draw_planes
 from boundarycb.report.run import Run
 from boundarycb.types import Picture, spans_of
-from boundarycb.words import listed, of_layers, spoken
+from boundarycb.words import listed, spoken
 
 _QUESTION = (
     "Do boundaries run where the target changes? The *edge ratio* is how far a layer's boundaries lie from the target's edges, "
@@ -23,7 +23,6 @@ _QUESTION = (
 _SCATTER = 0.28
 """How far the edge ratio of U random lines lies from its chance level, as standard deviation, times the root of U."""
 
-_SHORT = 3  # layers whose figures stand in the summary
 _CLEAR = 3  # standard deviations: what is told of
 _SHOWN = "{}'s boundaries at the end over the network's output, with the target's edges and corners."
 
@@ -34,17 +33,12 @@ def critical(run: Run) -> Finding | None:
     if run.end.slice.target is None or not layers:
         return None
     nearest = min(layers, key=lambda layer: _above_chance(run, "edge", layer))
-    shown = layers[:_SHORT]
-    more = f", and {len(layers) - len(shown)} more below" if len(layers) > len(shown) else ""
-    edges, chances = (
-        " / ".join(number(run.at_end(f"critical/{name}/{layer}")) or "?" for layer in shown) for name in ("edge", "edge_chance")
-    )
     return Finding(
         name="critical",
         title="Convergence to critical points",
         question=_QUESTION,
-        result=f"edge ratio {edges} at the end{of_layers(shown)}{more}",
-        level=f"{chances} when the same boundaries are turned",
+        result=f"edge ratio {_in_short(run, 'edge', layers)} at the end{whose(layers)}",
+        level=f"{_in_short(run, 'edge_chance', layers)} when the same boundaries are turned",
         columns={
             "layer": "layer",
             "units": "units that switch, start",
@@ -68,6 +62,10 @@ def critical(run: Run) -> Finding | None:
         ),
         draw=lambda: _draw(run, layers, nearest),
     )
+
+
+def _in_short(run: Run, name: str, layers: list[str]) -> str:
+    return " / ".join(number(run.at_end(f"critical/{name}/{layer}")) or "?" for layer in layers[:SHORT])
 
 
 def _sentences(run: Run, layers: list[str]) -> list[str]:

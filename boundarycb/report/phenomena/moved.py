@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from boundarycb.report.charts import Chart, Curve, draw_charts
-from boundarycb.report.finding import Finding, between, number, percent
+from boundarycb.report.finding import SHORT, Finding, between, number, percent, whose
 from boundarycb.report.layout import ONE, OTHER, THIRD
 from boundarycb.report.run import BIAS, LEAST_SAMPLES, SHIFT, WINDOWS, Run
 from boundarycb.types import Floats
-from boundarycb.words import listed, of_layers, spoken
+from boundarycb.words import listed, spoken
 
 _SHOWN = 4  # layers in the picture
 _UNIT = "switches a point and unit"
@@ -38,7 +38,6 @@ _NO_LEVEL = "no chance level"
 _COMPARE, _NONE_TO_COMPARE = ": compare early with late", ", and no early and late to compare"
 
 _SHARES = ("shift", "rotate", "upstream", "early", "late", "bias_early", "bias_late")
-_SHORT = 3  # layers whose figures stand in the summary
 _OUT_OF_RANGE = (
     "Parts are counted with their sign: one that undid what others did, so that units switched back, is below 0 %. All of them add "
     "up to 100 %, so another one is then above it."
@@ -133,10 +132,8 @@ def _ratio(part: float, whole: float) -> float:
 
 def _result(run: Run, layers: list[str], early: tuple[int, int], late: tuple[int, int]) -> str:
     layers = _defined(run, SHIFT, layers, early, late)
-    some = layers[:_SHORT]
-    first, last = (_shares(run, SHIFT, some, window) for window in (early, late))
-    more = f", and {len(layers) - len(some)} more below" if len(layers) > len(some) else ""
-    return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}{of_layers(some)}{more}"
+    first, last = (_shares(run, SHIFT, layers[:SHORT], window) for window in (early, late))
+    return f"of shift + turn, shift makes {first} in {between(early)}, {last} in {between(late)}{whose(layers)}"
 
 
 def _defined(run: Run, parts: Sequence[str], layers: list[str], *windows: tuple[int, int]) -> list[str]:
