@@ -151,23 +151,23 @@ def from_data(data: Any, *, labels: Any = None, margin: float = _MARGIN) -> Slic
             f"`data` must be three or more inputs of two or more finite numbers each, (n, *input_shape), got {inputs.shape}."
         )
     _checked_margin(margin)
+    classes = None if labels is None else to_array(labels)
+    if classes is not None and classes.shape != (len(inputs),):
+        raise ValueError(f"`labels` must be {len(inputs)} whole numbers, one a sample, got shape {classes.shape}.")
     mean = inputs.mean(axis=0)
     variances, components = _principal((inputs - mean).reshape(len(inputs), -1))
     if not variances[1] > _COLLINEAR**2 * variances[0]:
         raise ValueError("`data` must span a plane, got inputs on one line (or equal ones).")
     if len(variances) > 2 and variances[1] - variances[2] < variances[1] * math.sqrt(2 / len(inputs)):
         warn(
-            f"The second and the third principal component explain the same variance ({variances[1]:.3g} and {variances[2]:.3g} "
-            f"of {len(inputs)} samples): which plane is shown is a matter of chance; `slices.through` shows one of your choice."
+            f"{len(inputs)} samples do not tell the second principal component from the third (variances of {variances[1]:.3g} and "
+            f"{variances[2]:.3g}): other samples may give another plane; `slices.through` shows one of your choice."
         )
     shares = variances / variances.sum()
     names = f"PC1 ({shares[0]:.1%} of variance)".replace("%", " %"), f"PC2 ({shares[1]:.1%} of variance)".replace("%", " %")
     axes = components[:2].reshape(2, *mean.shape)
     plane = Slice(mean, axes, ((0, 1), (0, 1)), names=names)
     some = evenly(len(inputs), _MARKED)
-    classes = None if labels is None else to_array(labels)
-    if classes is not None and classes.shape != (len(inputs),):
-        raise ValueError(f"`labels` must be {len(inputs)} whole numbers, one a sample, got shape {classes.shape}.")
     chosen = None if classes is None else classes[some]
     bounds = _box_around(plane.project(inputs)[0], margin)
     return marked(replace(plane, bounds=bounds), inputs[some], labels=chosen)

@@ -13,6 +13,8 @@ import pytest
 import torch
 from lightnings import PACKAGES
 
+from boundarycb.warning import log
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes that take all cores each wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
     torch.set_num_threads(1)
@@ -48,7 +50,7 @@ def _no_surplus_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptu
     """Warnings are errors here, and ours are logged then: one that no test expected fails the test."""
     yield
     if not request.node.get_closest_marker("logs_warnings"):
-        surplus = [record.message for record in caplog.get_records("call") if record.name == "boundarycb.types"]
+        surplus = [record.message for record in caplog.get_records("call") if record.name == log.name]
         assert surplus == []
 
 
