@@ -445,7 +445,33 @@ def test_two_runs_with_other_layers_are_linked(both: Screen) -> None:
 def test_layers_side_by_side(both: Screen) -> None:
     both.choose("Layers", "layers")
     assert both.inside.locator(".bcb-plot").count() == 5
-    assert both.inside.locator("figcaption").all_inner_texts() == ["one: layer1", "one: layer2", "one: layer3", "two: 0", "two: 2"]
+    titles = both.inside.locator("figcaption").all_inner_texts()
+    assert [title.partition(" · loss")[0] for title in titles] == [
+        *("one · step 60", "layer1", "layer2", "layer3"),
+        *("two · step 60", "0", "2"),
+    ]
+    captions = both.inside.locator(".bcb-caption").all_inner_texts()
+    assert len(captions) == 2
+    assert all("exact lines" in caption for caption in captions)
+    both.choose("Layers", "together")
+    assert both.inside.locator(".bcb-caption").count() == both.inside.locator(".bcb-plot").count() == 2
+
+
+def test_layers_side_by_side_are_saved_so(both: Screen, tmp_path: Path) -> None:
+    both.choose("Layers", "layers")
+    both.inside.get_by_label("show layer layer2", exact=True).uncheck()
+    root = ET.fromstring(saved(both, "SVG", tmp_path).read_text())
+    words = ["".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert [word for word in words if word in {"layer1", "layer2", "layer3", "0", "2"}] == ["layer1", "layer3", "0", "2"]
+    assert sum("exact lines" in word for word in words) == 2
+    clips = list(root.iter("{http://www.w3.org/2000/svg}clipPath"))
+    assert len(clips) == 4
+    drawn = [
+        [group.get("aria-label") for group in plot.iter("{http://www.w3.org/2000/svg}g") if len(group) and group.get("aria-label")]
+        for plot in root.iter("{http://www.w3.org/2000/svg}g")
+        if plot.get("clip-path")
+    ]
+    assert drawn == [["layer1"], ["layer3"], ["0"], ["2"]]  # each plot has the lines of its own layer
 
 
 def test_an_address_shows_what_was_chosen(one: Screen, browser: Any) -> None:
@@ -699,7 +725,8 @@ def test_long_names_show_what_tells_them_apart(browser: Any, tmp_path: Path) -> 
     assert all(58 <= left < right <= width for _, left, right in labels)
     screen.choose("Layers", "layers")
     titles = screen.inside.locator("figcaption")
-    assert [titles.first.inner_text(), titles.first.get_attribute("title")] == ["the_e…0…ything", names[0]]
+    assert titles.first.inner_text().startswith("step 0")
+    assert [titles.nth(1).inner_text(), titles.nth(1).get_attribute("title")] == ["the_e…0…ything", names[0]]
     screen.check("file:")
     screen.close()
 

@@ -26,6 +26,7 @@ MODULES = (
     "curves.js",
     "bars.js",
     "sidebar.js",
+    "legend.js",
     "panel.js",
     "picture.js",
     "viewer.js",

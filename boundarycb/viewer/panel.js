@@ -1,9 +1,9 @@
 // @ts-check
 /** A plot on the page: a canvas that is drawn anew when something changes, and what pointers and keys do on it. */
 
-import { scalarWords, swatchesOf } from "./caption.js";
+import { scalarWords } from "./caption.js";
 import { make, say } from "./dom.js";
-import { shortNames } from "./names.js";
+import { Legend, steady } from "./legend.js";
 import { CanvasPen } from "./pens.js";
 import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoomed, kept } from "./plot.js";
 
@@ -22,7 +22,6 @@ import { drawAxes, drawPlot, keyAt, liveUnits, nearestUnit, number, Window, zoom
  */
 
 const [LEFT, BELOW, ABOVE] = [58, 22, 4]; // pixels for the numbers along the sides: −0.0025 stands there whole
-const CLASS_LETTERS = 22; // of a class's name in the legend
 const [REACH, FINGERS_REACH] = [7, 16]; // pixels from a line within which a pointer means it: a finger hides what it points at
 const PINCH = 8; // how much more a pinch on a trackpad means than the wheel that browsers make of it
 const STILL = 4; // pixels that a pointer may move and still click
@@ -42,12 +41,10 @@ export class Panel {
     /** @type {Choice | null} */
     this.choice = null;
     this.canvas = make("canvas", { class: "bcb-plot", role: "img", tabIndex: 0 });
-    this.title = make("figcaption", {});
-    this.notes = make("span", { class: "bcb-note" });
-    this.plain = make("span", {});
-    this.caption = make("p", { class: "bcb-caption" }, this.notes, this.plain);
-    this.classes = make("div", { class: "bcb-classes" });
-    this.element = make("figure", { class: layer ? "bcb-panel bcb-small" : "bcb-panel" }, this.title, this.canvas, ...(layer ? [] : [this.classes, this.caption]));
+    this.legend = layer ? null : new Legend();
+    this.title = this.legend?.title ?? make("figcaption", {});
+    const below = this.legend ? [this.legend.classes, this.legend.caption] : [];
+    this.element = make("figure", { class: layer ? "bcb-panel bcb-small" : "bcb-panel" }, this.title, this.canvas, ...below);
     this.element.style.setProperty("--ratio", String(run.scene.ratio));
     /** @type {Map<number, PointerEvent>} */
     this.pointers = new Map();
@@ -94,7 +91,6 @@ export class Panel {
     this.canvas.style.touchAction = sight.zoom > 1 ? "none" : "pan-y"; // a finger scrolls the page as long as there is nothing to move
     drawPlot(pen, this.box(), this.run.scene, view, sight, choice);
     if (!this.layer) drawAxes(pen, this.box(), this.run.scene, sight, choice.theme);
-    if (!this.layer) this.drawClasses(view, choice);
     this.describe(view);
   }
 
@@ -106,35 +102,11 @@ export class Panel {
     this.canvas.setAttribute("aria-label", `${this.run.name}, ${said.join(", ")}: ${where}`);
   }
 
-  /** Shows which colour is which class. @param {View} view @param {Choice} choice */
-  drawClasses(view, choice) {
-    const swatches = swatchesOf(this.run.scene, view, choice.background, choice.theme);
-    const said = JSON.stringify(swatches);
-    if (this.classes.dataset.said === said) return;
-    this.classes.dataset.said = said;
-    const named = shortNames(swatches.map(({ name }) => name), CLASS_LETTERS);
-    const keys = swatches.map(({ colour, name, here }) => {
-      const swatch = make("span", { class: "bcb-class" });
-      swatch.style.background = colour;
-      return make("span", { class: here ? "bcb-key" : "bcb-key bcb-absent", title: name }, swatch, named.get(name) ?? name);
-    });
-    this.classes.replaceChildren(...keys);
-    steady(this.classes);
-  }
-
-  /** @param {string} words @param {string} whole the layer's whole name */
-  name(words, whole) {
+  /** Says which layer a small plot shows. @param {string} words its short name */
+  name(words) {
     say(this.title, words);
     steady(this.title);
-    this.title.title = whole;
-  }
-
-  /** @param {ReturnType<typeof import("./caption.js").captionOf>} words below the plot */
-  say({ plain, notes, wrong }) {
-    say(this.notes, notes.join(" · "));
-    this.notes.classList.toggle("bcb-wrong", wrong);
-    say(this.plain, plain.join(" · "));
-    steady(this.caption);
+    this.title.title = this.layer;
   }
 
   // ---------------------------------------------------------------------------------------------------- pointers and keys
@@ -238,17 +210,4 @@ export class Panel {
     event.stopPropagation();
     this.listener.look(next);
   }
-}
-
-/**
- * Keeps an element as high as it ever was at this width: what stands below does not move while a run plays.
- * @param {HTMLElement} element
- */
-function steady(element) {
-  const { dataset, style, textContent } = element;
-  const width = String(element.clientWidth);
-  if (dataset.said === textContent && dataset.width === width) return;
-  if (dataset.width !== width) style.minHeight = "";
-  Object.assign(dataset, { said: textContent, width });
-  style.minHeight = `${Math.max(Number.parseFloat(style.minHeight) || 0, element.getBoundingClientRect().height)}px`;
 }

@@ -8,12 +8,23 @@ import { drawAxes, drawPlot, number } from "./plot.js";
 
 /** @typedef {import("./plot.js").Choice} Choice */
 /** @typedef {import("./run.js").View} View */
-/** @typedef {{ name: string, scene: import("./run.js").Scene, view: View, choice: Choice, wanted: import("./plot.js").Background }} Item */
+/** @typedef {{ name: string, choice: Choice }} LayerPlot */
 /** @typedef {import("./plot.js").Sight} Sight */
 /** @typedef {import("./pens.js").Pen} Pen */
 /** @typedef {import("./pens.js").Box} Box */
 /** @typedef {import("./pens.js").Letters} Letters */
 /** @typedef {{ colour: string, name: string, here: boolean }} Swatch */
+
+/**
+ * A run in a picture.
+ * @typedef {object} Item
+ * @property {string} name
+ * @property {import("./run.js").Scene} scene
+ * @property {View} view
+ * @property {Choice} choice of the plot of all layers
+ * @property {import("./plot.js").Background} wanted
+ * @property {LayerPlot[]} [plots] of one layer each; without them all layers lie in one
+ */
 
 /**
  * What stands around a plot.
@@ -28,6 +39,8 @@ import { drawAxes, drawPlot, number } from "./plot.js";
  */
 
 const SIDE = 560; // the plot's longer side, in CSS pixels
+const SMALL = 270; // that of one layer's plot
+const MOST_COLUMNS = 4; // of such plots
 const NARROWEST = 260; // that a run may be: words need some room, however narrow its plot is
 const [PICTURE_LEFT, PICTURE_TOP, GAP] = [58, 54, 14];
 const AXIS = 24; // pixels below a plot for the numbers along it
@@ -42,20 +55,37 @@ const SCALE = 2; // pixels of a PNG by CSS pixel
 /** @param {Item[]} items @param {Sight} sight; returns where things are, and all words */
 function layoutOf(items, sight) {
   const ruler = new SvgPen(0, 0);
-  const shapes = items.map(({ scene }) => (scene.ratio >= 1 ? [SIDE, SIDE / scene.ratio] : [SIDE * scene.ratio, SIDE]));
-  const rooms = shapes.map(([width]) => Math.max(Math.round(width), NARROWEST));
+  const plots = items.map((item) => boxesOf(item));
+  const rooms = plots.map((boxes) => Math.max(...boxes.map(({ x, width }) => x + width), NARROWEST));
   const words = items.map((item, place) => wordsOf(ruler, item, rooms[place], items.length > 1, sight));
   const top = PICTURE_TOP + (words.some(({ apart }) => apart) ? LINE : 0);
-  let x = 0;
+  let width = 0;
   let height = 0;
-  const boxes = shapes.map(([width, high], place) => {
-    const box = { x: x + PICTURE_LEFT, y: top, width: Math.round(width), height: Math.round(high) };
-    x += PICTURE_LEFT + rooms[place] + GAP;
+  const blocks = items.map((item, place) => {
+    const left = width + (item.plots ? GAP : PICTURE_LEFT);
+    const boxes = plots[place].map((box) => ({ ...box, x: left + box.x, y: top + box.y }));
+    const bottom = Math.max(...boxes.map((box) => box.y + box.height), top) + (item.plots ? 8 : AXIS);
     const { lines, notes, strip } = words[place];
-    height = Math.max(height, top + box.height + AXIS + (lines.length + notes.length) * LINE + strip.length * STRIP + 8);
-    return box;
+    width = left + rooms[place] + GAP;
+    height = Math.max(height, bottom + (lines.length + notes.length) * LINE + strip.length * STRIP + 8);
+    return { left, boxes, bottom, room: rooms[place], words: words[place] };
   });
-  return { boxes, rooms, words, top, width: x, height };
+  return { blocks, top, width, height };
+}
+
+/** @param {Item} item @returns {Box[]} where a run's plots are, from its upper left corner */
+function boxesOf({ scene, plots }) {
+  const side = plots ? SMALL : SIDE;
+  const width = Math.round(side * Math.min(scene.ratio, 1));
+  const height = Math.round(side / Math.max(scene.ratio, 1));
+  if (!plots) return [{ x: 0, y: 0, width, height }];
+  const columns = Math.ceil(plots.length / Math.ceil(plots.length / MOST_COLUMNS));
+  return plots.map((_, place) => ({
+    x: (place % columns) * (width + GAP),
+    y: Math.floor(place / columns) * (height + AXIS + 2),
+    width,
+    height,
+  }));
 }
 
 /** @param {Pen} pen @param {Item} item @param {number} room @param {boolean} several @param {Sight} sight @returns {Words} */
@@ -104,16 +134,31 @@ function rowsOf(swatches, room) {
 }
 
 /** @param {Pen} pen @param {Item[]} items @param {Sight} sight @param {ReturnType<typeof layoutOf>} layout */
-function draw(pen, items, sight, { boxes, rooms, words, top, width, height }) {
+function draw(pen, items, sight, { blocks, top, width, height }) {
   const { theme } = items[0].choice;
   pen.fill({ x: 0, y: 0, width, height }, theme.plot);
-  items.forEach(({ scene, view, choice }, place) => {
+  items.forEach(({ scene, view, choice, plots }, place) => {
+    const { left, boxes, bottom, room, words } = blocks[place];
+    drawHead(pen, left, room, words, choice);
+    if (plots) drawLayers(pen, boxes, plots, scene, view, sight);
+    else {
+      drawLegend(pen, left, top - 12, room, view, choice);
+      drawPlot(pen, boxes[0], scene, view, sight, choice);
+      drawAxes(pen, boxes[0], scene, sight, theme);
+    }
+    drawFoot(pen, left, bottom + 11, room, words, choice);
+  });
+}
+
+/**
+ * Draws layers side by side, each below its name.
+ * @param {Pen} pen @param {Box[]} boxes @param {LayerPlot[]} plots @param {import("./run.js").Scene} scene @param {View} view @param {Sight} sight
+ */
+function drawLayers(pen, boxes, plots, scene, view, sight) {
+  plots.forEach(({ name, choice }, place) => {
     const box = boxes[place];
-    drawHead(pen, box.x, rooms[place], words[place], choice);
-    drawLegend(pen, box.x, top - 12, rooms[place], view, choice);
+    drawKeys(pen, box.x, box.y - 7, box.width, [{ colour: choice.colour(name), name: choice.named(name) }], choice);
     drawPlot(pen, box, scene, view, sight, choice);
-    drawAxes(pen, box, scene, sight, theme);
-    drawFoot(pen, box, rooms[place], words[place], choice);
   });
 }
 
@@ -126,11 +171,11 @@ function drawHead(pen, x, room, { title, scalars, apart }, choice) {
   else pen.text(x + room, 20, scalars, { ...letters, align: "right" });
 }
 
-/** @param {Pen} pen @param {Box} box @param {number} room @param {Words} words @param {Choice} choice */
-function drawFoot(pen, box, room, { lines, notes, wrong, strip }, choice) {
-  let y = box.y + box.height + AXIS + 11;
+/** @param {Pen} pen @param {number} x @param {number} top @param {number} room @param {Words} words @param {Choice} choice */
+function drawFoot(pen, x, top, room, { lines, notes, wrong, strip }, choice) {
+  let y = top;
   const write = (/** @type {string} */ line, /** @type {string} */ colour) => {
-    pen.text(box.x, y, line, { ...captioned(choice), colour });
+    pen.text(x, y, line, { ...captioned(choice), colour });
     y += LINE;
   };
   for (const line of lines) write(line, choice.theme.faint);
@@ -139,7 +184,7 @@ function drawFoot(pen, box, room, { lines, notes, wrong, strip }, choice) {
   const names = stripNames(pen, strip.flat(), each - 8, captioned(choice));
   strip.forEach((row, number) => {
     row.forEach(({ colour, here }, column) => {
-      const cell = { x: box.x + column * each, y: y - 11 + number * STRIP, width: each - 2, height: STRIP - 3 };
+      const cell = { x: x + column * each, y: y - 11 + number * STRIP, width: each - 2, height: STRIP - 3 };
       const name = names[number * strip[0].length + column];
       pen.fill(cell, colour);
       pen.text(cell.x + 3, cell.y + 11, name, { ...captioned(choice), colour: here ? choice.theme.ink : choice.theme.faint });

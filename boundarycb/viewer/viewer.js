@@ -5,12 +5,13 @@
  */
 
 import { ChoiceBar, Transport } from "./bars.js";
-import { captionOf, scalarWords } from "./caption.js";
+import { scalarWords } from "./caption.js";
 import { Curves } from "./curves.js";
 import { make, save, say, ticked } from "./dom.js";
 import { makeHelp, showHelp } from "./help.js";
 import { shortNames } from "./names.js";
 import { layerColours, themeOf } from "./palette.js";
+import { SharedLegend } from "./legend.js";
 import { Panel } from "./panel.js";
 import { asPng, asSvg, fileName } from "./picture.js";
 import { has, kept, number } from "./plot.js";
@@ -70,6 +71,8 @@ export class Viewer {
     this.loading = new Map();
     /** @type {Map<string, Panel>} */
     this.panels = new Map();
+    /** @type {Map<Run, SharedLegend>} of runs whose layers lie side by side */
+    this.legends = new Map();
     this.panelNames = "";
     this.hovered = "";
     /** @type {Element | null} what the pointer is on that means this unit */
@@ -425,7 +428,9 @@ export class Viewer {
   async keep(kind) {
     const items = this.shownRuns().flatMap((run) => {
       const view = this.viewOf(run, run.placeAt(this.shownStep()));
-      return view ? [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, ""), wanted: this.state.background }] : [];
+      if (!view) return [];
+      const plots = this.layersBeside(run)?.map((name) => ({ name, choice: this.choiceOf(run, name) }));
+      return [{ name: run.name, scene: run.scene, view, choice: this.choiceOf(run, ""), wanted: this.state.background, plots }];
     });
     if (!items.length) return;
     const content = kind === "svg" ? asSvg(items, this.state.sight) : await asPng(items, this.state.sight);
@@ -594,14 +599,17 @@ export class Viewer {
     return [];
   }
 
+  /** @param {Run} run; returns the layers that have plots of their own, side by side; null where all lie in one */
+  layersBeside(run) {
+    if (this.state.arrangement === "together") return null;
+    const names = run.layers().map(({ name }) => name);
+    return names.filter((name) => !this.state.hiddenLayers.has(name)).slice(0, MOST_PANELS);
+  }
+
   /** Puts the panels on the page that are needed, and takes the others away. */
   arrange() {
     const runs = this.shownRuns();
-    const wanted = runs.flatMap((run) => {
-      if (this.state.arrangement === "together") return [{ run, layer: "" }];
-      const layers = run.layers().filter(({ name }) => !this.state.hiddenLayers.has(name));
-      return layers.slice(0, MOST_PANELS).map(({ name }) => ({ run, layer: name }));
-    });
+    const wanted = runs.flatMap((run) => (this.layersBeside(run) ?? [""]).map((layer) => ({ run, layer })));
     const names = JSON.stringify(wanted.map(({ run, layer }) => [run.key, layer]));
     if (names === this.panelNames && wanted.every(({ run, layer }) => this.panels.get(`${run.key}\n${layer}`)?.run === run)) return;
     this.panelNames = names;
@@ -618,8 +626,16 @@ export class Viewer {
       const known = before.get(name);
       this.panels.set(name, known?.run === run ? known : new Panel(run, layer, listener));
     }
-    this.plots.replaceChildren(...[...this.panels.values()].map(({ element }) => element));
-    this.plots.classList.toggle("bcb-many", this.state.arrangement === "layers");
+    const many = this.state.arrangement === "layers";
+    const shown = many ? [...new Set(wanted.map(({ run }) => run))] : [];
+    this.legends = new Map(shown.map((run) => [run, this.legends.get(run) ?? new SharedLegend()]));
+    const panels = [...this.panels.values()];
+    const elements = shown.flatMap((run) => {
+      const legend = /** @type {SharedLegend} */ (this.legends.get(run));
+      return [legend.above, ...panels.filter((panel) => panel.run === run).map(({ element }) => element), legend.below];
+    });
+    this.plots.replaceChildren(...(many ? elements : panels.map(({ element }) => element)));
+    this.plots.classList.toggle("bcb-many", many);
   }
 
   /** @param {Shown[]} shown */
@@ -630,15 +646,23 @@ export class Viewer {
       if (!view) continue;
       const choice = this.choiceOf(panel.run, panel.layer);
       panel.draw(view, choice);
-      panel.name(this.titleOf(panel.run, view, panel.layer, choice.named(panel.layer)), panel.layer);
-      panel.say(captionOf(panel.run.scene, view, choice, this.state.background, this.state.sight.zoom));
+      if (panel.legend) this.drawLegend(panel.legend, panel.run, view, choice);
+      else panel.name(choice.named(panel.layer));
+    }
+    for (const [run, legend] of this.legends) {
+      const view = views.get(run);
+      if (view) this.drawLegend(legend, run, view, this.choiceOf(run, ""));
     }
   }
 
-  /** @param {Run} run @param {View} view @param {string} layer @param {string} named what it is called in short */
-  titleOf(run, view, layer, named) {
+  /** @param {import("./legend.js").Legend} legend @param {Run} run @param {View} view @param {import("./plot.js").Choice} choice */
+  drawLegend(legend, run, view, choice) {
+    legend.update(this.titleOf(run, view), run.scene, view, choice, this.state.background, this.state.sight.zoom);
+  }
+
+  /** @param {Run} run @param {View} view */
+  titleOf(run, view) {
     const several = this.shownRuns().length > 1;
-    if (layer) return several ? `${run.name}: ${named}` : named;
     return [...(several || this.sources.length > 1 ? [run.name] : []), `step ${number(view.step)}`, ...scalarWords(view, 3)].join(" · ");
   }
 
