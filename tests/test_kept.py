@@ -388,6 +388,23 @@ def test_settings_are_put_back(name: str) -> None:
     assert get() == before
 
 
+def test_a_torch_that_cannot_read_the_default_device_after_none_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch 2.6 asks None for its device, once that was set; before there is no such attribute."""
+    slot: Any = torch._GLOBAL_DEVICE_CONTEXT
+    current = torch.get_default_device
+
+    def as_in_2_6() -> torch.device:
+        return torch.device(slot.device_context.device) if hasattr(slot, "device_context") else current()
+
+    monkeypatch.setattr(torch, "get_default_device", as_in_2_6)
+    torch.set_default_device(None)
+    with pytest.raises(AttributeError):
+        torch.get_default_device()
+    assert run(Does(lambda _: torch.set_default_device("meta"))).lost == ()
+    assert torch.get_default_device() == torch.device("cpu")
+    assert torch.zeros(1).device == torch.device("cpu")
+
+
 @pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="this torch has one precision for all backends")
 @pytest.mark.parametrize("where", ["cuda", "cudnn", "mkldnn"])
 def test_a_backends_own_precision_is_no_obstacle_and_put_back(where: str, tmp_path: Path) -> None:
@@ -756,6 +773,24 @@ def test_a_graph_made_before_can_run_backward_after() -> None:
     with torch.no_grad():
         model.act(model)
     assert model.kept._version == 1
+
+
+def test_a_torch_that_sets_one_version_at_a_time_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch 2.6 does."""
+    setter: Any = torch._C._autograd._unsafe_set_version_counter
+
+    def one_at_a_time(tensor: torch.Tensor, version: int) -> None:
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError("incompatible function arguments")
+        try:
+            setter((tensor,), (version,))
+        except TypeError:
+            setter(tensor, version)
+
+    monkeypatch.setattr(torch._C._autograd, "_unsafe_set_version_counter", one_at_a_time)
+    model: Any = Does(lambda m: m.kept.add_(1), kept=torch.ones(4))
+    assert run(model).lost == ()
+    assert model.kept._version == 0
 
 
 # ------------------------------------------------------------------------------------------------------------- the modes

@@ -45,8 +45,19 @@ def _of_backend(name: str, *switches: str) -> Setting:
 
 def _default_device() -> torch.device | None:
     """Return the device on which tensors are made, or None for the CPU: what is set as one slows every call down."""
-    device = torch.get_default_device()
+    try:
+        device = torch.get_default_device()
+    except AttributeError:  # torch 2.6 where None was set: it asks that for its device
+        return None
     return None if device == torch.device("cpu") else device
+
+
+def _set_default_device(device: torch.device | None) -> None:
+    torch.set_default_device(device)
+    try:
+        torch.get_default_device()
+    except AttributeError:  # as above, for which nobody else is to blame then
+        del torch._GLOBAL_DEVICE_CONTEXT.device_context
 
 
 def _precision() -> tuple[str | None, tuple[str | None, ...]]:
@@ -86,7 +97,7 @@ _TF32 = () if hasattr(torch.backends.cudnn, "fp32_precision") else ("allow_tf32"
 _SETTINGS: list[Setting] = [
     ("grad mode", torch.is_grad_enabled, torch.set_grad_enabled),
     ("default dtype", torch.get_default_dtype, torch.set_default_dtype),
-    ("default device", _default_device, torch.set_default_device),
+    ("default device", _default_device, _set_default_device),
     ("number of threads", torch.get_num_threads, torch.set_num_threads),
     ("autocast cache", torch.is_autocast_cache_enabled, torch.set_autocast_cache_enabled),
     ("anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),

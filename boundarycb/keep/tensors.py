@@ -345,4 +345,7 @@ def version_of(tensor: torch.Tensor) -> int:
 def _set_version(tensor: torch.Tensor, version: int) -> None:
     """Set a version back, so that a graph that was built before a probe can still be run backward after it."""
     setter: Any = torch._C._autograd._unsafe_set_version_counter
-    setter((tensor,), (version,))
+    try:
+        setter((tensor,), (version,))
+    except TypeError:  # torch 2.6 takes one at a time
+        setter(tensor, version)
