@@ -627,3 +627,13 @@ def test_a_run_without_data_has_the_numbers_of_the_slice(tmp_path: Any) -> None:
     last = load(tmp_path)[-1].metrics
     assert last["copycat/pairs/0"] >= 1
     assert np.isnan(last["copycat/functional/0"])
+
+
+def test_an_undefined_unit_is_no_copycat() -> None:
+    """Where a unit is not finite its mask says nothing, however equal it looks."""
+    half = np.arange(16) % 4 < 2
+    now = replace(state(half, half, np.arange(16) < 8), undefined=np.array([1]))
+    found = values(now)
+    assert found["copycat/pairs/fc"] == 0
+    assert np.isnan(found["copycat/phi/fc"][1]).all()
+    assert values(replace(now, undefined=np.array([], np.int64)))["copycat/phi/fc"][0, 1] == 1

@@ -10,6 +10,7 @@ from models import linear_units, mlp
 from oracles import distance_to_lines
 
 from boundarycb import find_boundaries, metrics, slices
+from boundarycb.types import Boundaries, Layer
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -52,3 +53,13 @@ def test_without_a_boundary_there_is_no_distance() -> None:
     assert np.isnan(metrics.boundary_distance(lines, SQUARE, "0", 0, 1)).all()
     with pytest.raises(KeyError, match="Unit 7 of layer"):
         metrics.boundary_distance(lines, SQUARE, "0", 0, 7)
+
+
+def test_it_is_the_mean_of_both_ways() -> None:
+    """A short line is near all of a long one's middle, but the long one's ends are far from it."""
+    layer = Layer("fc", "relu", (2,), (0, 1))
+    points = np.array([[0.0, -1.0], [0.0, 1.0], [0.5, -1.0], [0.5, 0.0]])
+    lines = Boundaries(points, np.array([0, 2, 4]), np.array([0, 1]), (layer,))
+    one, other = (metrics.boundary_distance(lines, SQUARE, "fc", *pair)[0] for pair in ((0, 1), (1, 0)))
+    assert one == other
+    assert one > 0.25 * 1.05  # from the short one alone it is 0.5 of 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -225,3 +226,27 @@ def test_a_line_that_leaves_the_slice_does_not_rule_the_layers_slide() -> None:
     assert found["line/slide_per_unit/0"] == pytest.approx([0.1, 0.1, 0.1, 0.1, 9], abs=1e-4)
     assert found["line/slide/0"] == pytest.approx(0.1, abs=1e-5)
     assert found["line/turn/0"] == pytest.approx(0, abs=1e-4)
+
+
+def test_an_undefined_units_strength_does_not_make_the_others_dormant() -> None:
+    """tau-dormancy is measured by the layer's mean, which one infinite activation would make infinite."""
+    found = values(state(SOME, SOME, SOME, SOME, undefined=(3,), strength=np.array([1.0, 1.0, 1.0, np.inf])))
+    assert found["dormant/tau/fc"] == 0
+    assert found["dormant/score_per_unit/fc"][:3].tolist() == [1, 1, 1]
+
+
+def test_an_undefined_unit_is_not_saturated() -> None:
+    now = replace(state(SOME, SOME, SOME, SOME, undefined=(2, 3)), saturated=np.array([0.0, 0.5, 1.0, 1.0]))
+    assert values(now)["dormant/saturated/fc"] == 0.25
+
+
+def test_turned_is_told_from_the_first_sample_and_turn_from_the_last() -> None:
+    layer = Layer("fc", "relu", (1,), (0,))
+    first, before, now = (
+        Capture((layer,), 2, np.zeros((1, 1), np.uint8), planes=np.array([plane]))
+        for plane in ([1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 2.0, -1.0])
+    )
+    lines = Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), (layer,))
+    found = metrics.line_motion(Sample(now, lines, before, first))
+    assert np.asarray(found["line/turned_per_unit/fc"]).tolist() == pytest.approx([90.0])
+    assert np.asarray(found["line/turn_per_unit/fc"]).tolist() == pytest.approx([45.0])

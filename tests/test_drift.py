@@ -17,9 +17,10 @@ from models import linear_units, mlp
 from torch import nn
 
 from boundarycb import metrics, slices
+from boundarycb.metrics.finals import Finals
 from boundarycb.metrics.shapley import shapley
 from boundarycb.sampling import Look, look
-from boundarycb.types import Floats, Sample, Slice
+from boundarycb.types import Boundaries, Capture, Floats, Layer, Sample, Slice
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 PARTS = ("flipped", "shift", "rotate", "upstream")
@@ -623,3 +624,19 @@ def test_no_point_counts_twice_where_a_layer_is_as_wide_as_there_are_points(reso
     assert both.before is not None
     flipped = (both.now.mask("0") != both.before.mask("0")).mean(axis=(1, 2))
     assert np.array_equal(values["drift/flipped_per_unit/0"], flipped)
+
+
+def test_a_unit_that_was_undefined_before_has_no_drift() -> None:
+    layer = Layer("fc", "relu", (2,), (0, 1))
+    before = Capture((layer,), 2, np.packbits([[1, 1, 0, 0], [1, 1, 0, 0]], axis=1), undefined=np.array([0]))
+    now = Capture((layer,), 2, np.packbits([[0, 0, 0, 0], [1, 1, 0, 0]], axis=1))
+    found = metrics.drift_parts(Sample(now, Boundaries(np.empty((0, 2)), np.array([0]), np.empty(0, np.int32), (layer,)), before))
+    assert found["drift/flipped/fc"] == 0
+    assert np.isnan(np.asarray(found["drift/flipped_per_unit/fc"])).tolist() == [True, False]
+
+
+def test_a_sample_without_a_drift_does_not_end_the_sum() -> None:
+    finals = Finals(points=100)
+    for flipped in (0.5, float("nan"), 0.25):
+        finals.add({"drift/flipped/fc": flipped})
+    assert finals.numbers()["total/drift/flipped/fc"] == 0.75

@@ -326,3 +326,17 @@ def test_unknown_engine_and_unit_are_named() -> None:
         find_boundaries(mlp(2, 2, 1), SQUARE, resolution=4).of("0", 9)
     with pytest.raises(KeyError, match="There is no layer 'fc'; the layers are 0\\."):
         find_boundaries(mlp(2, 2, 1), SQUARE, resolution=4).of("fc", 0)
+
+
+def test_lines_meet_where_bands_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The grid is read in bands of rows: however high they are, the lines are the same, of curves too."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+    square = slices.box((-1, 1), (-1, 1))
+    whole = find_boundaries(model, square, engine="grid", resolution=32)
+    for rows in (3, 5):
+        monkeypatch.setattr("boundarycb.engines.bands._BAND_VALUES", 34 * 16 * rows)
+        found = find_boundaries(model, square, engine="grid", resolution=32)
+        assert np.array_equal(found.points, whole.points)
+        assert np.array_equal(found.offsets, whole.offsets)
+        assert np.array_equal(found.owner, whole.owner)

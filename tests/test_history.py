@@ -248,3 +248,38 @@ def test_what_is_no_history_is_named(tmp_path: Path) -> None:
     path.write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(ValueError, match=r"weights\.bcb: No boundarycb record: it begins with b'PK"):
         load(path)
+
+
+def test_why_a_run_ended_is_void_once_it_went_on(tmp_path: Path) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(plain(0))
+    writer.end(0, "sampling failed")
+    assert load(tmp_path).ended == "sampling failed"
+    writer.append(plain(5))
+    assert load(tmp_path).ended == ""
+
+
+@pytest.mark.parametrize("where", ["the last frame", "the words"])
+def test_words_of_a_run_that_is_damaged_are_not_told(tmp_path: Path, where: str) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    for step in (0, 1, 2):
+        writer.append(plain(step))
+    path = tmp_path / FILE
+    size = path.stat().st_size
+    writer.end(2, "why it ended")
+    data = bytearray(path.read_bytes())
+    place = size - 3 if where == "the last frame" else data.index(b"why it", size)
+    data[place] ^= 0x20
+    path.write_bytes(bytes(data))
+    with pytest.warns(BoundaryWarning, match="is damaged after"):
+        history = load(tmp_path)
+    assert history.ended == ""
+    assert history.steps == ((0, 1) if where == "the last frame" else (0, 1, 2))
+
+
+def test_an_earlier_history_that_was_cut_meanwhile_is_not_gone_on_from(tmp_path: Path) -> None:
+    earlier = load(written(tmp_path / "a", [0, 1, 2, 3]))
+    os.truncate(earlier.path, earlier.end_of(2) + 5)
+    with pytest.raises(OSError, match="was cut while"):
+        HistoryWriter(tmp_path / "b", SQUARE, earlier=earlier)
+    assert not (tmp_path / "b" / FILE).exists()

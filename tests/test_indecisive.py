@@ -576,3 +576,10 @@ def test_the_two_states_of_a_pair_are_found_as_by_trying_all() -> None:
         (row,) = values(*map(captured, history))["indecisive/worst"]
         differ = {(10 * i, 10 * j): int((history[i, 0] != history[j, 0]).sum()) for i, j in combinations(range(7), 2)}
         assert differ[row["step"], row["other_step"]] == max(differ.values())
+
+
+def test_a_unit_that_was_undefined_in_the_window_is_left_out() -> None:
+    states = [state(0.0, 0.0), state(0.1, 0.0), state(0.0, 0.0)]
+    states[0] = replace(states[0], undefined=np.array([0]))
+    jitter = values(*states)["indecisive/jitter_per_unit/fc"]
+    assert np.isnan(jitter).tolist() == [True, False]

@@ -32,6 +32,7 @@ from boundarycb import Recorder, capture, load, overlay, slices, watch
 from boundarycb.keep.reach import Reach
 from boundarycb.keep.settings import _precision, _set_precision
 from boundarycb.keep.tensors import KeptTensors
+from boundarycb.keep.verify import Portrait
 from boundarycb.probe import Conditions, Prober, probe
 from boundarycb.warning import BoundaryWarning
 
@@ -1419,3 +1420,101 @@ def test_only_what_is_written_to_is_copied() -> None:
         saved = [one for one in kept._tensors._bytes.values() if one.saved]
         assert sum(one.size for one in saved) < 16 * 2**20
         assert max(one.size for one in kept._tensors._bytes.values()) == 4 * 3000**2
+
+
+class Differentiates(nn.Module):
+    """Gives its gradient by its inputs, for which it sees to a graph itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.out = nn.Linear(2, 4), nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.enable_grad():
+            x = x.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(self.out(torch.relu(self.fc(x))).sum(), x, create_graph=True)
+        return gradient
+
+
+@pytest.mark.parametrize("kind", ["register_full_backward_pre_hook", "register_full_backward_hook", "on a weight"])
+def test_backward_hooks_of_the_users_do_not_run_either(kind: str) -> None:
+    model = Differentiates()
+    seen: list[int] = []
+
+    def hook(*_: Any) -> None:
+        seen.append(1)
+
+    if kind == "on a weight":
+        model.out.weight.register_hook(hook)
+    else:
+        getattr(model.out, kind)(hook)
+    run(model)
+    assert seen == []
+    model(torch.ones(1, 2)).sum().backward()
+    assert seen
+
+
+def test_a_weights_hooks_that_the_pass_takes_away_are_put_back() -> None:
+    model = Does(lambda m: m.fc.weight._backward_hooks.clear())
+    seen: list[int] = []
+    model.fc.weight.register_hook(lambda _: seen.append(1))
+    run(model)
+    model.fc(torch.ones(1, 2)).sum().backward()
+    assert seen == [1]
+
+
+def test_the_places_of_a_sparse_tensor_are_put_back() -> None:
+    """And not its values alone."""
+    places = torch.tensor([[0, 1], [0, 1]])
+    kept = torch.sparse_coo_tensor(places.clone(), torch.ones(2), (4, 4), check_invariants=False)
+    run(Does(lambda m: m.kept._indices().add_(1), kept=kept))
+    assert torch.equal(kept._indices(), places)
+
+
+def test_a_parametrization_that_is_cached_stays_so() -> None:
+    class Doubled(nn.Module):
+        def forward(self, weight: torch.Tensor) -> torch.Tensor:
+            return 2 * weight
+
+    model: Any = Does(lambda _: None)
+    parametrize = nn.utils.parametrize
+    parametrize.register_parametrization(model.fc, "weight", Doubled())
+    with parametrize.cached():
+        weight = model.fc.weight
+        run(model)
+        assert model.fc.weight is weight
+
+
+def test_verify_sees_gradients() -> None:
+    model = Does(lambda _: None)
+    model.fc.weight.grad = torch.zeros(4, 2)
+    before = Portrait(model)
+    assert before.differences(Portrait(model)) == ()
+    model.fc.weight.grad.add_(1)
+    assert before.differences(Portrait(model))
+
+
+def test_what_forward_logs_as_a_dict_is_not_logged() -> None:
+    seen: list[Any] = []
+
+    class LightningModule(nn.Module):
+        def log(self, *args: Any) -> None:
+            seen.append(args)
+
+        log_dict = log
+
+    class Logs(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.log("a", 1)
+            self.log_dict({"a": 1})
+            return torch.relu(self.fc(x))
+
+    model = Logs()
+    run(model)
+    assert seen == []
+    model(torch.ones(1, 2))
+    assert len(seen) == 2

@@ -235,3 +235,15 @@ def test_in_a_run_of_a_network(tmp_path: Path) -> None:
     last = load(tmp_path / "run")[-1]
     assert last.metrics["target/accuracy"] == last.metrics["target/worst_part"] == 1
     assert [row["recall"] for row in last.tables["target/parts"]] == [1.0] * len(last.tables["target/parts"])
+
+
+def test_points_where_the_output_is_not_finite_do_not_count() -> None:
+    """Whatever class their numbers seem to be of."""
+    halves = np.zeros((4, 4), np.int64)
+    halves[:, 2:] = 1
+    chances = np.zeros((4, 4), np.float16)
+    chances[:, 2:] = 1
+    chances[0] = np.nan
+    plane = slices.aimed(slices.box((0, 4), (0, 4)), halves)
+    found = dict(target_parts(sample_of(Field("probability", chances, classes=2), plane)))
+    assert (found["target/accuracy"], found["target/worst_part"], found["target/missed_parts"]) == (1, 1, 0)

@@ -53,7 +53,7 @@ def parked(reach: Reach) -> Iterator[tuple[str, ...]]:
 
 @contextmanager
 def backward_parked(reach: Reach) -> Iterator[None]:
-    """Take all backward hooks out, of modules and of tensors: for a forward pass that differentiates, and is not the user's."""
+    """Take all backward hooks out, of modules and of tensors: a forward pass that differentiates would run them."""
     places = [(path, getattr(module, kind, None)) for path, module in reach.modules for kind in _BACKWARD]
     places += [(path, getattr(tensor, kind, None)) for path, tensor in reach.tensors for kind in TENSOR_HOOKS]
     holders = [(Mapped(path, hooks), hooks) for path, hooks in places if hooks]

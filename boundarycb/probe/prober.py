@@ -14,7 +14,6 @@ from torch import nn
 from boundarycb.keep import is_far
 from boundarycb.keep.kept import Kept
 from boundarycb.keep.reach import Reach
-from boundarycb.keep.userhooks import backward_parked
 from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.activity import Activity, ActivityWatch
 from boundarycb.probe.away import Away, fetched, numbers, stays
@@ -280,7 +279,7 @@ class Prober:
         """
         session, padded = self._session, self._padded(inputs)
         dtype, device = self._home
-        with session.passing() as kept, torch.enable_grad(), backward_parked(session.reach), kept.guard():
+        with session.passing() as kept, torch.enable_grad(), kept.guard():
             batch = torch.from_numpy(padded).to(device=device, dtype=dtype).requires_grad_()
             shown = chosen(self._call(batch.clone()), self._conditions.output, len(padded))
             if shown is None or not shown.requires_grad:
@@ -445,14 +444,8 @@ class Prober:
     def _widening(self) -> AbstractContextManager[Any]:
         return nullcontext() if self._stand_ins is None else InDouble()
 
-    @contextmanager
-    def _graph(self) -> Iterator[None]:
-        """Run without gradients, or with them but for hooks of the user's."""
-        if not self._session.needs_graph:
-            yield
-            return
-        with torch.enable_grad(), backward_parked(self._session.reach):
-            yield
+    def _graph(self) -> AbstractContextManager[None]:
+        return torch.enable_grad() if self._session.needs_graph else nullcontext()
 
     def _batch(self, inputs: Floats) -> torch.Tensor:
         dtype, device = self._home

@@ -34,7 +34,7 @@ from boundarycb.keep.restore import (
     logging_silenced,
     weight_cache_off,
 )
-from boundarycb.keep.userhooks import parked
+from boundarycb.keep.userhooks import backward_parked, parked
 from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.prober import Prober, Session, home_of
@@ -110,6 +110,7 @@ def _enter(scope: ExitStack, session: Session) -> None:
         scope.enter_context(eval_mode(session.model))
     if not session.conditions.run_hooks:
         session.parked = scope.enter_context(parked(session.reach))
+    scope.enter_context(backward_parked(session.reach))
     scope.enter_context(logging_silenced(session.reach))
     scope.enter_context(caches_apart(session.reach))
     scope.enter_context(graphs_apart(session.reach))
