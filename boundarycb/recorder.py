@@ -272,7 +272,8 @@ class Recorder:
             more += f" (every {pace.late:,} steps from step {pace.turn:,} on; `every_n_steps` sets it)"
         if self._due_by_default and len(self.steps) <= _FEW and self.steps[-1] >= _TWENTY:
             more += f" (few; `every_n_steps={self.steps[-1] // _TWENTY}` takes some twenty)"
-        what = f"{self.directory.name}: {len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,}"
+        several = f"{len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,}"
+        what = f"{self.directory.name}: {several if len(self.steps) > 1 else f'1 sample, of step {self.steps[0]:,},'}"
         took = f"took {self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
         if self._copied:
             return f"{what}, of which {len(self.steps) - self._copied:,} are new and {took}"

@@ -16,6 +16,7 @@ from torch import nn
 
 from boundarycb import BoundaryWarning, Recorder, load, metrics, slices
 from boundarycb.engines.bands import centres
+from boundarycb.engines.straight import planes
 from boundarycb.probe import Budget, Conditions, Prober, Trace, joined, probe
 from boundarycb.probe import budget as limits
 from boundarycb.probe.affine import Affine, Step
@@ -550,3 +551,16 @@ def test_a_layer_that_is_skipped_at_one_sample_costs_that_comparison_only(tmp_pa
     assert history[5].per_unit["copycat/since/fc1"].tolist() == [[0, 1, 2]]
     flipped = history.series("drift/flipped/fc1")[1]
     assert np.isnan(flipped).tolist() == [True, False, False, False, True, True]
+
+
+def test_planes_of_a_slice_are_told_from_its_middle() -> None:
+    """Beside two that are none: a constant with the noise of rounding, and numbers that are not finite."""
+    plane = slices.box((10, 14), (0, 2))
+    points = centres(plane, 16)
+    sloping = points[:, 0] - 12.5
+    z = np.stack([sloping, 3 + 1e-9 * sloping, np.where(points[:, 1] > 1, np.inf, sloping)], axis=1)
+    found = planes(plane, points, z)
+    assert found[0] == pytest.approx([1, 0, -0.5])
+    assert found[1] == pytest.approx([0, 0, 3])
+    assert found[1, :2].tolist() == [0, 0]
+    assert np.isnan(found[2]).all()

@@ -40,9 +40,10 @@ def planes(slice: Slice, points: Floats, z: Floats, rounding: float = 0.0) -> Fl
     some = evenly(len(points), _POINTS)
     q, z = in_plane(slice, points[some]), z[some]
     design = np.column_stack([q, np.ones(len(q))])
-    found = np.linalg.pinv(design) @ z
-    rest = np.abs(z - design @ found).max(axis=0)
-    flat = np.linalg.norm(found[:2], axis=0) * np.linalg.norm(q, axis=1).max() <= _ROUNDING * np.abs(z).max(axis=0)
+    with np.errstate(all="ignore"):  # of units that are not finite it makes NaN
+        found = np.linalg.pinv(design) @ z
+        rest = np.abs(z - design @ found).max(axis=0)
+        flat = np.linalg.norm(found[:2], axis=0) * np.linalg.norm(q, axis=1).max() <= _ROUNDING * np.abs(z).max(axis=0)
     found[:2, flat] = 0  # a constant is no line, however its rounding slopes
     found[:, ~(rest <= max(_TOLERANCE, rounding) * np.abs(z).max(axis=0))] = np.nan
     return found.T
