@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import distributed, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from boundarycb.automatic import DataLike, Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
 from boundarycb.outputs import checked_directory, checked_sinks
@@ -216,7 +217,8 @@ class Watch:
         self._listener = Listener({"": model}, self._hear)
         self._awaits_call = recorder.needs_example
         self._entered = False
-        self._removals: list[Callable[[], None]] = [self._listener.stop]
+        self._others = _Others(model, optimizers)
+        self._removals: list[Callable[[], None]] = [self._listener.stop, self._others.stop]
         self._unused = weakref.finalize(self, warn, _UNUSED, users_line())
         if not samples:
             self._unused.detach()
@@ -235,6 +237,8 @@ class Watch:
             before = optimizer.register_step_pre_hook(lambda *_: self._before_step())
             after = optimizer.register_step_post_hook(lambda *_, number=number: self._after_step(number))
             self._removals += [before.remove, after.remove]
+        if self._optimizers:
+            self._others.listen()
         return self._recorder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -246,6 +250,8 @@ class Watch:
                 self._recorder.finish(self._model, self._step, self._rates)
             if kind is None and self._samples and not self._recorder.steps and not self._recorder.waiting:
                 warn(self._why_nothing())
+            elif kind is None and self._others.took_over:
+                warn(self._others.words(self._step))
         finally:
             self._recorder.close(_tell)
 
@@ -294,12 +300,63 @@ class Watch:
                 "and its compiled copy, watch the one that is called."
             )
         previous = self._step
+        self._others.heed_given()
         self._counts[number] += 1
         if self._step > previous:
             self._recorder.advance(self._model, self._step, self._rates)
 
     def _rates(self) -> Mapping[str, float]:
         return learning_rates(self._optimizers)
+
+
+class _Others:
+    """Counts steps of optimisers that `watch` was not given, and that train its model nevertheless."""
+
+    def __init__(self, model: nn.Module, given: Sequence[Optimizer]) -> None:
+        self._model = model
+        self._trains: weakref.WeakKeyDictionary[Optimizer, bool] = weakref.WeakKeyDictionary(dict.fromkeys(given, False))
+        self._kind = ""
+        self._remove: Callable[[], Any] | None = None
+        self._steps = 0  # since one of those given made its last
+        self._most = 1  # of such, between two steps of those given
+
+    @property
+    def took_over(self) -> bool:
+        """Whether they made more steps than ever beside those given."""
+        return self._steps > self._most
+
+    def listen(self) -> None:
+        """Hear of all steps, until :meth:`stop`, or until nobody has this any more: a block may be left half-way."""
+        hear = weakref.WeakMethod(self._hear)
+
+        def pass_on(optimizer: Optimizer, *_: Any) -> None:
+            heard = hear()
+            if heard is not None:
+                heard(optimizer)
+
+        self._remove = weakref.finalize(self, register_optimizer_step_post_hook(pass_on).remove)
+
+    def stop(self) -> None:
+        if self._remove is not None:
+            self._remove()
+
+    def heed_given(self) -> None:
+        """Take note that one of those given made a step."""
+        self._most, self._steps = max(self._most, self._steps), 0
+
+    def words(self, step: int) -> str:
+        """Return what the user is told of them, who were last seen to train at `step`."""
+        return (
+            f"After step {step:,} an optimiser that `watch` was not given ({self._kind}) made {self._steps:,} more, of which no "
+            "samples were taken: what is kept ends before them. Where one takes another's place inside the block, begin a new "
+            "`watch` with it, or call recorder.record(model, step)."
+        )
+
+    def _hear(self, optimizer: Optimizer) -> None:
+        if optimizer not in self._trains:
+            self._trains[optimizer] = _train([optimizer], self._model)
+        if self._trains[optimizer]:
+            self._steps, self._kind = self._steps + 1, type(optimizer).__name__
 
 
 def _tell(words: str) -> None:

@@ -81,9 +81,13 @@ def around(
     """
     given = to_array(points).astype(np.float64)
     flat = given.reshape(-1, 2) if given.ndim > 1 and math.prod(given.shape[1:]) == 2 else np.empty((0, 2))
+    if not len(flat):
+        raise ValueError(f"`points` must be of shape (n, 2) with n of 1 or more, got {given.shape}.")
     finite = flat[np.isfinite(flat).all(axis=1)]
     if not len(finite):
-        raise ValueError(f"`points` must be finite and of shape (n, 2) with n of 1 or more, got {given.shape}.")
+        raise ValueError(
+            f"`points` must be finite, got {len(flat):,} pairs of numbers of which each has one that is NaN or infinite."
+        )
     (u0, u1), (v0, v1) = _box_around(finite, _checked_margin(margin))
     return box((u0, u1), (v0, v1), shape=shape, names=names)
 

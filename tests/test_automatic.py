@@ -1492,3 +1492,19 @@ def test_a_model_with_a_nested_tensor_inside_has_a_plan(tmp_path: Path) -> None:
     recorder.meet(Example([rows(32, 5), torch.arange(32) % 3]))
     recorder.record(Net(forward, net=mlp(5, 8, 3)), 0)
     assert recorder.plan is not None
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_first_batch_that_is_not_finite_is_called_so(count: int, tmp_path: Path) -> None:
+    model = mlp(count, 4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def train() -> None:
+        with watch(model, optimizer, directory=tmp_path):
+            model(torch.full((8, count), float("nan"))).sum().backward()
+            optimizer.step()
+
+    with pytest.raises(
+        ValueError, match="each sample of the first batch holds a number that is NaN or infinite; look at your data"
+    ):
+        train()

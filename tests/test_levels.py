@@ -33,9 +33,9 @@ def test_the_units_are_those_that_are_watched_otherwise() -> None:
     model = mlp(2, 6, 6, 2, act=nn.Tanh)
     sizes = [len(layer.kept) for layer in find_boundaries(model, SQUARE, value=0.3, max_all_units=6).layers]
     assert sizes == [len(layer.kept) for layer in find_boundaries(model, SQUARE, engine="grid", max_all_units=6).layers] == [3, 3]
-    with pytest.raises(ValueError, match="`units` names 'typo', and the model's layers are 0, 2"):
+    with pytest.raises(ValueError, match="`units` names 'typo', and the model's layers are '0', '2'"):
         find_boundaries(model, SQUARE, value=0.3, units={"typo": [0]})
-    with pytest.raises(ValueError, match="`layers` names 'typo', and the model's layers are 0, 2"):
+    with pytest.raises(ValueError, match="`layers` names 'typo', and the model's layers are '0', '2'"):
         find_boundaries(model, SQUARE, value=0.3, layers=["typo"])
 
 

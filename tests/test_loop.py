@@ -18,6 +18,7 @@ import pytest
 import torch
 from models import mlp
 from torch import nn
+from torch.optim.optimizer import _global_optimizer_post_hooks
 
 from boundarycb import BoundaryWarning, Recorder, capture, load, slices, watch
 from boundarycb.sinks import GifFile
@@ -541,3 +542,44 @@ def test_all_of_a_run_goes_to_the_directory_of_its_beginning(tmp_path: Path, mon
     assert list((tmp_path / "run").glob("events.*"))
     with pytest.raises(ValueError, match="`directory` must be one of this machine's"):
         watch(model, optimizer, directory="s3://bucket/run")
+
+
+def test_steps_of_an_optimiser_that_took_anothers_place_are_told(tmp_path: Path) -> None:
+    model = mlp(2, 4, 2)
+
+    def step(optimizer: torch.optim.Optimizer) -> None:
+        model(torch.ones(3, 2)).sum().backward()
+        optimizer.step()
+
+    given = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def train() -> Recorder:
+        with watch(model, given, slice=SQUARE, directory=tmp_path, **SMALL) as recorder:
+            for _ in range(3):
+                step(given)
+            later = torch.optim.Adam(model.parameters())
+            for _ in range(4):
+                step(later)
+        return recorder
+
+    words = r"After step 3 an optimiser that `watch` was not given \(Adam\) made 4 more, of which no samples were taken"
+    with pytest.warns(BoundaryWarning, match=words) as told:
+        recorder = train()
+    assert len(told) == 1
+    assert recorder.steps == [0, 3]
+
+
+def test_other_optimisers_are_nobodys_business(tmp_path: Path) -> None:
+    """One of another model, one that steps beside the given one, and one after the block."""
+    model, other = mlp(2, 4, 2), mlp(2, 4, 2)
+    given = torch.optim.SGD(model[0].parameters(), lr=0.1)
+    beside = torch.optim.SGD(model[2].parameters(), lr=0.1)
+    apart = torch.optim.SGD(other.parameters(), lr=0.1)
+    before = len(_global_optimizer_post_hooks)
+    with watch(model, given, slice=SQUARE, directory=tmp_path, **SMALL) as recorder:
+        for _ in range(3):
+            (model(torch.ones(3, 2)).sum() + other(torch.ones(3, 2)).sum()).backward()
+            for optimizer in (beside, beside, given, beside, beside, apart, apart, apart):
+                optimizer.step()
+    assert recorder.steps == [0, 3]
+    assert len(_global_optimizer_post_hooks) == before

@@ -990,14 +990,14 @@ def test_a_network_whose_layers_only_shift_has_no_shares_of_shift_told(tmp_path:
     numbers = {name: 0.0 if "rotate" in name else value for name, value in drift(lambda step: 1.0, 0.25).items()}
     said = found("moved", history(tmp_path, numbers))
     assert (said.result, said.level) == ("layer1: 0.90 switches a point and unit, none by turns of its own", "no chance level")
-    assert [sentence.split(":")[0] for sentence in said.sentences] == [
-        "Shift is not bias",
+    assert [sentence.partition(" did ")[0].partition(":")[0] for sentence in said.sentences] == [
+        "Of what a unit's own parameters did, its bias",
         "Units of layer1 turned no boundary themselves",
     ]
     assert "its bias did 25 % in steps 0 to 20 and 25 % in steps 100 to 800 (layer1)." in said.sentences[0]
     assert said.draw is not None
     text = summarise(load(tmp_path))
-    assert "layer1's units turned no boundary themselves.\nShift is not bias: its own biases did 25%" in text
+    assert "layer1's units turned no boundary themselves.\nIts own biases did 25%" in text
     assert "by shifting" not in text
 
 

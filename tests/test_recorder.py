@@ -628,4 +628,4 @@ def test_the_last_line_of_one_sample_speaks_of_one(tmp_path: Path) -> None:
     recorder = make(tmp_path)
     recorder.record(mlp(2, 4, 2), 1_000)
     recorder.close()
-    assert recorder.summary.startswith(f"{tmp_path.name}: 1 sample, of step 1,000, took ")
+    assert recorder.summary.startswith("boundaries: 1 sample, of step 1,000, took ")

@@ -259,7 +259,7 @@ def test_names_may_be_columns_of_a_table(names: Any) -> None:
         (lambda: slices.through([0, 0], [1, 1], [0, 0, 1]), "must have one shape"),
         (lambda: slices.through([0, 0], [1, np.nan], [0, 1]), "`b` must be one input"),
         (lambda: slices.through([0, 0], [1, 0], [0, 1], margin=-1), "`margin` must be 0 or more"),
-        (lambda: slices.around(np.empty((0, 2))), "`points` must be finite"),
+        (lambda: slices.around(np.empty((0, 2))), "`points` must be of shape"),
         (lambda: slices.around(np.zeros((3, 2)), margin=-1), "`margin` must be 0 or more"),
         (lambda: slices.through([0, 0], [1, 0], [0, 1], names="abc"), "`anchor_names` must be a list of words"),
         (lambda: slices.through([0, 0], [1, 0], [0, 1], names="abcd"), "at most one an anchor .3."),
@@ -278,7 +278,8 @@ def test_names_may_be_columns_of_a_table(names: Any) -> None:
         (lambda: slices.limited(slices.box((0, 1), (0, 1)), 1, 0), "`low` must be `high` or less"),
         (lambda: slices.limited(slices.box((0, 1), (0, 1)), 0, np.nan), "neither may be NaN"),
         (lambda: slices.limited(slices.box((0, 1), (0, 1)), np.inf, np.inf), "`low` must be `high` or less"),
-        (lambda: slices.around(5.0), "`points` must be finite"),
+        (lambda: slices.around(5.0), "`points` must be of shape"),
+        (lambda: slices.around([[np.nan, 1.0]]), "`points` must be finite, got 1 pairs"),
         (lambda: slices.from_data(np.random.default_rng(0).normal(size=(20, 4)), labels=3), "`labels` must be 20 whole numbers"),
         (lambda: slices.box((0, 1), (0, 1), shape=2), "`shape` must hold exactly two numbers"),  # type: ignore[arg-type]
         (lambda: Slice(np.zeros(2), np.eye(2), ((1, 0), (0, 1))), "`bounds` must be finite with u0 < u1"),

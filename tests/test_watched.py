@@ -118,7 +118,7 @@ def test_units_are_chosen_by_place_or_position() -> None:
 @pytest.mark.parametrize(
     ("how", "kind", "words"),
     [
-        ({"layers": "conv"}, ValueError, "`layers` names 'conv', and the model's layers are 2, 4, 7"),
+        ({"layers": "conv"}, ValueError, "`layers` names 'conv', and the model's layers are '2', '4', '7'"),
         (
             {"layers": nn.Conv3d},
             ValueError,

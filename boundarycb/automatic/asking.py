@@ -130,4 +130,4 @@ def _root(error: Exception) -> str:
     """Return what the model itself raised, in a line."""
     inner = error.__cause__ if isinstance(error.__cause__, Exception) else error
     words = " ".join(str(inner).split())
-    return f"{type(inner).__name__}, {words if len(words) < 160 else words[:157] + '...'}"
+    return f"{type(inner).__name__}, {words.rstrip('.') if len(words) < 160 else words[:157] + '..'}"  # a full stop follows

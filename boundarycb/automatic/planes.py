@@ -16,6 +16,8 @@ from boundarycb.types import Floats, Slice
 _FLAT = 1e-5
 """Height of three samples' triangle by its length, below which they lie on one line but for single precision's rounding."""
 
+NOT_FINITE = "`slice` cannot be guessed: each sample of the first batch holds a number that is NaN or infinite; look at your data."
+
 _MARGIN = 0.25  # beyond the three samples, of their extent: room for what they look like
 
 
@@ -65,6 +67,8 @@ def class_name(label: int, class_names: Sequence[str]) -> str:
 def _spanning(values: Floats, labels: NDArray[np.int64] | None) -> list[int]:
     """Return three rows that span a plane, the first of different classes where there are labels."""
     finite = np.flatnonzero(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if not len(finite):
+        raise Asked(NOT_FINITE)
     order = list(_by_class(finite, labels))
     chosen: list[int] = []
     for row in order:

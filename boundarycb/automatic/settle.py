@@ -19,7 +19,7 @@ from boundarycb.automatic.doubts import company_of, noise_of
 from boundarycb.automatic.given import Given
 from boundarycb.automatic.hushed import hushed
 from boundarycb.automatic.items import Source
-from boundarycb.automatic.planes import plane_of
+from boundarycb.automatic.planes import NOT_FINITE, plane_of
 from boundarycb.automatic.varying import feed_for, said_of_held
 from boundarycb.failing import in_words
 from boundarycb.keep import is_far
@@ -233,6 +233,8 @@ def _laid(given: Given, example: Example, batch: _Samples, read: Callable[[Any],
         return plane_of(three, None, rows=range(3), seen=values)[0], 0, batch
     if values[0].size == 2 and given.vary is None:
         known = _more(source, _ITEMS, batch, read).values
+        if not np.isfinite(values.reshape(len(values), 2)).all(axis=1).any():
+            raise Asked(NOT_FINITE)
         return slices.around(known if _holds(known, values) else values, shape=values.shape[1:]), 0, batch
     samples = _more(source, _SAMPLES, batch, read) if len(values) < 3 else batch
     return *plane_of(samples.values, samples.labels, names, seen=samples.values), samples

@@ -243,7 +243,7 @@ class CallWatch(TorchFunctionMode):
         if op in self._optional:
             return op
         name = getattr(func, "__name__", "").strip("_")
-        bend = Bend(self._running[-1], name, len(self.calls), func in MAX_POOLS, op or "")
+        bend = Bend(_users_path(self._running[-1]), name, len(self.calls), func in MAX_POOLS, op or "")
         if bend not in self.bends:
             self.bends.append(bend)
         return None
@@ -288,8 +288,7 @@ class CallWatch(TorchFunctionMode):
 
     def _name(self, op: str, mark: Mark | None) -> tuple[str, str]:
         """Return a call's name, and the path of the module that it is named after."""
-        path = mark.affine.module if mark is not None else self._running[-1]
-        path = path.replace("_orig_mod.", "").removesuffix("_orig_mod")  # torch.compile's wrapper is no module of the user's
+        path = _users_path(mark.affine.module if mark is not None else self._running[-1])
         base = re.sub(r"[^A-Za-z0-9_.-]+", "_", path).strip(".") or op
         name, count = base, 1
         while name in self._names:
@@ -297,6 +296,15 @@ class CallWatch(TorchFunctionMode):
             name = f"{base}.call{count}"
         self._names.add(name)
         return name, path
+
+
+def _users_path(path: str) -> str:
+    """Return a module's path without torch.compile's wrapper, which is no module of the user's.
+
+    >>> _users_path("_orig_mod.enc.0"), _users_path("_orig_mod")
+    ('enc.0', '')
+    """
+    return path.replace("_orig_mod.", "").removesuffix("_orig_mod")
 
 
 def second_half(tensor: torch.Tensor, dim: int) -> torch.Tensor:

@@ -141,11 +141,14 @@ class Watched:
         return self.units is not None and any(fnmatchcase(name, glob) for glob in self.units)
 
     def _check(self, names: list[str]) -> None:
-        words = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
+        words = ", ".join(f"{name!r}" for name in names[:12]) + (", …" if len(names) > 12 else "")
         for argument, globs in (("layers", self.layers or ()), ("units", self.units or ())):
             for glob in globs:
                 if isinstance(glob, str) and not any(fnmatchcase(name, glob) for name in names):
-                    raise WrongChoice(f"`{argument}` names {glob!r}, and the model's layers are {words}.")
+                    raise WrongChoice(
+                        f"`{argument}` names {glob!r}, and the model's layers are {words}, each called after the module whose "
+                        "output its activation is applied to."
+                    )
                 if isinstance(glob, type) and not any(issubclass(one, glob) for one in self._types):
                     kinds = ", ".join(sorted(one.__name__ for one in self._types))
                     raise WrongChoice(f"`layers` names {glob.__name__}, and the model's layers are those of {kinds}.")

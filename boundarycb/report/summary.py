@@ -110,7 +110,7 @@ class _Summary:
             change = "less and less" if falls else "as much or more" if last >= first else "not clearly less"
             yield f"{spoken(layer)} moved {change} by shifting: {first:.0%} of shift + rotate in {early}, {last:.0%} in {late}."
         first, last = (self._run.share(BIAS, layer, *window) for window in windows)
-        yield f"Shift is not bias: its own biases did {first:.0%} of what its own parameters did in {early}, {last:.0%} in {late}."
+        yield f"Its own biases did {first:.0%} of what its own parameters did in {early}, {last:.0%} in {late}."
 
     def _said_of_lines(self) -> Iterator[str]:
         if not self._run.end.slice.is_to_scale:

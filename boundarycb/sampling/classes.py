@@ -22,5 +22,7 @@ def with_class_names(capture: Capture, names: Sequence[str]) -> Capture:
     if field.kind == "value" or len(names) != field.classes:
         classes = "one number, and no classes" if field.kind == "value" else f"{field.classes} classes"
         more = "" if field.kind != "value" or len(names) != 2 else f" {_ONE_LOGIT}"
-        raise ValueError(f"`class_names` has {len(names)} names, and the model's output has {classes}.{more}")
+        raise ValueError(
+            f"`class_names` has {len(names)} {'name' if len(names) == 1 else 'names'}, and the model's output has {classes}.{more}"
+        )
     return replace(capture, field=replace(field, names=tuple(names)))

@@ -171,7 +171,7 @@ def _of_bias(run: Run, layers: list[str], early: tuple[int, int], late: tuple[in
         return []
     who = " / ".join(spoken(layer) for layer in layers)
     return [
-        f"Shift is not bias: of what a unit's own parameters did, its bias did {_shares(run, BIAS, layers, early)} in "
+        f"Of what a unit's own parameters did, its bias did {_shares(run, BIAS, layers, early)} in "
         f"{between(early)} and {_shares(run, BIAS, layers, late)} in {between(late)} ({who}).",
     ]
 
