@@ -76,12 +76,6 @@ def states(answers: Answers) -> Any:
     return np.unpackbits(answers.on, axis=1, count=answers.count).astype(bool).T
 
 
-def by_rows(rows: Floats) -> Floats:
-    """Return rows in an order of their own, to compare sets of them."""
-    flat = rows.reshape(len(rows), -1)
-    return np.asarray(flat[np.lexsort(flat.T)])
-
-
 # -------------------------------------------------------------------------------------------------------- what is read
 
 

@@ -583,3 +583,13 @@ def test_a_unit_that_was_undefined_in_the_window_is_left_out() -> None:
     states[0] = replace(states[0], undefined=np.array([0]))
     jitter = values(*states)["indecisive/jitter_per_unit/fc"]
     assert np.isnan(jitter).tolist() == [True, False]
+
+
+def test_where_an_output_is_not_finite_its_movement_is_unknown() -> None:
+    def with_output(edge: float, value: float) -> Capture:
+        chances, winner = np.full((SIDE, SIDE), value, np.float16), np.zeros((SIDE, SIDE), np.uint16)
+        return replace(state(edge, 0.0), field=Field("classes", chances, winner, classes=3, second=chances))
+
+    for value, moved in ((0.5, 0.0), (np.nan, np.nan)):
+        found = values(with_output(0.0, 0.5), with_output(0.1, value), with_output(0.0, 0.5))
+        assert found["indecisive/output_moved"] == pytest.approx(moved, nan_ok=True)

@@ -1518,3 +1518,60 @@ def test_what_forward_logs_as_a_dict_is_not_logged() -> None:
     assert seen == []
     model(torch.ones(1, 2))
     assert len(seen) == 2
+
+
+def test_a_hook_with_a_default_of_the_users_is_the_users() -> None:
+    """Though it reaches a module of the model: what it writes to is not the model's."""
+    model = Does(lambda _: None)
+    box: list[int] = []
+
+    def made(inner: nn.Module) -> Callable[..., None]:
+        def hook(_module: nn.Module, _args: Any, _output: Any, box: list[int] = box) -> None:
+            box.append(len(list(inner.parameters())))
+
+        return hook
+
+    model.fc.register_forward_hook(made(model.fc))
+    run(model)
+    assert box == []
+    model(torch.ones(1, 2))
+    assert box == [2]
+
+
+def test_a_tensor_that_stands_in_for_one_with_a_graph_has_its_attributes() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 4)
+            doubled: Any = 2 * self.fc.weight
+            doubled.factor = 3.0
+            self.doubled = doubled
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            scaled: torch.Tensor = self.doubled.factor * torch.relu(self.fc(x))
+            return scaled
+
+    model = Scaled()
+    run(model)
+    assert model.doubled.factor == 3.0
+
+
+def test_a_pass_that_is_tried_again_with_a_graph_begins_anew() -> None:
+    seen: list[int] = []
+
+    class Counts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.out, self.calls = nn.Linear(2, 4), nn.Linear(4, 1), 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(self.calls)
+            self.calls += 1
+            (gradient,) = torch.autograd.grad(self.out(torch.relu(self.fc(x))).sum(), x, create_graph=True)
+            return gradient
+
+    model = Counts()
+    with probe(model) as forward:
+        forward(POINTS)
+    assert seen[:2] == [0, 0]  # the first without a graph
+    assert model.calls == 0

@@ -471,10 +471,6 @@ def test_changed_takes_the_inputs_that_were_probed() -> None:
 # ------------------------------------------------------------------------------------------------------------------- pictures
 
 
-def colours_of(picture: Picture) -> set[tuple[int, ...]]:
-    return set(map(tuple, picture.rgb().reshape(-1, 3).tolist()))
-
-
 def near(picture: Picture, code: str) -> Any:
     """Return where a picture has a colour, but for what its palette makes of it."""
     return (np.abs(picture.rgb().astype(int) - rgb(code)) < 24).all(axis=2)

@@ -18,6 +18,8 @@ from models import Ginn, WithCalls, mlp
 from torch import nn
 
 from boundarycb.probe import MAX_UNITS, Conditions, NothingToDraw, probe
+from boundarycb.probe.affine import keeps_affine
+from boundarycb.probe.kinks import kinks_of
 from boundarycb.types import Reading
 
 POINTS = np.random.default_rng(0).uniform(-1, 1, (50, 2))
@@ -695,3 +697,13 @@ class Gives(nn.Module):
 def test_outputs_of_all_kinds_are_read_or_left(make: Any, shape: tuple[int, int] | None) -> None:
     output = read(Gives(make)).output
     assert (None if output is None else output.shape) == shape
+
+
+def test_a_sum_with_a_factor_of_its_own_is_no_plain_sum() -> None:
+    assert keeps_affine(torch.add, (torch.ones(2), 1.0), {}, 0)
+    assert not keeps_affine(torch.add, (torch.ones(2), 1.0), {"alpha": 2}, 0)
+
+
+def test_a_threshold_that_jumps_is_not_piecewise_linear() -> None:
+    assert kinks_of("threshold", (None, 0.5, 0.0), {}) is None
+    assert kinks_of("threshold", (None, 0.5, 0.5), {}) == (0.5,)
