@@ -435,6 +435,7 @@ class Reading:
         what: what `output` is: ``scores`` of C classes, else in words what its one number is.
         codes: uint64 (n,), a number for the states of all units, watched or not; None where they were not read.
         away: the pre-activations, where they stay on the model's device; then `parts` is empty.
+        joined: what `parts` are side by side, where they were read so.
     """
 
     layers: tuple[Layer, ...]
@@ -447,6 +448,7 @@ class Reading:
     what: str = "scores"
     codes: NDArray[np.uint64] | None = None
     away: Block | None = None
+    joined: Floats | None = None
 
     @property
     def count(self) -> int:
@@ -460,13 +462,17 @@ class Reading:
         output = None if self.output is None else self.output[:n]
         codes = None if self.codes is None else self.codes[:n]
         away = None if self.away is None else self.away.rows(0, n)
-        return replace(self, parts=tuple(part[:n] for part in self.parts), output=output, codes=codes, away=away)
+        joined = None if self.joined is None else self.joined[:n]
+        parts = tuple(part[:n] for part in self.parts)
+        return replace(self, parts=parts, output=output, codes=codes, away=away, joined=joined)
 
     @cached_property
     def z(self) -> Floats:
         """Pre-activations of all kept units (n, U)."""
         if self.away is not None:
             return self.away.array()
+        if self.joined is not None:
+            return self.joined
         return self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts, axis=1)
 
 

@@ -117,6 +117,7 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, uni
         band = Band(start, us, vs, block_of(reading), reading)
         for reader in readers:
             reader(band)
+        del reading, band  # their memory is the next one's
         start += rows
         rows = _rows(sum(layer.size for layer in layers), len(us), room)
 
@@ -162,7 +163,7 @@ def read(forward: Forward, slice: Slice, points: Floats, room: Room = USUAL) -> 
     codes_of_all = np.concatenate(codes) if codes else None
     if z is None:
         return replace(first, away=away[0].followed_by(*away[1:]), output=output, codes=codes_of_all)
-    return replace(first, parts=(z,), output=output, codes=codes_of_all)
+    return replace(first, parts=(z,), joined=None, output=output, codes=codes_of_all)
 
 
 def batches(slice: Slice, points: Floats, units: int = 1, room: Room = USUAL) -> list[Floats]:

@@ -22,7 +22,7 @@ from boundarycb.engines.here import Here
 from boundarycb.engines.polylines import chain, simplify
 from boundarycb.engines.sorting import order_of
 from boundarycb.packed import packed_rows
-from boundarycb.types import Block, Boundaries, Floats, Forward, Slice, class_layer, watched_layers
+from boundarycb.types import Bits, Block, Boundaries, Floats, Forward, Layer, Slice, class_layer, watched_layers
 
 MAX_SEGMENTS = 1_000_000
 """Segments kept at most (about 100 bytes each); past it every second unit's lines are dropped, again and again."""
@@ -99,40 +99,41 @@ class LineReader:
         self._max_segments = max_segments
         self._stride = 1
         self._parts: list[_Segments] = []
-        self._below: tuple[Block, NDArray[np.bool_]] | None = None  # the last row of the band below, and its states
-        self._last: Band | None = None
+        self._below: tuple[Block, Bits] | None = None  # the last row of the band below, and its packed states
+        self._grid: tuple[Floats, Floats] | None = None
+        self._layers: tuple[Layer, ...] = ()
 
     def __call__(self, band: Band) -> None:
         """Take one band."""
-        on, width = band.on, len(band.us)
-        if self._below is not None:  # the cells between the last row of the band below and the first of this one
-            seam, states = self._below[0].followed_by(band.block.rows(0, width)), np.stack([self._below[1], on[0]])
-            self._parts.append(self._thinned(_segments(seam, states, band.us, band.vs, band.start - 1)))
-        self._parts.append(self._thinned(_segments(band.block, on, band.us, band.vs, band.start)))
-        while sum(len(part.owner) for part in self._parts) > self._max_segments and self._stride < on.shape[2]:
+        bits, block, start, units = packed_rows(band.on), band.block, band.start, band.shape[2]
+        above = block.rows(-len(band.us)), bits[-1:]
+        if self._below is not None:  # there are cells between its row and the first of this band
+            block, bits, start = self._below[0].followed_by(block), np.concatenate([self._below[1], bits]), start - 1
+        self._parts.append(self._thinned(_segments(block, bits, band.us, band.vs, start)))
+        while sum(len(part.owner) for part in self._parts) > self._max_segments and self._stride < units:
             self._stride *= 2
             self._parts = [self._thinned(part) for part in self._parts]
-        self._below = band.block.rows(-width), on[-1].copy()
-        self._last = band
+        self._below, self._grid, self._layers = above, (band.us, band.vs), band.layers
 
     def result(self) -> Boundaries:
         """Return the lines; call it after the sweep."""
-        if self._last is None:
+        if self._grid is None:
             raise RuntimeError("No band was read; sweep the grid first.")
+        us, vs = self._grid
         every = _Segments.joined(self._parts)
         order = order_of(every.owner)  # so that lines come sorted by owner
-        first_edge = every.owner[order] * (2 * len(self._last.us) * len(self._last.vs))
+        first_edge = every.owner[order] * (2 * len(us) * len(vs))
         chained, lengths = chain(first_edge + every.start[order], first_edge + every.end[order])
         order = order[chained]
         points, offsets = _points_of(every, order, lengths)
-        cell = np.array([self._last.us[2] - self._last.us[1], self._last.vs[2] - self._last.vs[1]])
+        cell = np.array([us[2] - us[1], vs[2] - vs[1]])
         kept, offsets, lines = simplify(points / cell, offsets, _TOLERANCE)
         first = np.cumsum(lengths) - lengths
         owners = every.owner[order[first][lines]].astype(np.int32)
         notes = (
             () if self._stride == 1 else (f"lines of every {self._stride}th unit only: more than {self._max_segments} segments",)
         )
-        return Boundaries(points[kept], offsets, owners, watched_layers(self._last.layers), exact=False, notes=notes)
+        return Boundaries(points[kept], offsets, owners, watched_layers(self._layers), exact=False, notes=notes)
 
     def _thinned(self, part: _Segments) -> _Segments:
         return part if self._stride == 1 else part.where(part.owner % self._stride == 0)
@@ -151,7 +152,7 @@ class ClassReader:
         self._has_classes = self._has_classes is not False and output is not None and 2 <= output.shape[1] <= MAX_CLASSES
         if self._has_classes and output is not None:
             ahead = leads(output)
-            reading = replace(band.reading, layers=(class_layer(ahead.shape[1]),), parts=(ahead,), away=None)
+            reading = replace(band.reading, layers=(class_layer(ahead.shape[1]),), parts=(ahead,), joined=None, away=None)
             self._lines(replace(band, block=Here(ahead), reading=reading))
 
     def result(self) -> Boundaries | None:
@@ -188,10 +189,10 @@ def _points_of(segments: _Segments, order: NDArray[np.int64], lengths: NDArray[n
     return points, np.concatenate([[0], np.cumsum(lengths + 1)])
 
 
-def _segments(z: Block, on: NDArray[np.bool_], us: Floats, vs: Floats, first_row: int) -> _Segments:
-    """Return the segments in the cells between rows of points, of which `z` has the numbers, and `on` the states (rows, W, U)."""
-    cells, units, case = _active(on)
-    width, count = on.shape[1:]
+def _segments(z: Block, bits: Bits, us: Floats, vs: Floats, first_row: int) -> _Segments:
+    """Return the segments in the cells between rows of points, of which `z` has the numbers, and `bits` the packed states."""
+    cells, units, case = _active(bits)
+    width, count = bits.shape[1], z.shape[1]
     row, column = np.divmod(cells, width - 1)
     corners = z.at((row * width + column) * count + units, (0, count, (width + 1) * count, width * count))
     saddle = (case == 5) | (case == 10)
@@ -210,9 +211,12 @@ def _segments(z: Block, on: NDArray[np.bool_], us: Floats, vs: Floats, first_row
     return parts[0] if len(parts) == 1 else _Segments.joined(parts)
 
 
-def _active(on: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return cell, unit and case of every (cell, unit) whose four corner states are not all equal; cells row by row."""
-    bits = packed_rows(on)
+def _active(bits: Bits) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return cell, unit and case of every (cell, unit) whose four corner states are not all equal; cells row by row.
+
+    Args:
+        bits: states, packed by point (rows, W, ceil(U / 8)).
+    """
     _, width, octets = bits.shape
     low, up = bits[:-1], bits[1:]
     mixed = (low[:, :-1] ^ low[:, 1:]) | (low[:, :-1] ^ up[:, 1:]) | (low[:, :-1] ^ up[:, :-1])

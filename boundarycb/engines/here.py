@@ -15,20 +15,24 @@ class Here:
     """Pre-activations (n, U) as an array; a :class:`boundarycb.types.Block`.
 
     Args:
-        z: the array.
+        z: the array, or several, of points one after another.
 
     >>> here = Here(np.array([[1.0, -2.0], [0.0, np.inf]]))
     >>> here.on.tolist(), here.undefined.tolist(), here.at(np.array([0, 1]), [0, 2]).tolist()
     ([[True, False], [False, True]], [1], [[1.0, -2.0], [0.0, inf]])
     """
 
-    def __init__(self, z: Floats) -> None:
-        self._z = z
+    def __init__(self, *z: Floats) -> None:
+        self._pieces = z
+
+    @cached_property
+    def _z(self) -> Floats:
+        return self._pieces[0] if len(self._pieces) == 1 else np.concatenate(self._pieces)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Points and units."""
-        return self._z.shape[0], self._z.shape[1]
+        return sum(map(len, self._pieces)), self._pieces[0].shape[1]
 
     @cached_property
     def on(self) -> NDArray[np.bool_]:
@@ -45,18 +49,28 @@ class Here:
 
     def at(self, places: NDArray[np.int64], steps: Sequence[int]) -> Floats:
         """Return the numbers `steps` behind each of the flat places (M,), float64 (len(steps), M)."""
-        flat, found = self._z.reshape(-1), np.empty((len(steps), len(places)))
+        found = np.empty((len(steps), len(places)))
         for row, step in zip(found, steps, strict=True):
-            row[:] = flat.take(places + step)
+            self._take(places + step, row)
         return found
+
+    def _take(self, places: NDArray[np.int64], into: Floats) -> None:
+        if len(self._pieces) == 1:
+            into[:] = self._z.reshape(-1).take(places)
+            return
+        first = 0
+        for piece in self._pieces:
+            inside = np.flatnonzero((places >= first) & (places < first + piece.size))
+            into[inside] = piece.reshape(-1).take(places[inside] - first)
+            first += piece.size
 
     def rows(self, start: int, stop: int | None = None) -> Here:
         """Return a copy of the points from `start` up to `stop`."""
         return Here(self._z[start:stop].copy())
 
     def followed_by(self, *others: Here) -> Here:
-        """Return its points and those of `others` after them."""
-        return Here(np.concatenate([self._z, *(other._z for other in others)]))
+        """Return its points and those of `others` after them; nothing is copied before it is asked for whole."""
+        return Here(*self._pieces, *(piece for other in others for piece in other._pieces))
 
     def array(self) -> Floats:
         """Return the array."""

@@ -44,7 +44,8 @@ class MaskReader:
         self._left: NDArray[np.bool_] | None = None  # the last points, fewer than eight, that fill no byte yet
         self._output = _OutputReader()
         self._undefined: set[int] = set()
-        self._last: Band | None = None
+        self._layers: tuple[Layer, ...] | None = None
+        self._gaps: tuple[str, ...] = ()
         self._codes: list[NDArray[np.uint64]] = []
 
     def __call__(self, band: Band) -> None:
@@ -63,7 +64,7 @@ class MaskReader:
             self._surfaces += [output[shown][:, self._shown].astype(np.float32)] if shown.any() else []
         if band.reading.codes is not None:
             self._codes.append(band.reading.codes.reshape(band.shape[:2])[rows, 1:-1].reshape(-1))
-        self._last = band
+        self._layers, self._gaps = band.layers, band.reading.gaps
 
     def _pack(self, on: NDArray[np.bool_]) -> None:
         """Pack the points' states, (U, n), as far as they fill bytes."""
@@ -74,18 +75,18 @@ class MaskReader:
 
     def result(self) -> Capture:
         """Return the capture; call it after the sweep."""
-        if self._last is None:
+        if self._layers is None:
             raise RuntimeError("No band was read; sweep the grid first.")
         assert self._left is not None
         on = np.concatenate([*self._packed, np.packbits(self._left, axis=1)], axis=1)
         field = self._output.result(self.resolution, np.concatenate(self._surfaces) if self._surfaces else None)
         undefined = np.array(sorted(self._undefined), np.int64)
         return Capture(
-            watched_layers(self._last.layers),
+            watched_layers(self._layers),
             self.resolution,
             frozen(on),
             field,
-            _notes(self._last, field, undefined),
+            _notes(self._layers, self._gaps, field, undefined),
             undefined,
             patterns=self._patterns(),
         )
@@ -95,10 +96,9 @@ class MaskReader:
         return len(np.unique(codes)) if len(codes) == self.resolution**2 else None
 
 
-def _notes(band: Band, field: Field | None, undefined: NDArray[np.int64]) -> tuple[str, ...]:
+def _notes(layers: Sequence[Layer], gaps: Sequence[str], field: Field | None, undefined: NDArray[np.int64]) -> tuple[str, ...]:
     """Return what is wrong first, then what was left out; many layers with the same fate are one note."""
-    notes = [*_not_finite(band.layers, undefined), *left_out(band.layers)]
-    notes += band.reading.gaps
+    notes = [*_not_finite(layers, undefined), *left_out(layers), *gaps]
     if field is None:
         notes.append("no background: the model's output is no vector a point")
     elif not np.isfinite(field.value).all():

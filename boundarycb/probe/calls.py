@@ -43,6 +43,7 @@ from boundarycb.probe.kinks import (
     optional_source,
     spelled_out,
 )
+from boundarycb.probe.landing import LandingField
 from boundarycb.probe.patterns import Patterns
 from boundarycb.probe.watched import Watched
 from boundarycb.types import Bend, Layer
@@ -161,17 +162,28 @@ class CallWatch(TorchFunctionMode):
         optional: what else counts as an activation.
         watched: says which units are kept.
         patterns: whether the states of all units are read too.
+        field: where the pre-activations are copied to; by default each layer's are by themselves.
 
     Attributes:
         calls: the activation calls so far.
         patterns: makes a number of the states of all units at each point; None where they are not read.
+        field: as given.
         gaps: what was left out.
         bends: what else was called that may bend the network.
         activated: what the last activation gave.
         differentiates: whether something was called that needs a graph of the pass.
     """
 
-    def __init__(self, n: int, running: list[str], optional: Collection[str], watched: Watched, *, patterns: bool = False) -> None:
+    def __init__(
+        self,
+        n: int,
+        running: list[str],
+        optional: Collection[str],
+        watched: Watched,
+        *,
+        patterns: bool = False,
+        field: LandingField | None = None,
+    ) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.gaps = Gaps(n)
@@ -181,6 +193,7 @@ class CallWatch(TorchFunctionMode):
         self._n = n
         self._running = running
         self.patterns = Patterns(n) if patterns else None
+        self.field = field
         self._watched = watched
         self._optional = optional
         self._names: set[str] = set()
@@ -278,13 +291,17 @@ class CallWatch(TorchFunctionMode):
         kinks = clamp_kinks(func, args, kwargs) if op == "clamp" else kinks_of(op, args, kwargs)
         call = Call(
             Layer(name, spelled_out(op, args, kwargs), shape, kept),
-            units_of_rows(rows, kept).detach().clone(),
+            self._copied(units_of_rows(rows, kept).detach()),
             affine,
             memory,
             kinks,
         )
         self.calls.append(call)
         return call, mark
+
+    def _copied(self, z: torch.Tensor) -> torch.Tensor:
+        landed = None if self.field is None else self.field.land(z)
+        return z.clone() if landed is None else landed
 
     def _name(self, op: str, mark: Mark | None) -> tuple[str, str]:
         """Return a call's name, and the path of the module that it is named after."""

@@ -22,6 +22,7 @@ from boundarycb.probe.conditions import Conditions
 from boundarycb.probe.double import InDouble, StandIns
 from boundarycb.probe.feed import Beside
 from boundarycb.probe.gaps import TRANSPOSED
+from boundarycb.probe.landing import Landing
 from boundarycb.probe.output import chosen, reduced
 from boundarycb.probe.products import Products
 from boundarycb.probe.quick import Glance, Quick
@@ -149,6 +150,7 @@ class Prober:
         self._session = session
         self._home = home
         self._stand_ins = stand_ins
+        self._landing = Landing()
         asked = session.conditions
         if max_units is not None:  # of every layer: what the user wants to see does not matter
             asked = replace(asked, max_units=max_units, max_all_units=EVERY_UNIT, layers=None, units=None)
@@ -208,10 +210,12 @@ class Prober:
             self.calls = self._settled(watch.calls)
             shown, what = self._shown(output, len(inputs))
             z = [call.z for call in self.calls]
+            self._landing.expect(z)
             away = Away.of(z) if self._stand_ins is None and stays(*z) else None  # the exact engine needs them all
             return Reading(
                 layers=tuple(call.layer for call in self.calls),
                 parts=tuple(fetched(z)) if away is None else (),
+                joined=None if watch.field is None else watch.field.joined,
                 codes=None if watch.patterns is None else watch.patterns.codes(),
                 output=shown,
                 what=what,
@@ -225,7 +229,8 @@ class Prober:
     def _call_watch(self, n: int) -> CallWatch:
         # The exact engine, which is what runs in double precision, knows the regions.
         patterns = self._conditions.patterns and self._stand_ins is None
-        return CallWatch(n, self._session.running, self._conditions.activations, self._watched, patterns=patterns)
+        field = self._landing.field(n)
+        return CallWatch(n, self._session.running, self._conditions.activations, self._watched, patterns=patterns, field=field)
 
     def _settled(self, calls: Sequence[Call]) -> tuple[Call, ...]:
         """Return `calls` with the units that are watched, which is settled once all layers are known."""
@@ -314,7 +319,7 @@ class Prober:
             found = fetched(watch.z if tensor is None else [*watch.z, tensor])
             shown = None if tensor is None else found.pop().copy()
             # What `like` read itself is of other points.
-            return replace(like, codes=None, away=None, parts=tuple(found), output=shown).first(len(inputs))
+            return replace(like, codes=None, away=None, joined=None, parts=tuple(found), output=shown).first(len(inputs))
 
     def again(self, what: Pass, args: tuple[Any, ...]) -> None:
         """Run a pass that another rank runs."""

@@ -1,7 +1,7 @@
 """Anti-aliased lines and text on an array of pixels.
 
-Lines are drawn by matplotlib's Agg renderer without a Figure (and without pyplot), letters by Pillow, which takes a tenth of
-the time, in the font that matplotlib ships.
+Lines are drawn by matplotlib's Agg renderer without a Figure (and without pyplot), many thin ones by numpy or OpenCV, letters by
+Pillow, which takes a tenth of the time, in the font that matplotlib ships.
 
 Coordinates are pixels from the upper left corner; y grows downwards.
 """
@@ -22,7 +22,7 @@ from matplotlib.transforms import Affine2D, Bbox
 from numpy.typing import NDArray
 from PIL import ImageFont
 
-from boundarycb.render import thin
+from boundarycb.render import raster, thin
 from boundarycb.render.colours import rgb
 from boundarycb.types import Floats, frozen
 from boundarycb.words import common
@@ -31,6 +31,7 @@ Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels."""
 
 _IDENTITY = Affine2D()
+_MANY = 60  # thin lines from which on they are not drawn by Agg: what is laid over the picture is as large for few
 
 
 class Pen(Protocol):
@@ -199,15 +200,8 @@ class Canvas:
         """
         if not len(points):
             return
-        many = width <= thin.THINNEST_ONLY and dashes is None and len(offsets) - 1 >= thin.MANY
-        fast = thin.opencv() if many else None
-        if fast is not None:
-            left, top, right, bottom = max(0, clip[0]), max(0, clip[1]), min(self.width, clip[2]), min(self.height, clip[3])
-            if left >= right or top >= bottom:
-                return  # nothing of it lies on the canvas
-            cover = thin.coverage(fast, points - (left, top), offsets, (bottom - top, right - left))
-            region = self.pixels[top:bottom, left:right]
-            thin.lay(fast, region, cover, (*rgb(colour), 255), alpha * min(1.0, width / thin.INK))
+        if width <= raster.WIDEST and dashes is None and len(offsets) > _MANY:
+            self._thin_lines(points, offsets, colour, width, clip, alpha)
             return
         codes = np.full(len(points), Stroke.LINETO, dtype=np.uint8)
         codes[offsets[:-1]] = Stroke.MOVETO
@@ -218,6 +212,18 @@ class Canvas:
         left, top, right, bottom = clip
         gc.set_clip_rectangle(Bbox([[left, self.height - bottom], [right, self.height - top]]))
         self._renderer.draw_path(gc, Stroke(flipped, codes), _IDENTITY, None)
+
+    def _thin_lines(self, points: Floats, offsets: NDArray[np.int64], colour: str, width: float, clip: Box, alpha: float) -> None:
+        left, top, right, bottom = max(0, clip[0]), max(0, clip[1]), min(self.width, clip[2]), min(self.height, clip[3])
+        if left >= right or top >= bottom:
+            return  # nothing of it lies on the canvas
+        places, shape, cv2 = points - (left, top), (bottom - top, right - left), thin.opencv()
+        if cv2 is None:
+            self._blend(left, top, raster.coverage(places, offsets, shape, width), colour, alpha)
+            return
+        cover = thin.coverage(cv2, places, offsets, shape)
+        region = self.pixels[top:bottom, left:right]
+        thin.lay(cv2, region, cover, (*rgb(colour), 255), alpha * min(1.0, width / thin.INK))
 
     def swatch(self, box: Box, colour: str) -> None:
         """Fill `box` with one colour."""
@@ -248,18 +254,21 @@ class Canvas:
         cover = cover[box[1] - top : box[3] - top, box[0] - left : box[2] - left]
         self._blend(box[0], box[1], cover, colour)
 
-    def _blend(self, left: int, top: int, cover: NDArray[np.uint8], colour: str) -> None:
-        """Lay a colour over the canvas, which must have room for it, where and as far as `cover` (h, w) says, 0 to 255."""
-        places = np.flatnonzero(cover)
-        shares = (np.arange(256) / 255).astype(np.float32).take(cover.ravel().take(places))[:, None]
+    def _blend(self, left: int, top: int, cover: NDArray[np.uint8], colour: str, alpha: float = 1.0) -> None:
+        """Lay a colour over the canvas, which must have room for it, as far as `cover` (h, w) says, 0 to 255, times `alpha`."""
+        places = np.flatnonzero(cover != 0)  # which is faster of bools
+        shares = cover.ravel().take(places)
         if cover.shape[1] < self.width:
             rows, columns = np.divmod(places, cover.shape[1])
             places = rows * self.width + columns
         places += top * self.width + left
         flat = self.packed.ravel()  # the canvas itself, not a copy
         old = flat.take(places).view(np.uint8).reshape(-1, 4)
-        mixed = old + shares * (np.array([*rgb(colour), 255], np.float32) - old)
-        flat[places] = np.rint(mixed).astype(np.uint8).view(np.uint32)[:, 0]
+        # In 256ths of what is new: both parts, and a half, fit in 16 bits.
+        new = np.rint(np.arange(256) * (alpha * 256 / 255)).astype(np.uint16)
+        mixed = old * (256 - new).take(shares)[:, None]
+        mixed += (new[:, None] * np.array([*rgb(colour), 255], np.uint16) + np.uint16(128)).take(shares, axis=0)
+        flat[places] = (mixed >> 8).astype(np.uint8).view(np.uint32)[:, 0]
 
     def _context(self, colour: str, width: float, alpha: float) -> GraphicsContextBase:
         gc = self._renderer.new_gc()

@@ -1,4 +1,4 @@
-"""Thin lines by OpenCV, where it is installed: a tenth of Agg's time for hundreds of lines."""
+"""Thin lines by OpenCV, where it is installed: for hundreds of lines a third of numpy's time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,8 @@ from numpy.typing import NDArray
 
 from boundarycb.types import Floats
 
-THINNEST_ONLY = 1.5
-"""Pixels up to which a line is drawn so: OpenCV's smoothed lines have one width."""
-MANY = 60
-"""Lines from which on it pays: what is laid over the picture is as large for few."""
 INK = 1.3
-"""Pixels of that width, as the sum of what a line covers by its length; a thinner line is drawn fainter."""
+"""Pixels of the one width that OpenCV's smoothed lines have: what one covers, by its length; a thinner line is drawn fainter."""
 _SHIFT = 4  # bits of a coordinate behind the point
 
 

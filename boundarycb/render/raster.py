@@ -1,0 +1,87 @@
+"""Thin lines by numpy: for hundreds of them a fraction of the time of Agg, which sorts the cells of all outlines.
+
+A segment is walked along the axis that it changes most on, a column of pixels a step; the line's width across that column, at its
+middle, is shared out to the pixels on which it lies, as in Wu 1991 for a line as wide as a pixel. Where lines meet a pixel has the
+most that one of them covers, so crossings are no darker than lines.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from boundarycb.types import Array, Floats
+
+WIDEST = 1.5
+"""Pixels that a line may be wide at most."""
+_REACH = 2  # pixels across, to either side, at most: half of the width and of a pixel, at 45 degrees
+_OUTSIDE = 2 * _REACH  # pixels around the picture, for what lies just outside
+_OVER = 0.5  # pixels by which a segment goes on at its ends: into the next one, where lines bend
+
+
+def coverage(points: Floats, offsets: NDArray[np.int64], shape: tuple[int, int], width: float) -> NDArray[np.uint8]:
+    """Return how far each pixel (h, w) is covered by polylines, 0 to 255; where they meet it is no more than one covers.
+
+    Args:
+        points: places (N, 2) in pixels, y growing downwards; a pixel's middle is at one half.
+        offsets: where lines begin and end among them (S + 1,).
+        shape: rows and columns.
+        width: of the lines, in pixels; `WIDEST` at most.
+
+    >>> coverage(np.array([[1.0, 1.5], [3.0, 1.5]]), np.array([0, 2]), (3, 4), 1.0)[:, 1:3].tolist()
+    [[0, 0], [255, 255], [0, 0]]
+    """
+    joins = np.ones(len(points), np.bool_)
+    joins[offsets[1:] - 1] = False  # from the last point of a line nothing goes on
+    begin = np.flatnonzero(joins)
+    places = points - 0.5  # so that a pixel's middle is a whole number
+    start, end = places[begin], places[begin + 1]
+    along = np.abs(end - start)
+    flat = along[:, 0] >= along[:, 1]
+    rows, columns = (size + 2 * _OUTSIDE for size in shape)
+    cover = np.zeros(rows * columns, np.float32)
+    for which, axis in ((np.flatnonzero(flat), 0), (np.flatnonzero(~flat), 1)):
+        strides = (1, columns) if axis == 0 else (columns, 1)
+        sizes = shape[::-1] if axis == 0 else shape
+        _walk(cover, start[which][:, [axis, 1 - axis]], end[which][:, [axis, 1 - axis]], sizes, strides, width)
+    inside = cover.reshape(rows, columns)[_OUTSIDE:-_OUTSIDE, _OUTSIDE:-_OUTSIDE]
+    shades: NDArray[np.uint8] = np.rint(inside * np.float32(255)).astype(np.uint8)
+    return shades
+
+
+def _walk(cover: Floats, start: Floats, end: Floats, sizes: tuple[int, int], strides: tuple[int, int], width: float) -> None:
+    """Raise `cover` where segments lie from `start` to `end` (M, 2), both as places along the axis that is walked, and across it.
+
+    Args:
+        cover: shares of the pixels, flat.
+        start: where segments begin.
+        end: where they end.
+        sizes: pixels along and across.
+        strides: from a pixel to the next one along and across.
+        width: of the lines.
+    """
+    if not len(start):
+        return
+    forth = start[:, :1] <= end[:, :1]
+    low, high = np.where(forth, start, end), np.where(forth, end, start)
+    first = np.ceil(np.clip(low[:, 0] - _OVER, 0, sizes[0])).astype(np.int64)
+    count = np.ceil(np.clip(high[:, 0] + _OVER, 0, sizes[0])).astype(np.int64) - first
+    run = high - low
+    slope = np.divide(run[:, 1], run[:, 0], out=np.zeros(len(run)), where=run[:, 0] > 0)
+    at = np.arange(int(count.sum())) + np.repeat(first - np.cumsum(count) + count, count)
+    across = np.repeat(_single(low[:, 1] - slope * low[:, 0]), count) + np.repeat(_single(slope), count) * _single(at)
+    np.clip(across, -_REACH, sizes[1] + _REACH - 1, out=across)
+    nearest = np.rint(across)
+    pixel = (at + _OUTSIDE) * strides[0] + (nearest.astype(np.int64) + _OUTSIDE) * strides[1]
+    # A line as wide as this across the walk covers that much of each of its columns, however it is sloped.
+    thick = _single(width * np.sqrt(1 + slope * slope))
+    half, most, off = np.repeat((thick + 1) / 2, count), np.repeat(np.minimum(thick, 1), count), nearest - across
+    for step in range(-_REACH, _REACH + 1):
+        share = half - np.abs(off + np.float32(step))
+        which = np.flatnonzero(share > 0)
+        np.maximum.at(cover, pixel[which] + step * strides[1], np.minimum(share[which], most[which]))
+
+
+def _single(values: Array) -> NDArray[np.float32]:
+    """Return `values` in single precision, which holds a thousandth of a pixel of any picture, and takes half the time."""
+    return values.astype(np.float32)

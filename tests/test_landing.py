@@ -1,0 +1,214 @@
+"""Pre-activations land side by side as they come, in memory that is used again, and never while somebody holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from models import Ginn, mlp
+from torch import nn
+
+from boundarycb import capture, find_boundaries, slices
+from boundarycb.keep import devices
+from boundarycb.probe import probe
+from boundarycb.probe.landing import Landing, LandingField
+from boundarycb.types import Floats
+
+RANDOM = np.random.default_rng(0)
+
+
+def points(n: int) -> Floats:
+    return RANDOM.uniform(-1, 1, (n, 2))
+
+
+def of_first(model: nn.Module, inputs: Floats) -> Any:
+    """Return what a prober says that has not run before, whose pre-activations are copied layer by layer."""
+    with probe(model) as forward:
+        return forward(inputs)
+
+
+def address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+class Wrote(nn.Module):
+    """Writes to its pre-activations after it used them, and to what it has activated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 5), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        a = self.one(x)
+        b = F.relu(a, inplace=True)
+        c = self.two(b)
+        d = torch.tanh(c)
+        c.zero_()
+        b += 1
+        return d
+
+
+class InInference(nn.Module):
+    def __init__(self, *, inside: bool) -> None:
+        super().__init__()
+        self.one, self.two, self.inside = nn.Linear(2, 5), nn.Linear(5, 3), inside
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode(self.inside):
+            h = F.relu(self.one(x))
+        with torch.inference_mode(not self.inside):
+            return F.relu(self.two(h.clone()))
+
+
+class Mixed(nn.Module):
+    """Two layers of single and one of double precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 5), nn.Linear(5, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(F.relu(self.two(F.relu(self.one(x)))).double() - 0.1).float()
+
+
+MODELS: list[Callable[[], nn.Module]] = [
+    lambda: mlp(2, 7, 9, 2),
+    Ginn,
+    lambda: mlp(2, 7, 2),  # one layer of units
+    lambda: mlp(2, 7, 9, 2).bfloat16(),
+    lambda: mlp(2, 7, 9, 2).half(),
+    lambda: mlp(2, 7, 9, 2).double(),
+    Wrote,
+    lambda: InInference(inside=True),
+    lambda: InInference(inside=False),
+    Mixed,
+    lambda: nn.Sequential(
+        nn.Linear(2, 16), nn.Unflatten(1, (1, 4, 4)), nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 4), nn.GELU()
+    ),
+]
+
+
+@pytest.mark.parametrize("make", MODELS)
+@pytest.mark.parametrize("outside", [False, True])
+def test_a_later_pass_says_the_same_as_a_first_one_bit_for_bit(make: Callable[[], nn.Module], outside: bool) -> None:
+    torch.manual_seed(0)
+    model = make()
+    with torch.inference_mode(outside), probe(model) as forward:
+        forward(points(5))
+        for n in (300, 17, 300):
+            inputs = points(n)
+            found, want = forward(inputs), of_first(model, inputs)
+            assert found.layers == want.layers
+            assert found.z.dtype == want.z.dtype
+            assert found.z.tobytes() == want.z.tobytes()
+            assert [part.tolist() for part in found.parts] == [part.tolist() for part in want.parts]
+
+
+def test_what_somebody_holds_is_not_written_over() -> None:
+    with probe(mlp(2, 7, 9, 2)) as forward:
+        forward(points(50))
+        held: list[Any] = [forward(points(50)).z, forward(points(50)).z[3:5], forward(points(50)).parts[1]]
+        held.append(forward(points(50)).first(20).z)
+        held += [call.z[:, 1] for call in forward.calls]
+        first = [one.tolist() for one in held]
+        for _ in range(5):
+            forward(points(50))
+        assert [one.tolist() for one in held] == first
+
+
+def test_memory_that_nobody_holds_is_used_again() -> None:
+    with probe(mlp(2, 7, 9, 2)) as forward:
+        forward(points(50))
+        places = {address(forward(points(n)).z) for n in (50, 50, 30, 50)}
+        assert len(places) == 1
+        held = forward(points(50)).z
+        assert address(held) in places
+        assert address(forward(points(50)).z) not in places
+
+
+class Turns(nn.Module):
+    """Calls its layers in another order, or leaves one out, as the first input says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 5), nn.Linear(2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        layers = {0: [self.one, self.two], 1: [self.two, self.one], 2: [self.one], 3: [self.one, self.two, self.two]}
+        return torch.cat([F.relu(layer(x)) for layer in layers[int(x[0, 0])]], dim=1)
+
+
+def test_layers_that_come_otherwise_are_read_all_the_same() -> None:
+    model = Turns()
+    with probe(model) as forward:
+        for which in (0, 1, 0, 2, 0, 3, 0, 0):
+            inputs = points(20)
+            inputs[0] = which
+            found = forward(inputs)
+            with torch.no_grad():
+                tensors = {5: model.one(torch.from_numpy(inputs).float()), 3: model.two(torch.from_numpy(inputs).float())}
+            assert [part.shape[1] for part in found.parts] == {0: [5, 3], 1: [3, 5], 2: [5], 3: [5, 3, 3]}[which]
+            want = np.concatenate([tensors[part.shape[1]].numpy() for part in found.parts], axis=1)
+            assert np.allclose(found.z, want, atol=1e-6)
+
+
+def test_what_does_not_fit_is_not_taken() -> None:
+    landing = Landing()
+    assert landing.field(4) is None
+    landing.expect([torch.zeros(4, 2), torch.zeros(4, 3)])
+    for wrong in (
+        torch.zeros(4, 3),
+        torch.zeros(4, 2).double(),
+        torch.zeros(3, 2),
+        torch.zeros(4, 2).to_sparse(),
+        nn.Parameter(torch.zeros(4, 2)),
+    ):
+        field = landing.field(4)
+        assert isinstance(field, LandingField)
+        assert field.land(wrong) is None
+        assert field.land(torch.zeros(4, 2)) is None  # what comes after it would stand in the wrong columns
+        assert field.joined is None
+    field = landing.field(4)
+    assert isinstance(field, LandingField)
+    for z in (torch.ones(4, 2), torch.full((4, 3), 2.0, dtype=torch.float16)):
+        landed = field.land(z)
+        assert landed is not None
+        assert landed.tolist() == z.tolist()
+    assert field.joined is not None
+    assert field.joined.tolist() == [[1, 1, 2, 2, 2]] * 4
+    assert field.land(torch.zeros(4, 3)) is None
+    assert field.joined is None  # more came than was told of
+
+
+def test_nothing_lands_that_stays_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    landing = Landing()
+    monkeypatch.setattr(devices, "FAR", {"cpu"})
+    landing.expect([torch.zeros(4, 2), torch.zeros(4, 3)])
+    assert landing.field(4) is None
+
+
+def test_a_grid_is_swept_in_the_memory_of_one_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    free = Landing._free
+
+    def counted(self: Landing, count: int) -> Floats:
+        before = address(self._memory)
+        found = free(self, count)
+        made.append(address(self._memory) != before)
+        return found
+
+    monkeypatch.setattr(Landing, "_free", counted)
+    square = slices.box((-1, 1), (-1, 1))
+    model = mlp(2, 64, 64, 64, 2)
+    for act in (
+        lambda: find_boundaries(model, square, engine="grid", resolution=200),
+        lambda: capture(model, square, resolution=200),
+    ):
+        made.clear()
+        act()
+        assert len(made) > 5
+        assert sum(made) <= 2  # the first row tells what there is

@@ -1,0 +1,135 @@
+"""Thin lines by numpy: in their places, as wide as they should be, and much like Agg's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snapshots import fan, four_classes, plain, snapshot
+from test_thin import MANY, SIDE, crowded, distances, many
+
+from boundarycb.render import canvas, draw_overlay, draw_panels
+from boundarycb.render.canvas import Canvas
+from boundarycb.render.raster import WIDEST, coverage
+
+places = st.tuples(st.floats(-20, SIDE + 20), st.floats(-20, SIDE + 20))
+
+
+def of_lines(lines: list[np.ndarray], width: float = 1.0, shape: tuple[int, int] = (SIDE, SIDE)) -> np.ndarray:
+    return coverage(np.concatenate(lines), np.cumsum([0, *map(len, lines)]), shape, width)
+
+
+def area(line: np.ndarray, width: float, fine: int = 8) -> np.ndarray:
+    """Return how much of each pixel (SIDE, SIDE) lies within half the width of a polyline, by brute force over points in it."""
+    return np.asarray((distances(line, fine) <= width / 2).reshape(SIDE, fine, SIDE, fine).mean(axis=(1, 3)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(places, min_size=2, max_size=5), st.floats(0.3, WIDEST))
+def test_a_pixel_is_covered_as_far_as_the_line_lies_on_it(points: list[tuple[float, float]], width: float) -> None:
+    line = np.array(points)
+    found, want = of_lines([line], width) / 255, area(line, width)
+    # A segment goes on by half a pixel, along the axis it is walked on, into the next one, or past the line's end.
+    y, x = np.mgrid[:SIDE, :SIDE] + 0.5
+    at_corner = np.min([np.hypot(x - one[0], y - one[1]) for one in line], axis=0) < 2.5
+    single = len(line) == 2  # where two segments lie on a pixel, it has the most that one covers
+    assert (found <= want + 0.23)[~at_corner].all()
+    assert (found >= want - 0.23)[~at_corner].all() or not single
+    assert (found[want > 0.9 * min(1.0, width)] > 0.4 * min(1.0, width)).all()  # no gap at a bend
+    assert (found[distances(line) > 2.75] == 0).all()
+
+
+@pytest.mark.parametrize("degrees", range(0, 180, 15))
+@pytest.mark.parametrize("width", [0.3, 0.6, 1.0, WIDEST])
+def test_a_line_covers_as_much_as_it_is_wide(degrees: int, width: float) -> None:
+    toward = 25 * np.array([np.cos(np.radians(degrees)), np.sin(np.radians(degrees))])
+    cover = of_lines([np.array([32.2 - toward, 32.2 + toward])], width)
+    assert cover.sum() / 255 / 50 == pytest.approx(width, rel=0.06)
+
+
+def test_lines_that_cross_cover_no_more_than_the_whole() -> None:
+    lines = [np.array([[4.0, 5.0], [60.0, 50.0]]), np.array([[4.0, 50.0], [60.0, 5.0], [30.0, 8.0]])]
+    assert np.array_equal(of_lines(lines), np.maximum(*(of_lines([line]) for line in lines)))
+
+
+def test_a_line_does_not_lead_to_the_next_one() -> None:
+    cover = of_lines([np.array([[4.0, 5.5], [60.0, 5.5]]), np.array([[4.0, 50.5], [60.0, 50.5]])])
+    assert cover[8:48].max() == 0
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_a_line_worked_by_hand(turn: bool) -> None:
+    # y = 2 from x = 1 to 4, on the border of two rows: half of each; as wide as 0.6: 0.3 of each; half a pixel on at either end.
+    line = np.array([[1.0, 2.0], [4.0, 2.0]])
+    for width, share in ((1.0, 128), (0.6, 76)):
+        cover = of_lines([line[:, ::-1] if turn else line], width, (6, 6))
+        want = np.zeros((6, 6))
+        want[1:3, 1:4] = share
+        got = cover.T if turn else cover
+        assert abs(got[:, 1:4] - want[:, 1:4]).max() <= 1
+        assert got[:, 5].max() == 0
+        assert got[[0, 3, 4, 5]].max() == 0
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_points_and_lines_far_outside_cost_no_memory_and_keep_their_places(backwards: bool) -> None:
+    far = np.array([[-1e6, -1e6 + 7], [1e6, 1e6 + 7]])
+    near = np.array([[-20.0, -13], [90, 97]])
+    found, want = (of_lines([line[::-1] if backwards else line]) for line in (far, near))
+    assert abs(found.astype(int) - want).max() <= 1
+    for line in ([[-1e9, 5], [-5, 9]], [[5, 1e9], [9, 200]], [[5, -1e7], [1e7, -5]], [[200, 200], [200, 200]]):
+        assert of_lines([np.array(line, float)]).max() == 0
+
+
+def test_a_point_is_a_dot_and_nothing_is_nothing() -> None:
+    assert of_lines([np.array([[9.5, 7.5], [9.5, 7.5]])])[7, 9] == 255
+    assert of_lines([np.array([[9.5, 7.5]])]).max() == 0
+    assert coverage(np.empty((0, 2)), np.array([0]), (3, 4), 1.0).tolist() == [[0] * 4] * 3
+
+
+def by_agg(monkeypatch: pytest.MonkeyPatch, draw: Any) -> Any:
+    with monkeypatch.context() as patch:
+        patch.setattr(canvas, "_MANY", 10**9)
+        return draw()
+
+
+def test_pictures_look_as_agg_draws_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def drawn(sample: Any) -> list[np.ndarray]:
+        return [picture.rgb().astype(int) for picture in (draw_overlay(sample), draw_panels(sample), draw_overlay(sample, 200))]
+
+    bare = drawn(snapshot([fan(1, 0.0)] * 3, four_classes))
+    for ours, agg, empty in zip(drawn(crowded()), by_agg(monkeypatch, lambda: drawn(crowded())), bare, strict=True):
+        ink = abs(agg - empty).mean()
+        assert (ours != agg).any()
+        assert abs(ours - agg).mean() < 0.25 * ink
+        assert abs(ours - empty).mean() == pytest.approx(ink, rel=0.12)  # as much ink
+
+
+@pytest.mark.parametrize("size", [128, 512])
+def test_few_lines_are_drawn_by_agg(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    agg = by_agg(monkeypatch, lambda: draw_overlay(plain(), size))
+    assert (draw_overlay(plain(), size).pixels == agg.pixels).all()
+
+
+def test_lines_stay_within_their_box() -> None:
+    page = Canvas(40, 30, "#ffffff")
+    points, offsets = many([[-50.0, 14.0], [90.0, 14.0]])
+    for nowhere in ((50, 0, 60, 30), (10, 5, 10, 20), (-9, -9, 0, 30)):
+        page.lines(points, offsets, "#ff0000", 1.0, nowhere)
+    assert (page.pixels == 255).all()
+    page.lines(points, offsets, "#ff0000", 1.0, (10, 5, 25, 20), 0.5)
+    rows, columns = np.nonzero(page.pixels[..., 1] < 255)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (13, 14, 10, 24)
+    assert set(page.pixels[13:15, 10:25].reshape(-1, 4).tobytes()) == set(bytes([255, 191, 191, 255]))  # half of half
+
+
+def test_many_lines_are_each_where_they_are_alone() -> None:
+    random = np.random.default_rng(0)
+    lines = [random.uniform(2, SIDE - 2, (3, 2)) for _ in range(MANY)]
+    page = Canvas(SIDE, SIDE, "#ffffff")
+    page.lines(np.concatenate(lines), np.arange(0, 3 * MANY + 1, 3), "#000000", 0.8, (0, 0, SIDE, SIDE))
+    want = np.max([of_lines([line], 0.8) for line in lines], axis=0)
+    assert abs(255 - page.pixels[..., 0] - want.astype(int)).max() <= 1
