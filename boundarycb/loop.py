@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import distributed, nn
 from torch.optim import Optimizer
@@ -206,11 +206,14 @@ class Watch:
         samples: whether it does; on other ranks than the first it does not.
     """
 
+    _open: ClassVar[weakref.WeakSet[Watch]] = weakref.WeakSet()
+
     def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder, *, samples: bool = True) -> None:
         self._model = model
         self._samples = samples
         self._optimizers = optimizers
         self._recorder = recorder
+        self._place = recorder.directory
         self._counts = [0] * len(optimizers)
         self._stepping = False
         self._tried = False  # whether the model takes the slice of a run that is gone on with
@@ -230,6 +233,12 @@ class Watch:
         self._unused.detach()
         if not self._samples:
             return self._recorder
+        if any(other._place == self._place for other in self._open):
+            warn(
+                f'Another `watch` that is not over yet writes to {self._place.parent} as `name` "{self._place.name}" too, and '
+                f"TensorBoard will mix both under the same tags; give one of them a `name` or a `directory` of its own."
+            )
+        self._open.add(self)
         # A hook makes a compiled model compile anew, so it is there only where something can be heard.
         if self._awaits_call or may_take_more(self._model):
             self._listener.listen()
@@ -242,6 +251,7 @@ class Watch:
         return self._recorder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.discard(self)
         for remove in self._removals:
             remove()
         # After an error in the loop the model may be in any state: what was sampled is kept, and nothing is added to it.

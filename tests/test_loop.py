@@ -100,9 +100,15 @@ def test_two_watches_around_one_loop_do_not_collide(tmp_path: Path) -> None:
         loop(first, one, steps=2)
         loop(second, two, steps=3)
     assert (a.steps, b.steps) == ([0, 2], [0, 3])
-    with watch(first, one, directory=tmp_path, **SMALL) as a, watch(second, two, directory=tmp_path, **SMALL) as b:
-        loop(first, one, steps=1)
-        loop(second, two, steps=1)
+
+    def alike() -> tuple[Recorder, Recorder]:
+        with watch(first, one, directory=tmp_path, **SMALL) as a, watch(second, two, directory=tmp_path, **SMALL) as b:
+            loop(first, one, steps=1)
+            loop(second, two, steps=1)
+        return a, b
+
+    with pytest.warns(BoundaryWarning, match=r'writes to .* as `name` "boundaries" too.* give one of them a `name`'):
+        a, b = alike()
     assert {a.directory.name, b.directory.name} == {"boundaries-1", "boundaries-2"}
 
 
