@@ -611,6 +611,7 @@ def test_two_columns_are_told_how_to_vary_together(kind: str, slice: Any) -> Non
     forward, box = said.split("`forward=")[1].removesuffix("`.").split("` together with `slice=")
     given: Any = {"forward": eval(forward), "slice": eval(box, {"slices": slices})}
     found = settle(Physics(), Conditions(), Given(**given), Example(call=ModelCall.of(inputs)))
+    assert found.slice.names == ("x", "t")
     with probe(Physics(), found.conditions) as run:
         assert run(found.slice.lift(found.slice.corners())).z.shape == (4, 8)
     # Where the way to run it is given already the slice alone is missing.

@@ -184,6 +184,16 @@ def test_what_does_not_fit_is_not_taken() -> None:
     assert field.joined is None  # more came than was told of
 
 
+def test_what_is_kept_layer_by_layer_holds_no_others() -> None:
+    """The exact engine keeps later layers' values, and lets go of earlier ones."""
+    with probe(mlp(2, 7, 9, 2)) as forward:
+        for one, joined in ((forward, True), (forward.double(), False)):
+            one(points(50))
+            found = one(points(50))
+            assert (found.joined is not None) == joined
+            assert found.z.shape == (50, 16)
+
+
 def test_nothing_lands_that_stays_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     landing = Landing()
     monkeypatch.setattr(devices, "FAR", {"cpu"})

@@ -85,7 +85,8 @@ def of_columns(model: nn.Module, call: ModelCall, given: Given) -> str | None:
         return None
     names = _names(model)
     called = [str(key) if isinstance(key, str) or key >= len(names) else names[key] for key in columns]
-    box = f"slice=slices.box({', '.join(map(_range, list(columns.values())[:2]))})"
+    ranges = ", ".join(map(_range, list(columns.values())[:2]))
+    box = f"slice=slices.box({ranges}, names=({called[0]!r}, {called[1]!r}))"
     how = ", ".join(_argument(number, key, value) for number, (key, value) in enumerate(columns.items()))
     forward = "" if given.forward is not None else f"`forward=lambda m, p: m({how})` together with "
     return f"{type(model).__name__} is called with columns of single numbers, {' and '.join(called)}: give {forward}`{box}`."

@@ -227,9 +227,9 @@ class Prober:
             )
 
     def _call_watch(self, n: int) -> CallWatch:
-        # The exact engine, which is what runs in double precision, knows the regions.
-        patterns = self._conditions.patterns and self._stand_ins is None
-        field = self._landing.field(n)
+        # The exact engine, which is what runs in double precision, knows the regions, and keeps layers one by one.
+        is_exact = self._stand_ins is not None
+        patterns, field = self._conditions.patterns and not is_exact, None if is_exact else self._landing.field(n)
         return CallWatch(n, self._session.running, self._conditions.activations, self._watched, patterns=patterns, field=field)
 
     def _settled(self, calls: Sequence[Call]) -> tuple[Call, ...]:
