@@ -63,7 +63,14 @@ def _walk_numbers(path: str, value: Any, found: dict[str, Any]) -> None:
     found[path] = _of_tensor(value)
     if value.is_leaf and value.grad is not None:
         found[f"{path}.grad"] = _of_tensor(value.grad)
-    found[f"{path}.hooks"] = [len(getattr(value, kind, None) or ()) for kind in ("_backward_hooks", "_post_accumulate_grad_hooks")]
+    hooks = [getattr(value, kind, None) or {} for kind in ("_backward_hooks", "_post_accumulate_grad_hooks")]
+    found[f"{path}.hooks"] = [[_place(hook) for hook in ones.values()] for ones in hooks]
+
+
+def _place(function: Any) -> tuple[str, int]:
+    """Return where a function is written down, which is the same in another run: its name, and the line for those without one."""
+    code = getattr(function, "__code__", None)
+    return getattr(function, "__qualname__", type(function).__qualname__), 0 if code is None else code.co_firstlineno
 
 
 def _random_state(value: Any) -> Any:

@@ -298,6 +298,17 @@ def test_the_level_of_a_mean_over_pairs_is_that_of_its_draws(tmp_path: Path) -> 
     assert again[1].layers["layer1"].draws != again[2].layers["layer1"].draws
 
 
+def test_in_a_draw_a_runs_units_have_the_same_places_whichever_run_they_are_compared_with(tmp_path: Path) -> None:
+    """So draws of several pairs may be averaged; and a copy of a run is drawn on its own, or it would count twice."""
+    one, other = (snapshot([lines(seed, 8)], resolution=24) for seed in (300, 301))
+    paths = [run(tmp_path, name, sample) for name, sample in {"a": one, "b": one, "c": other, "d": other}.items()]
+    draws = {pair.runs: pair.layers["layer1"].draws for pair in compare(paths).pairs}
+    assert draws[0, 2] == draws[1, 2]
+    assert draws[0, 3] == draws[1, 3]
+    assert not set(draws[0, 2]) & set(draws[0, 3])
+    assert len(set(draws[0, 2])) == 8
+
+
 def test_lines_through_the_middle_are_alike_by_that_alone() -> None:
     """Mirrored and turned they still run through the middle, so their chance level is higher than that of lines anywhere."""
 

@@ -87,6 +87,16 @@ def test_two_lines_an_eighth_of_the_side_apart() -> None:
     assert phi(seen.on, 128**2)[0, 1] == pytest.approx(0.6**0.5, abs=1e-9)
 
 
+@pytest.mark.parametrize(("level", "pairs"), [(1 - 3 / 128, 1), (1 - 2.9 / 128, 0)])
+def test_units_are_compared_where_three_points_lie_between_the_level_and_a_copy(level: float, pairs: int) -> None:
+    """On at half of 256 points, 2 P p (1 - p) (1 - level) is 128 (1 - level): of fewer than three even copies are no pair."""
+    half = [1] * 128 + [0] * 128
+    layer = Layer("fc", "relu", (2,), (0, 1))
+    found = values(Capture((layer,), 16, pack([half, half])), past={"copycat/chance/fc": level})
+    assert found["copycat/pairs/fc"] == pairs
+    assert found["copycat/max_phi/fc"] == pytest.approx(1.0 if pairs else np.nan, nan_ok=True)
+
+
 @given(st.integers(1, 9), st.integers(1, 300), st.integers(0, 2**32 - 1))
 @settings(max_examples=40, deadline=None)
 def test_phi_is_that_of_the_definition(units: int, points: int, seed: int) -> None:

@@ -121,7 +121,7 @@ def test_the_activation_counts_also_where_it_is_written_in_place() -> None:
 
 def motion(old: nn.Module, new: nn.Module, plane: Slice = SQUARE) -> dict[str, Any]:
     before, now = (look(model, plane, resolution=32, trace=True) for model in (old, new))
-    return dict(metrics.line_motion(Sample(now.capture, now.boundaries, before.capture, before.capture)))
+    return dict(metrics.line_motion(Sample(now.capture, now.boundaries, before.capture, before.capture, slice=plane)))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +157,14 @@ def test_lengths_are_those_of_the_input_whatever_the_slices_axes() -> None:
     found = motion(old, new, plane)
     assert found["line/turn_per_unit/0"] == pytest.approx([45], abs=1e-3)
     assert found["line/slide_per_unit/0"] == pytest.approx([0.4 / 2**0.5 - 0.1], abs=1e-5)
+
+
+@pytest.mark.parametrize(("side", "names"), [(4.0, 6), (4.1, 0)])
+def test_on_a_slice_that_is_not_drawn_to_scale_no_line_turns(side: float, names: int) -> None:
+    """One over four times as long as wide is drawn as a square, in which an angle means nothing."""
+    found = motion(linear_units((1, 0, -1)), linear_units((1, 1, -1)), slices.box((0, side), (0, 1)))
+    assert len(found) == names
+    assert found.get("line/turn/0", 45) == pytest.approx(45, abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -456,6 +456,35 @@ def test_what_is_left_where_large_numbers_cancel_is_no_boundary(size: float) -> 
     assert len(lines.of("2", 1)) == 1
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-5, 1e-9])
+def test_a_unit_that_bends_is_seen_however_small_it_is_beside_its_layer(scale: float) -> None:
+    """What it is off a plane is no rounding, for which it would be zero everywhere, without a boundary."""
+    size = torch.tensor([scale, *[0.0] * 7])
+    torch.manual_seed(0)
+    model = Three(lambda m, x: m.c(F.relu((z := m.b(F.relu(m.a(x)))) * (size == 0) + size * z * z[:, :1])))
+    with pytest.warns(BoundaryWarning, match="are not affine within its regions|changes its sign more than twice"):
+        assert not find_boundaries(model, SQUARE).exact
+
+
+def test_what_is_left_of_large_numbers_is_no_boundary_in_the_layers_behind_either() -> None:
+    """The second layer is as above; the third reads what is left there, and no number of either is large any more."""
+    size = 1e7
+    model = nn.Sequential(*(part for k in range(3) for part in (nn.Linear((2, 3, 2)[k], (3, 2, 2)[k]), nn.ReLU())), nn.Linear(2, 2))
+    model.double()
+    rows = torch.tensor([[0.3, 0.1], [0.2, -0.7], [0.5, -0.6]], dtype=torch.float64)
+    model[0].weight.data, model[0].bias.data = size * rows, size * torch.tensor([1.1, 2.3, 3.4], dtype=torch.float64)
+    model[2].weight.data = torch.tensor([[1.0, 1, -1], [1 / size, 0, 0]], dtype=torch.float64)
+    model[2].bias.data = torch.tensor([0.0, -1.0], dtype=torch.float64)
+    model[4].weight.data = torch.tensor([[1.0, 0], [0, 1]], dtype=torch.float64)
+    model[4].bias.data = torch.tensor([-1e-10, -0.1], dtype=torch.float64)
+    lines = find_boundaries(model, SQUARE)
+    assert lines.exact
+    assert [len(lines.of(*unit)) for unit in (("2", 0), ("2", 1), ("4", 0), ("4", 1))] == [0, 1, 0, 1]
+    regions = find_regions(model, SQUARE)
+    assert len(regions) == 3
+    assert not regions.shares()[3]  # a unit that is nothing but rounding is on nowhere
+
+
 def test_the_reason_why_the_grid_draws_is_told_anew_where_it_is_another(tmp_path: Path) -> None:
     model = Switch()
     model.bent = True

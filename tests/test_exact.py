@@ -296,6 +296,20 @@ def test_regions_know_patterns_neighbours_and_areas() -> None:
     assert np.allclose(np.sort(regions.polygon(0), axis=0)[0], regions.polygon(0).min(axis=0))
 
 
+def test_a_unit_that_is_zero_or_nothing_but_rounding_is_on_nowhere() -> None:
+    """A ReLU gives 0 there, or next to it: the first is all of a layer less its copy, the second has no weights at all."""
+    torch.manual_seed(0)
+    half, whole, behind = nn.Linear(2, 16), nn.Linear(2, 32), nn.Linear(32, 2, bias=False)
+    weights = torch.rand(16)
+    with torch.no_grad():
+        for parameter, part in zip(whole.parameters(), half.parameters(), strict=True):
+            parameter.copy_(torch.cat([part, part]))
+        behind.weight.copy_(torch.stack([torch.cat([weights, -weights]), torch.zeros(32)]))
+    regions = find_regions(nn.Sequential(whole, nn.ReLU(), behind, nn.ReLU(), nn.Linear(2, 1)), SQUARE)
+    assert len(regions) == len(find_regions(nn.Sequential(half, nn.ReLU()), SQUARE))
+    assert regions.shares()[32:].tolist() == [0, 0]
+
+
 def test_slice_coordinates_are_those_of_the_slice() -> None:
     model = network(([[1.0, 0], [0, 1]], [-2.0, 5.0]), ([[1.0, 1]], [0.0]))
     wide = slices.box((1, 5), (-10, 10))

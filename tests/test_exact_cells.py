@@ -15,15 +15,17 @@ from boundarycb import find_regions, slices
 from boundarycb.engines.exact.careful import Careful
 from boundarycb.engines.exact.cells import Cells
 from boundarycb.engines.exact.cutting import Cut
-from boundarycb.engines.exact.limits import TooManyVertices, TooMuchMemory
+from boundarycb.engines.exact.limits import NotFinite, TooManyVertices, TooMuchMemory
 from boundarycb.engines.exact.lines import Lines
 from boundarycb.engines.exact.refine import refine
+from boundarycb.engines.exact.rounding import tolerance
 from boundarycb.engines.exact.search import partition
+from boundarycb.engines.exact.values import Values
 from boundarycb.engines.exact.web import loops
 from boundarycb.engines.polylines import chain
 from boundarycb.engines.sorting import order_of
 from boundarycb.probe import probe
-from boundarycb.types import Floats, polygon_areas
+from boundarycb.types import Floats, Forward, Layer, Reading, polygon_areas
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 MANY = 10**6
@@ -165,6 +167,94 @@ def test_values_that_never_fit_are_refused() -> None:
     model = nn.Sequential(nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU())
     with probe(model) as forward, pytest.raises(TooMuchMemory, match="pre-activations at the regions' corners take more than 0 MB"):
         partition(forward.double(MANY), SQUARE, MANY, memory=10_000)
+
+
+def test_what_is_zero_follows_what_may_be_rounding() -> None:
+    """Of five units: one of size 1; one just small; one that is left where numbers of size 1 cancel; one small and bent; none."""
+    left, rng = 40 * np.finfo(np.float64).eps, np.random.default_rng(0)
+
+    def again(points: Floats) -> Floats:
+        x, y = points.T
+        noise = left * rng.choice([-1, 1], len(x))
+        return np.stack([x - y, 1e-6 * (x - y), noise, 1e-6 * (x**2 - y), 0 * x], axis=1)
+
+    cells = Cells.square()
+    large, small, rounding, bent, none = tolerance(again(cells.points), cells=cells, again=again)
+    assert large == pytest.approx(1e-10, abs=0)
+    assert small == pytest.approx(1e-16, rel=1e-3, abs=0)  # as large a part of its size as of the first one's
+    assert left < rounding < 2 * left
+    assert bent < 2 * left  # not what it is off a plane, or all of it would be zero
+    assert none == 0
+    # Where there are no more values to tell, what is small may be rounding; and so is what later numbers of that size are made of.
+    assert (tolerance(again(cells.points))[1:] > left).all()
+    assert tolerance(again(cells.points), 1e3)[0] > 1e3 * left
+    assert tolerance(again(cells.points), 1e3, cells, again)[0] == pytest.approx(1e-10, rel=1e-3, abs=0)
+
+
+WIDTHS = (4, 24, 2, 5)
+
+
+def layered(ran: list[int]) -> Forward:
+    """Return a forward pass of four layers and two classes, which notes how many points it runs."""
+    weights = np.random.default_rng(1).normal(size=(2, sum(WIDTHS) + 2))
+    layers = tuple(Layer(f"layer{k}", "relu", (width,), tuple(range(width))) for k, width in enumerate(WIDTHS))
+
+    def forward(inputs: Floats) -> Reading:
+        ran.append(len(inputs))
+        *parts, output = np.split(inputs @ weights, np.cumsum(WIDTHS), axis=1)
+        return Reading(layers, tuple(parts), output)
+
+    return forward
+
+
+@pytest.mark.parametrize(
+    ("memory", "run"),
+    [
+        (15_840, 13 + 56 + 30 + 30),  # all of it: each point is run once, of which the first are four, made up to 13
+        (15_839, 13 + 56 + 30 + 30 + 116),  # the output's are computed when it is its turn
+        (14_880, 13 + 56 + 30 + 30 + 116),
+        (14_879, 13 + 56 + 30 + 116),  # those of the last layer too, and the output's along with them
+        (12_480, 13 + 56 + 30 + 116),
+        (12_479, 13 + 56 + 86 + 30),  # from the last layer but one on
+        (11_520, 13 + 56 + 86 + 30),
+    ],
+)
+def test_values_take_no_more_memory_than_they_may_and_are_the_same_with_any(memory: int, run: int) -> None:
+    """At 60 points the second layer's 24 units take 11,520 bytes, with 2 more 12,480, with 5 more 14,880, and all 15,840."""
+    ran: list[int] = []
+    points = np.concatenate([Cells.square().points, np.random.default_rng(2).random((116, 2))])
+    values = Values(layered(ran), SQUARE, memory)
+    taken = [values.take(number, points[:count]) for number, count in enumerate((4, 60, 90, 120, 120))]
+    assert sum(ran) == run
+    z, output = values.at(points)
+    for got, wanted in zip(taken, [*np.split(z, np.cumsum(WIDTHS)[:-1], axis=1), output], strict=True):
+        assert np.allclose(got, np.asarray(wanted)[: len(got)], rtol=0, atol=1e-12)
+
+
+def test_values_of_one_layer_that_do_not_fit_are_refused() -> None:
+    values = Values(layered([]), SQUARE, 11_519)
+    values.take(0, Cells.square().points)
+    with pytest.raises(TooMuchMemory):
+        values.take(1, np.random.default_rng(2).random((60, 2)))
+
+
+@pytest.mark.parametrize(("place", "words"), [(0, "layer0"), (3, "layer3"), (4, "the output")])
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+def test_one_value_that_is_not_finite_is_told_with_whose_it_is(place: int, words: str, wrong: float) -> None:
+    plain = layered([])
+
+    def forward(inputs: Floats) -> Reading:
+        reading = plain(inputs)
+        at = [*reading.parts, reading.output][place]
+        assert at is not None
+        at[np.flatnonzero(inputs[:, 0] > 0.5)[:1], 0] = wrong
+        return reading
+
+    values = Values(forward, SQUARE, 2**20)
+    for number in range(place):
+        assert np.isfinite(values.take(number, Cells.square().points)).all()
+    with pytest.raises(NotFinite, match=f"^{words} is not finite everywhere$"):
+        values.take(place, Cells.square().points)
 
 
 @settings(max_examples=100, deadline=None)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from models import mlp
+from models import linear_units, mlp
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import nn
@@ -25,6 +25,10 @@ from torch.nn.utils import parametrizations, prune
 from torch.overrides import TorchFunctionMode
 
 from boundarycb import BoundaryWarning, find_boundaries, find_regions, slices
+from boundarycb.engines.exact.certificate import Certificate, certify
+from boundarycb.engines.exact.limits import NotPiecewiseLinear
+from boundarycb.engines.exact.search import partition
+from boundarycb.probe import EVERY_UNIT, probe
 from boundarycb.sampling import look
 from boundarycb.sampling.engine import Engine
 from boundarycb.types import Boundaries, Floats, Slice
@@ -588,6 +592,72 @@ def test_odd_functions_without_biases_are_seen_around_the_origin(f: Callable[[to
     with pytest.warns(BoundaryWarning, match="since units of b are not"):
         lines = find_boundaries(model, slices.box((-1, 1), (-1, 1)), engine="exact", resolution=16)
     assert not lines.exact
+
+
+def certified(model: nn.Module, another: nn.Module, *, through_last: bool = True) -> Certificate:
+    """Return what is said of the cells of one model where another gives the values that they are looked at again by."""
+    with probe(model) as forward, probe(copy.deepcopy(another)) as again:
+        found = partition(forward.double(EVERY_UNIT), slices.box((-1, 1), (-1, 1)), 10**6, through_last=through_last)
+        return certify(found, again.double(EVERY_UNIT))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1, 1e3])
+def test_a_unit_that_is_not_zero_on_its_boundary_is_refused(size: float) -> None:
+    """As where a faster pass reads it with less precision: a line 1e-7 of the unit's size beside the right one is no exact one."""
+    model, nearly, beside = (linear_units((size, 0, size * off)) for off in (0, 5e-9, 1e-7))
+    assert certified(model, model, through_last=False).miss < 1e-12
+    assert certified(model, nearly, through_last=False).miss == pytest.approx(5e-9, rel=0.01)
+    with pytest.raises(
+        NotPiecewiseLinear, match=r"units of 0 are not zero on the boundaries that were found \(1e-07 of their size"
+    ):
+        certified(model, beside, through_last=False)
+
+
+@pytest.mark.parametrize("through_last", [True, False])
+def test_a_boundary_that_was_overlooked_is_refused(through_last: bool) -> None:
+    """The second unit seemed to be on everywhere, and no cell ends where it is not; the first one's line may run through cells."""
+    model, another = linear_units((1, 0, 0), (1, 0, 3)), linear_units((1, 0, 0), (1, 0, 0.5))
+    assert certified(model, model, through_last=through_last).bend < 1e-12
+    with pytest.raises(NotPiecewiseLinear, match=r"units of 0 switch within its regions \(0.33 of their size"):
+        certified(model, another, through_last=through_last)
+
+
+def grid_of_lines() -> nn.Linear:
+    """Return a layer whose units' boundaries cut the square from -1 to 1 into 41 x 41."""
+    lines = nn.Linear(2, 80)
+    with torch.no_grad():
+        lines.weight.copy_(torch.eye(2).repeat_interleave(40, dim=0))
+        lines.bias.copy_(torch.arange(-39, 40, 2).repeat(2) / 41)
+    return lines
+
+
+def squares(bump: float) -> Net:
+    """Return 41 x 41 squares, and a pyramid that no unit makes within the one in the middle; of height 0 nothing bends."""
+
+    def call(m: Any, x: torch.Tensor) -> Any:
+        far = torch.maximum(torch.maximum(x, -x)[:, :1], torch.maximum(x, -x)[:, 1:])
+        return m.out(F.relu(m.lines(x))) + bump * torch.maximum(1 - 41 * far, torch.zeros(1))
+
+    torch.manual_seed(0)
+    return Net(call, lines=grid_of_lines(), out=nn.Linear(80, 1))
+
+
+def test_where_something_may_bend_the_network_all_of_its_cells_are_looked_at_again() -> None:
+    """A call such as maximum need not bend it; where it does, that may be in one cell of 1681."""
+    square = slices.box((-1, 1), (-1, 1))
+    assert certified(squares(0), squares(0)).cells == len(find_regions(squares(0), square)) == 41**2
+    with pytest.raises(ValueError, match="the output is not affine within its regions .*it calls maximum"):
+        find_regions(squares(1), square)
+    plain = nn.Sequential(grid_of_lines(), nn.ReLU(), nn.Linear(80, 1))
+    assert 256 <= certified(plain, plain).cells < 41**2
+
+
+def test_regions_are_refused_where_units_are_left_out_whatever_the_output() -> None:
+    """Two rows a point after the last activation: there is no output that could tell what was left out."""
+    torch.manual_seed(0)
+    model = Net(lambda m, x: F.relu(F.relu(m.a(x)).reshape(-1, 4)), a=nn.Linear(2, 8))
+    with pytest.raises(ValueError, match="cannot be cut into linear regions here, since relu: left out, .* is not one row a point"):
+        find_regions(model, BOX)
 
 
 def test_smooth_networks_are_traced_on_the_grid_without_a_word_where_the_engine_is_ours_to_choose() -> None:

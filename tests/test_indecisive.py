@@ -293,7 +293,8 @@ def fields(kind: Any, *grids: Any, classes: int = 2) -> list[Field]:
 def restless(*outputs: Field | None, **more: Any) -> dict[str, Any]:
     """Return the values where one of five units goes to and fro, with these outputs."""
     on = np.zeros((5, 8, 8), bool)
-    on[1:, 0], other = True, on.copy()
+    on[1:, 0] = True
+    other = on.copy()
     other[0] = True
     return values(*(captured(other if k % 2 else on, field=output) for k, output in enumerate(outputs)), **more)
 
@@ -342,6 +343,19 @@ def test_the_strict_case_is_one_that_leaves_the_output_as_it_is(outputs: list[Fi
     found = restless(*outputs, scalars={"loss": 9.0}, window_scalars=({"loss": 1.0}, {"loss": 5.0}))  # the loss has no say
     assert numbers(found, "units") == [1]
     assert numbers(found, "strict") == pytest.approx([count], nan_ok=True)
+
+
+@pytest.mark.parametrize(("there", "count"), [(0.5083, 0), (0.501, 1)])
+def test_in_the_strict_case_the_output_moves_less_than_the_unit_itself(there: float, count: int) -> None:
+    """One of twenty flips 8 of 4096 points a sample, which is 0.00195: of that, 0.0083 is no standing, though it is below 0.01."""
+    on = np.zeros((20, SIDE, SIDE), bool)
+    on[:, 0] = True
+    other = on.copy()
+    other[0, 1, :8] = True
+    outputs = [Field("probability", np.full((SIDE, SIDE), p, np.float16)) for p in (0.5, there, 0.5)]
+    found = values(*(captured(state, field=output) for state, output in zip((on, other, on), outputs, strict=True)))
+    assert found["indecisive/output_moved"] == pytest.approx(there - 0.5, abs=3e-4)
+    assert numbers(found, "units", "strict") == [1, count]
 
 
 @pytest.mark.parametrize(

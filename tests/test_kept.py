@@ -351,9 +351,9 @@ def test_a_trainer_is_not_the_models() -> None:
     assert len(trainer.note) == 2
 
 
-def turn(backend: Any, name: str) -> None:
-    """Turn a switch to its other position."""
-    setattr(backend, name, not getattr(backend, name))
+def turned(backend: Any, name: str) -> Callable[[], None]:
+    """Return what turns a switch to its other position, and leaves it there at the second pass."""
+    return partial(setattr, backend, name, not getattr(backend, name))
 
 
 SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
@@ -366,11 +366,11 @@ SETTINGS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "anomaly": (torch.is_anomaly_enabled, lambda: torch.autograd.set_detect_anomaly(True)),
     "matmul": (torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
     **{
-        f"cudnn.{name}": (partial(getattr, torch.backends.cudnn, name), partial(turn, torch.backends.cudnn, name))
+        f"cudnn.{name}": (partial(getattr, torch.backends.cudnn, name), turned(torch.backends.cudnn, name))
         for name in ("enabled", "benchmark", "deterministic")
     },
     **{
-        f"mkldnn.{name}": (partial(getattr, torch.backends.mkldnn, name), partial(turn, torch.backends.mkldnn, name))
+        f"mkldnn.{name}": (partial(getattr, torch.backends.mkldnn, name), turned(torch.backends.mkldnn, name))
         for name in ("enabled", "deterministic")
         if hasattr(torch.backends.mkldnn, name)
     },
@@ -694,6 +694,26 @@ def test_objects_of_a_package_that_a_hidden_module_brings_in_are_the_models() ->
     model[1].forward = lambda x: torch.relu(x) if act(model.before) and act(model.after) else x
     run(model)
     assert [one.calls for one in counts] == [0, 0]
+
+
+def test_packages_that_modules_bring_in_one_after_another_are_all_the_models() -> None:
+    """The hidden module's package makes the first count the model's, and what that holds the second's; both were passed by."""
+
+    def part(package: str, *bases: type) -> Any:
+        return type("Part", bases, {"__module__": package, "calls": 0})()
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        for count in (model.second, model.first):
+            count.calls += 1
+        return torch.relu(x)
+
+    model: Any = nn.Sequential(nn.Linear(2, 3), nn.ReLU())  # all of it is torch's
+    model.hidden = [part("near.net", nn.Module)]
+    model.second, model.first = part("far"), part("near")  # the last is come to first, and the second time the other way round
+    model.first.holds = [part("far.net", nn.Module)]
+    model[1].forward = forward
+    run(model)
+    assert (model.first.calls, model.second.calls) == (0, 0)
 
 
 def test_circles_end() -> None:

@@ -359,6 +359,24 @@ def test_bytes_are_guarded_in_a_traced_run_too(row: Row, tmp_path: Path, monkeyp
 # ------------------------------------------------------------------------------------------------------------- the table
 
 
+def test_a_state_tells_the_hooks_of_a_tensor_apart() -> None:
+    """Two that change places, and one that takes another's, are as many as before."""
+
+    def state(*hooks: Callable[[Any], Any]) -> dict[str, Any]:
+        seed()
+        model = nn.Linear(1, 1)
+        for hook in hooks:
+            model.weight.register_hook(hook)
+        return everything(model)
+
+    def halves(grad: torch.Tensor) -> torch.Tensor:
+        return grad / 2
+
+    assert differing(state(halves, torch.relu), state(halves, torch.relu)) == []
+    for others in ((torch.relu, halves), (halves, torch.abs), (halves,)):
+        assert differing(state(halves, torch.relu), state(*others)) == ["._parameters[weight].hooks"]
+
+
 NAIVE = {"same": "the same", "other losses": "**other losses**", "other state": "**other state**", "fails": "**fails**"}
 
 

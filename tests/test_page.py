@@ -188,11 +188,12 @@ def test_parts_below_nothing_and_above_all_are_explained_where_they_stand(tmp_pa
     assert found("moved", history(tmp_path / "none", drift(lambda step: 0.5, bias=1.0))).note == ""
 
 
-def test_too_few_snapshots_to_compare_are_said_so(tmp_path: Path) -> None:
-    """Four of steps 0 to 15 are all in the first window."""
+@pytest.mark.parametrize("count", [4, 7])
+def test_too_few_snapshots_to_compare_are_said_so(tmp_path: Path, count: int) -> None:
+    """Four of steps 0 to 15 are all in the first window; with those of steps 20, 60 and 100 there are two in the second."""
     writer = HistoryWriter(tmp_path, SQUARE)
     numbers = drift(lambda step: 0.5, bias=0.25)
-    for step in STEPS[:4]:
+    for step in STEPS[:count]:
         writer.append(
             replace(plain(step), metrics={name: value(step) if callable(value) else value for name, value in numbers.items()})
         )
@@ -201,7 +202,7 @@ def test_too_few_snapshots_to_compare_are_said_so(tmp_path: Path) -> None:
     assert sentence.startswith(
         "There are too few snapshots to compare early with late: that takes 3 of them in each of two windows"
     )
-    assert sentence.endswith("parted at 20, 100, 500 and 2,000, and here are 4 in all.")
+    assert sentence.endswith(f"parted at 20, 100, 500 and 2,000, and here are {count} in all.")
     assert said.level == "no chance level, and no early and late to compare"
     assert "or the layers below\n\n- **There are" in make_report(load(tmp_path)).text
 
@@ -473,6 +474,15 @@ def test_the_part_that_was_missed_is_named(tmp_path: Path) -> None:
     assert said.result == "1 part missed; 77 % of the points are right"
     assert said.level == "75 % of the points are right where the commonest class is said everywhere"
     assert said.sentences == ["Part 2 is missed: of its points around (0.01, -0.02), class 1, 10 % are right."]
+
+
+def test_of_many_parts_that_were_missed_the_ten_worst_are_told_the_worst_first(tmp_path: Path) -> None:
+    """The table has the ten largest; the smaller ones are missed more."""
+    aimed = slices.aimed(SQUARE, lambda inputs: abs(inputs).max(axis=1) < 0.5)
+    recalls = [0.45, 0.4, 0.35, 0.3, 0.25, 0.2, 0.15, 0.1, 0.0, 0.05, 0.02, 0.01]
+    said = found("missed", history(tmp_path, {"target/accuracy": 0.5, "target/missed_parts": 12}, parts_of(*recalls), plane=aimed))
+    assert [row["part"] for row in said.rows] == list(range(1, 11))
+    assert [int(sentence.split()[1]) for sentence in said.sentences] == [9, 12, 11, 10, 8, 7, 6, 5, 4, 3]
 
 
 def test_how_many_parts_are_missed_is_the_metrics_to_say(tmp_path: Path) -> None:
@@ -888,6 +898,19 @@ def test_a_report_of_a_lost_network_ends_where_it_was_whole(tmp_path: Path, outp
     assert found("indecisive", run).sentences == ["No unit met all of the criteria at any snapshot."]
     assert found("indecisive", run).rows[0]["jitter1"] == "0.2500"
     assert summarise(run).startswith(f"{said}\n\n")
+
+
+def test_what_is_measured_of_a_lost_network_is_left_out(tmp_path: Path) -> None:
+    """It is of the one unit that is left: no curve goes on with it, and a layer that switched nowhere stays one that does not."""
+    writer = HistoryWriter(tmp_path, SQUARE)
+    for sample in lost(tmp_path / "lost", 700):
+        gone = sample.step >= 700
+        metrics = {"drift/flipped/layer1": 0.1, "dormant/live/layer1": float(gone)} | ({"line/turn/layer1": 3.0} if gone else {})
+        writer.append(replace(sample, metrics=metrics))
+    run = Run(load(tmp_path))
+    assert np.isfinite(run.series("drift/flipped/layer1")).tolist() == [step < 700 for step in STEPS]
+    assert run.is_bare
+    assert not run.has("line/turn")
 
 
 def test_a_network_that_was_never_finite_is_said_so(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from boundarycb import slices, watch
 from boundarycb.lightning import BoundaryCallback
+from boundarycb.probe import probe
 from boundarycb.sampling import EngineName
 from boundarycb.types import Reading
 
@@ -175,3 +176,25 @@ def test_sampling_inside_an_autocast_region_leaves_its_cache_alone(tmp_path: Pat
         gradients.append([parameter.grad for parameter in model.parameters()])
         recorder.close()
     assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
+
+
+def test_weights_that_our_pass_alone_had_are_not_in_the_cache_of_an_autocast_region() -> None:
+    """A model that takes averaged weights in eval mode: their casts, left there, would be what training goes on with."""
+
+    class Averaged(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(2, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not self.training:
+                self.fc.weight.data.fill_(7)
+            return torch.relu(self.fc(x))
+
+    model, x = Averaged(), torch.ones(4, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        wanted = model(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        with probe(model) as forward:
+            assert (forward(np.ones((4, 2))).z > 12).all()
+        assert torch.equal(model(x), wanted)

@@ -505,24 +505,28 @@ def test_inference_mode_is_no_obstacle() -> None:
     assert [layer.shape for layer in read(Frozen()).layers] == [(4,), (3,)]
 
 
-def test_a_hook_of_the_users_that_raises_leaves_the_names_right() -> None:
+def test_a_module_or_a_hook_of_the_users_that_raises_leaves_the_names_right() -> None:
     class Forgives(nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, width: int = 2) -> None:
             super().__init__()
-            self.bad, self.fc = nn.Linear(2, 3), nn.Linear(2, 3)
+            self.bad, self.fc = nn.Linear(width, 3), nn.Linear(2, 3)
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            with contextlib.suppress(KeyError):
+            with contextlib.suppress(KeyError, RuntimeError):
                 self.bad(x)
-            return torch.relu(self.fc(x))
+            return torch.relu(torch.relu(self.fc(x)) + 1)
 
     def fails(*_: Any) -> None:
         raise KeyError
 
-    before, inside = Forgives(), Forgives()
+    # The sum is not of a layer's making: it is named after the module that runs, which is the model itself.
+    before, inside, itself = Forgives(), Forgives(), Forgives(width=5)
     before.bad.register_forward_pre_hook(fails, prepend=True)
     inside.bad.register_forward_hook(fails)
-    assert names(before) == names(inside) == ["fc"]
+    for model in (before, inside, itself):
+        with probe(model, Conditions(run_hooks=True)) as forward:
+            for _ in range(2):
+                assert [layer.name for layer in forward(POINTS).layers] == ["fc", "relu"]
 
 
 def test_a_buffer_that_did_not_change_is_not_written_to() -> None:

@@ -15,7 +15,9 @@ from models import Ginn, mlp
 from torch import nn
 
 from boundarycb import BoundaryWarning, Recorder, load, metrics, slices
+from boundarycb.automatic import Data
 from boundarycb.engines.bands import centres
+from boundarycb.engines.grid import LineReader
 from boundarycb.engines.straight import planes
 from boundarycb.probe import Budget, Conditions, Prober, Trace, joined, probe
 from boundarycb.probe import budget as limits
@@ -491,6 +493,64 @@ def test_what_fails_in_a_traced_pass_costs_its_numbers_and_nothing_else(tmp_path
     assert np.isnan(last.metrics["drift/shift/0"])
     assert "dormant/tau/0" not in last.metrics
     assert "dormant/live/0" in last.metrics
+
+
+class LeavesOut(Odd):
+    """A layer whose input is large, one whose map is of no use, a hook, and something that bends behind all units."""
+
+    def __init__(self) -> None:
+        super().__init__("folded")
+        self.large = nn.Linear(400, 2)
+        self.register_forward_hook(lambda *_: None)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if (x > 8).any():
+            raise RuntimeError("too far away")
+        return (super().forward(self.large(x.repeat(1, 200)).relu() + x) + x).clamp(min=0)
+
+
+HOOKS = "hooks that are not the model's own were not run"
+BENDS = "clamp in its forward may bend what the network gives"
+TOO_LARGE = "drift of large is not split into its parts, since weights and inputs take too much memory"
+NO_MAP = "drift of b is not split into its parts, since its map cannot be made again"
+NOT_TRACED = "drift is not split into its parts, since the pass that keeps inputs and weights failed"
+SAMPLES = "samples of the data are left out, since their pass failed"
+
+
+@pytest.mark.parametrize(("fails", "said"), [(False, (TOO_LARGE, NO_MAP)), (True, (NOT_TRACED,))])
+def test_all_that_a_look_left_out_is_said(fails: bool, said: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else was left out, in the order in which it was."""
+
+    def fail(*_: Any) -> Any:
+        raise RuntimeError("out of memory")
+
+    torch.manual_seed(0)
+    monkeypatch.setattr(limits, "LAYER_BYTES", 100_000)  # the large input of 256 points takes 410,000
+    before = look(LeavesOut(), SQUARE, resolution=16, trace=True).traces
+    if fails:
+        monkeypatch.setattr(Prober, "trace", fail)
+    seen = look(LeavesOut(), SQUARE, resolution=16, trace=True, before=before, data=Data.of(torch.full((5, 2), 9.0)))
+    for note, words in zip(seen.notes, (HOOKS, BENDS, *said, SAMPLES), strict=True):
+        assert words in note
+
+
+def test_all_that_a_picture_does_not_show_is_said_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why the grid drew it, that only some of the units are drawn, and that the lines are noise."""
+
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(2, 8), nn.Linear(8, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = torch.relu(self.a(x))
+            return torch.relu(self.b(torch.maximum(h, 0.3 - h)) + 0.1 * torch.rand(1))
+
+    torch.manual_seed(0)
+    monkeypatch.setattr("boundarycb.sampling.looking.LineReader", partial(LineReader, max_segments=10))
+    notes = look(Noisy(), SQUARE, resolution=16).boundaries.notes
+    for note, words in zip(notes, ("traced on a grid, since", "unit only: more than 10 segments", "random numbers"), strict=True):
+        assert words in note
 
 
 def test_only_metrics_that_need_it_make_a_traced_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
