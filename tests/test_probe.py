@@ -519,14 +519,15 @@ def test_a_module_or_a_hook_of_the_users_that_raises_leaves_the_names_right() ->
     def fails(*_: Any) -> None:
         raise KeyError
 
-    # The sum is not of a layer's making: it is named after the module that runs, which is the model itself.
+    # The sum is not of a layer's making: it is named after the module that runs.
     before, inside, itself = Forgives(), Forgives(), Forgives(width=5)
     before.bad.register_forward_pre_hook(fails, prepend=True)
     inside.bad.register_forward_hook(fails)
     for model in (before, inside, itself):
-        with probe(model, Conditions(run_hooks=True)) as forward:
-            for _ in range(2):
-                assert [layer.name for layer in forward(POINTS).layers] == ["fc", "relu"]
+        for whole, want in ((model, ["fc", "relu"]), (nn.Sequential(model), ["0.fc", "0"])):
+            with probe(whole, Conditions(run_hooks=True)) as forward:
+                for _ in range(2):
+                    assert [layer.name for layer in forward(POINTS).layers] == want
 
 
 def test_a_buffer_that_did_not_change_is_not_written_to() -> None:

@@ -154,14 +154,14 @@ def _running_module(model: nn.Module) -> Iterator[list[str]]:
             if isinstance(module, torch.jit.ScriptModule):
                 continue  # takes no hooks, and hides its activations
             handles.append(module.register_forward_pre_hook(lambda _module, _args, path=path: running.append(path)))
-            handles.append(module.register_forward_hook(lambda *_: _leave(running), always_call=True))
+            handles.append(module.register_forward_hook(lambda *_, path=path: _leave(running, path), always_call=True))
         yield running
     finally:
         for handle in handles:
             handle.remove()
 
 
-def _leave(running: list[str]) -> None:
-    """Forget the module that ran last. Where a hook of the user's raised before ours ran, it was never entered."""
-    if len(running) > 1:
+def _leave(running: list[str], path: str) -> None:
+    """Forget the module at `path`, which ran last. Where a hook of the user's raised before ours ran, it was never entered."""
+    if len(running) > 1 and running[-1] == path:
         running.pop()
