@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,26 @@ def test_a_point_is_a_dot_and_nothing_is_nothing() -> None:
     assert of_lines([np.array([[9.5, 7.5], [9.5, 7.5]])])[7, 9] == 255
     assert of_lines([np.array([[9.5, 7.5]])]).max() == 0
     assert coverage(np.empty((0, 2)), np.array([0]), (3, 4), 1.0).tolist() == [[0] * 4] * 3
+
+
+def test_what_is_not_finite_parts_a_line() -> None:
+    line = np.array([[4.0, 5.5], [20.0, 5.5], [np.nan, 30.0], [40.0, 5.5], [60.0, 5.5], [60.0, np.inf], [9.0, 40.0]])
+    assert np.array_equal(of_lines([line]), of_lines([line[:2], line[3:5]]))
+
+
+@pytest.mark.parametrize("line", [[[-50.0, 30], [4100, 2000]], [[10.0, 20], [10.4, 20.3]]])
+def test_many_lines_take_the_memory_of_some(line: list[list[float]]) -> None:
+    few, lots = 300, 30_000 if line[1][0] < 20 else 3000
+    shape = (2048, 4096)
+    peaks = []
+    for count in (few, lots):
+        points, offsets = np.tile(line, (count, 1)), np.arange(0, 2 * count + 1, 2)
+        tracemalloc.start()
+        cover = coverage(points, offsets, shape, 1.0)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert np.array_equal(cover, coverage(points[:2], offsets[:2], shape, 1.0))
+    assert peaks[1] - peaks[0] < 400 * (lots - few) + 2**22  # a few numbers of each, and not of each of their pixels
 
 
 def by_agg(monkeypatch: pytest.MonkeyPatch, draw: Any) -> Any:

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from boundarycb.types import Array, Floats
 
+Ints = NDArray[np.int64]
+
 WIDEST = 1.5
 """Pixels that a line may be wide at most."""
 _REACH = 2  # pixels across, to either side, at most: half of the width and of a pixel, at 45 degrees
 _OUTSIDE = 2 * _REACH  # pixels around the picture, for what lies just outside
+_STEPS = 2**17  # at once, and one segment's more: what there is of them takes 10 MB
 _OVER = 0.5  # pixels by which a segment goes on at its ends: into the next one, where lines bend
 
 
@@ -31,9 +34,10 @@ def coverage(points: Floats, offsets: NDArray[np.int64], shape: tuple[int, int],
     >>> coverage(np.array([[1.0, 1.5], [3.0, 1.5]]), np.array([0, 2]), (3, 4), 1.0)[:, 1:3].tolist()
     [[0, 0], [255, 255], [0, 0]]
     """
-    joins = np.ones(len(points), np.bool_)
-    joins[offsets[1:] - 1] = False  # from the last point of a line nothing goes on
-    begin = np.flatnonzero(joins)
+    goes_on: NDArray[np.bool_] = np.isfinite(points[:, 0] + points[:, 1])
+    goes_on[:-1] &= goes_on[1:]
+    goes_on[offsets[1:] - 1] = False  # from the last point of a line nothing does
+    begin = np.flatnonzero(goes_on)
     places = points - 0.5  # so that a pixel's middle is a whole number
     start, end = places[begin], places[begin + 1]
     along = np.abs(end - start)
@@ -43,13 +47,13 @@ def coverage(points: Floats, offsets: NDArray[np.int64], shape: tuple[int, int],
     for which, axis in ((np.flatnonzero(flat), 0), (np.flatnonzero(~flat), 1)):
         strides = (1, columns) if axis == 0 else (columns, 1)
         sizes = shape[::-1] if axis == 0 else shape
-        _walk(cover, start[which][:, [axis, 1 - axis]], end[which][:, [axis, 1 - axis]], sizes, strides, width)
+        _draw(cover, start[which][:, [axis, 1 - axis]], end[which][:, [axis, 1 - axis]], sizes, strides, width)
     inside = cover.reshape(rows, columns)[_OUTSIDE:-_OUTSIDE, _OUTSIDE:-_OUTSIDE]
     shades: NDArray[np.uint8] = np.rint(inside * np.float32(255)).astype(np.uint8)
     return shades
 
 
-def _walk(cover: Floats, start: Floats, end: Floats, sizes: tuple[int, int], strides: tuple[int, int], width: float) -> None:
+def _draw(cover: Floats, start: Floats, end: Floats, sizes: tuple[int, int], strides: tuple[int, int], width: float) -> None:
     """Raise `cover` where segments lie from `start` to `end` (M, 2), both as places along the axis that is walked, and across it.
 
     Args:
@@ -60,21 +64,36 @@ def _walk(cover: Floats, start: Floats, end: Floats, sizes: tuple[int, int], str
         strides: from a pixel to the next one along and across.
         width: of the lines.
     """
-    if not len(start):
-        return
     forth = start[:, :1] <= end[:, :1]
     low, high = np.where(forth, start, end), np.where(forth, end, start)
     first = np.ceil(np.clip(low[:, 0] - _OVER, 0, sizes[0])).astype(np.int64)
     count = np.ceil(np.clip(high[:, 0] + _OVER, 0, sizes[0])).astype(np.int64) - first
     run = high - low
     slope = np.divide(run[:, 1], run[:, 0], out=np.zeros(len(run)), where=run[:, 0] > 0)
+    # A line as thick as this across the walk covers that much of each of its columns, however it is sloped.
+    thick = width * np.sqrt(1 + slope * slope)
+    lines = _single(np.stack([low[:, 1] - slope * low[:, 0], slope, thick]))
+    for some in np.split(np.arange(len(count)), np.flatnonzero(np.diff(np.cumsum(count) // _STEPS)) + 1):
+        _walk(cover, first[some], count[some], lines[:, some], sizes[1], strides)
+
+
+def _walk(cover: Floats, first: Ints, count: Ints, lines: Floats, size: int, strides: tuple[int, int]) -> None:
+    """Raise `cover` along segments (M,).
+
+    Args:
+        cover: shares of the pixels, flat.
+        first: the first column that each crosses.
+        count: how many it crosses.
+        lines: where across the walk it lies at column 0, by how much more at the next, and how thick it is there (3, M).
+        size: pixels across.
+        strides: from a pixel to the next one along and across.
+    """
+    zero, slope, thick = lines
     at = np.arange(int(count.sum())) + np.repeat(first - np.cumsum(count) + count, count)
-    across = np.repeat(_single(low[:, 1] - slope * low[:, 0]), count) + np.repeat(_single(slope), count) * _single(at)
-    np.clip(across, -_REACH, sizes[1] + _REACH - 1, out=across)
+    across = np.repeat(zero, count) + np.repeat(slope, count) * _single(at)
+    np.clip(across, -_REACH, size + _REACH - 1, out=across)
     nearest = np.rint(across)
     pixel = (at + _OUTSIDE) * strides[0] + (nearest.astype(np.int64) + _OUTSIDE) * strides[1]
-    # A line as wide as this across the walk covers that much of each of its columns, however it is sloped.
-    thick = _single(width * np.sqrt(1 + slope * slope))
     half, most, off = np.repeat((thick + 1) / 2, count), np.repeat(np.minimum(thick, 1), count), nearest - across
     for step in range(-_REACH, _REACH + 1):
         share = half - np.abs(off + np.float32(step))
