@@ -46,7 +46,8 @@ class Landing:
         """Return a field for a pass of `n` points; None where it is not known what will come."""
         if len(self._widths) < 2:  # a copy of the one layer is all that there is to do
             return None
-        return LandingField(self._free(n * sum(self._widths)).reshape(n, -1), self._widths)
+        units = sum(self._widths)
+        return LandingField(self._free(n * units).reshape(n, units), self._widths)
 
     def _free(self, count: int) -> Floats:
         """Return an array (count,) in memory that nobody else holds."""
