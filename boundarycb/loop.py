@@ -207,13 +207,14 @@ class Watch:
     """
 
     _open: ClassVar[weakref.WeakSet[Watch]] = weakref.WeakSet()
+    """Those whose block runs, of the whole process: what they write to is the process's, too."""
 
     def __init__(self, model: nn.Module, optimizers: Sequence[Optimizer], recorder: Recorder, *, samples: bool = True) -> None:
         self._model = model
         self._samples = samples
         self._optimizers = optimizers
         self._recorder = recorder
-        self._place = recorder.directory
+        self._place = recorder.directory.resolve()
         self._counts = [0] * len(optimizers)
         self._stepping = False
         self._tried = False  # whether the model takes the slice of a run that is gone on with
@@ -238,7 +239,6 @@ class Watch:
                 f'Another `watch` that is not over yet writes to {self._place.parent} as `name` "{self._place.name}" too, and '
                 f"TensorBoard will mix both under the same tags; give one of them a `name` or a `directory` of its own."
             )
-        self._open.add(self)
         # A hook makes a compiled model compile anew, so it is there only where something can be heard.
         if self._awaits_call or may_take_more(self._model):
             self._listener.listen()
@@ -248,6 +248,7 @@ class Watch:
             self._removals += [before.remove, after.remove]
         if self._optimizers:
             self._others.listen()
+        self._open.add(self)
         return self._recorder
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -141,11 +141,15 @@ NOTEBOOK = {
 
 # By JupyterLab's own commands: its menu asks for a kernel if clicked too early, and runs all again if clicked once too often.
 RUN_ALL = """async () => {
-  const context = window.jupyterapp.shell.currentWidget.sessionContext;
-  await context.ready;
-  if (!context.session?.kernel) await context.changeKernel({ name: "python3" });
-  await context.session.kernel.info;
-  await window.jupyterapp.commands.execute("notebook:run-all-cells");
+  const run = async () => {
+    const context = window.jupyterapp.shell.currentWidget.sessionContext;
+    await context.ready;
+    if (!context.session?.kernel) await context.changeKernel({ name: "python3" });
+    await context.session.kernel.info;
+    await window.jupyterapp.commands.execute("notebook:run-all-cells");
+  };
+  const late = (_, fail) => setTimeout(() => fail(new Error("the cells did not run within 120 seconds")), 120000);
+  await Promise.race([run(), new Promise(late)]);
 }"""
 
 
@@ -174,7 +178,7 @@ def test_jupyterlab_shows_the_widget(tmp_path: Path, browser: Any) -> None:
             page = browser.new_page(viewport={"width": 1400, "height": 1100})
             errors: list[str] = []
             # JupyterLab has errors of its own when a kernel is slow to start; the widget's code lies in a blob.
-            page.on("pageerror", lambda error: errors.append(str(error)) if "blob:" in error.stack else None)
+            page.on("pageerror", lambda error: errors.append(str(error)) if "blob:" in (error.stack or "blob:") else None)
             page.goto(f"http://127.0.0.1:{found[1]}/lab/tree/a.ipynb")
             page.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=60_000)
             page.evaluate(RUN_ALL)

@@ -117,7 +117,7 @@ def sweep(forward: Forward, slice: Slice, resolution: int, *readers: Reader, uni
         band = Band(start, us, vs, block_of(reading), reading)
         for reader in readers:
             reader(band)
-        del reading, band  # their memory is the next one's
+        del reading, band  # before the next one is read
         start += rows
         rows = _rows(sum(layer.size for layer in layers), len(us), room)
 

@@ -106,7 +106,7 @@ class LineReader:
     def __call__(self, band: Band) -> None:
         """Take one band."""
         bits, block, start, units = packed_rows(band.on), band.block, band.start, band.shape[2]
-        above = block.rows(-len(band.us)), bits[-1:]
+        above = block.rows(-len(band.us)), bits[-1:].copy()
         if self._below is not None:  # there are cells between its row and the first of this band
             block, bits, start = self._below[0].followed_by(block), np.concatenate([self._below[1], bits]), start - 1
         self._parts.append(self._thinned(_segments(block, bits, band.us, band.vs, start)))

@@ -1,19 +1,16 @@
-"""Where the pre-activations of a pass land: copied side by side as they come, into memory that is used again once nobody holds it.
+"""Where the pre-activations of a pass land: they are copied side by side as they come.
 
-They have to be copied in any case, since what follows may write to them. One layer's into its columns is that copy, and puts them
-as all readers want them; one copy a layer, and then all of them into another array, takes two to three times as long, and so does
-memory that is new to the process for every band of points.
+They have to be copied in any case, since what follows may write to them. A copy of one layer's into its columns puts them as most
+readers want them; a copy of each, and then all of them in another array, takes up to twice as long.
 """
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from boundarycb.keep import is_far
 from boundarycb.types import Floats
@@ -29,8 +26,6 @@ class Landing:
     def __init__(self) -> None:
         self._widths: tuple[int, ...] = ()
         self._dtype: np.dtype[Any] = _SINGLE
-        self._memory = np.empty(0, np.uint8)
-        self._lent: weakref.ref[NDArray[np.uint8]] | None = None
 
     def expect(self, layers: Sequence[torch.Tensor]) -> None:
         """Take note of a pass's pre-activations (n, width), a layer each; the next pass is taken to be like it.
@@ -46,18 +41,7 @@ class Landing:
         """Return a field for a pass of `n` points; None where it is not known what will come."""
         if len(self._widths) < 2:  # a copy of the one layer is all that there is to do
             return None
-        units = sum(self._widths)
-        return LandingField(self._free(n * units).reshape(n, units), self._widths)
-
-    def _free(self, count: int) -> Floats:
-        """Return an array (count,) in memory that nobody else holds."""
-        size = count * self._dtype.itemsize
-        if len(self._memory) < size or (self._lent is not None and self._lent() is not None):
-            self._memory = np.empty(size, np.uint8)
-        # Every view of the array that is lent holds that array, and no array under it: numpy stops at one that is no plain one.
-        lent = np.frombuffer(self._memory.data, np.uint8)
-        self._lent = weakref.ref(lent)
-        return lent[:size].view(self._dtype)
+        return LandingField(np.empty((n, sum(self._widths)), self._dtype), self._widths)
 
 
 class LandingField:

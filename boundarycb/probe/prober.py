@@ -226,10 +226,10 @@ class Prober:
                 away=away,
             )
 
-    def _call_watch(self, n: int) -> CallWatch:
+    def _call_watch(self, n: int, *, lands: bool = True) -> CallWatch:
         # The exact engine, which is what runs in double precision, knows the regions, and keeps layers one by one.
         is_exact = self._stand_ins is not None
-        patterns, field = self._conditions.patterns and not is_exact, None if is_exact else self._landing.field(n)
+        patterns, field = self._conditions.patterns and not is_exact, self._landing.field(n) if lands and not is_exact else None
         return CallWatch(n, self._session.running, self._conditions.activations, self._watched, patterns=patterns, field=field)
 
     def _settled(self, calls: Sequence[Call]) -> tuple[Call, ...]:
@@ -270,7 +270,7 @@ class Prober:
         """Return pre-activations and output of a run, in a pass that may have several."""
         self._tell("read", inputs)
         try:
-            output, watch = self._run(padded, lambda _: self._call_watch(len(padded)))
+            output, watch = self._run(padded, lambda _: self._call_watch(len(padded), lands=False))
         finally:
             self._session.reshard()  # as the other ranks do, of which each run is a pass
         shown = self._shown_tensor(output, len(padded))[0]
@@ -476,7 +476,7 @@ def home_of(model: nn.Module) -> tuple[torch.dtype, torch.device]:
 
 def _are_alike(one: Sequence[torch.Tensor], other: Sequence[torch.Tensor]) -> bool:
     """Return whether tensors are equal but for rounding, which some devices do in another order each time."""
-    if [z.shape for z in one] != [z.shape for z in other]:
+    if [(z.shape, z.dtype) for z in one] != [(z.shape, z.dtype) for z in other]:
         return False
     sizes = [float(z.abs().nan_to_num(0.0, 0.0).max()) if z.numel() else 0.0 for z in one]
     pairs = zip(one, other, sizes, strict=True)

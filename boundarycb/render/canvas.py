@@ -201,8 +201,11 @@ class Canvas:
         if not len(points):
             return
         if width <= raster.WIDEST and dashes is None and len(offsets) > _MANY:
-            self._thin_lines(points, offsets, colour, width, clip, alpha)
-            return
+            left, top, right, bottom = max(0, clip[0]), max(0, clip[1]), min(self.width, clip[2]), min(self.height, clip[3])
+            if left >= right or top >= bottom:
+                return  # nothing of it lies on the canvas
+            if self._thin_lines(points, offsets, colour, width, (left, top, right, bottom), alpha):
+                return
         codes = np.full(len(points), Stroke.LINETO, dtype=np.uint8)
         codes[offsets[:-1]] = Stroke.MOVETO
         flipped = np.stack([points[:, 0], self.height - points[:, 1]], axis=1)
@@ -213,17 +216,19 @@ class Canvas:
         gc.set_clip_rectangle(Bbox([[left, self.height - bottom], [right, self.height - top]]))
         self._renderer.draw_path(gc, Stroke(flipped, codes), _IDENTITY, None)
 
-    def _thin_lines(self, points: Floats, offsets: NDArray[np.int64], colour: str, width: float, clip: Box, alpha: float) -> None:
-        left, top, right, bottom = max(0, clip[0]), max(0, clip[1]), min(self.width, clip[2]), min(self.height, clip[3])
-        if left >= right or top >= bottom:
-            return  # nothing of it lies on the canvas
+    def _thin_lines(self, points: Floats, offsets: NDArray[np.int64], colour: str, width: float, box: Box, alpha: float) -> bool:
+        """Draw many thin lines into a part of the canvas, or return False where Agg takes less time."""
+        left, top, right, bottom = box
         places, shape, cv2 = points - (left, top), (bottom - top, right - left), thin.opencv()
         if cv2 is None:
+            if not raster.pays(places, offsets, shape):
+                return False
             self._blend(left, top, raster.coverage(places, offsets, shape, width), colour, alpha)
-            return
+            return True
         cover = thin.coverage(cv2, places, offsets, shape)
         region = self.pixels[top:bottom, left:right]
         thin.lay(cv2, region, cover, (*rgb(colour), 255), alpha * min(1.0, width / thin.INK))
+        return True
 
     def swatch(self, box: Box, colour: str) -> None:
         """Fill `box` with one colour."""
