@@ -435,7 +435,7 @@ class Reading:
         what: what `output` is: ``scores`` of C classes, else in words what its one number is.
         codes: uint64 (n,), a number for the states of all units, watched or not; None where they were not read.
         away: the pre-activations, where they stay on the model's device; then `parts` is empty.
-        joined: what `parts` are side by side, where they were read so.
+        joined: what `parts` are side by side, where they were read so: then they are views of it.
     """
 
     layers: tuple[Layer, ...]

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from models import Ginn, mlp
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from boundarycb import capture, find_boundaries, slices
 from boundarycb.keep import devices
@@ -224,3 +225,35 @@ def test_what_a_model_draws_is_looked_for_in_copies_of_one_kind() -> None:
     with probe(Draws().half()) as forward:
         forward(points(50))
         assert [forward.noise(points(50)) for _ in range(6)] == [None] * 6
+
+
+def test_a_model_under_a_mode_that_refuses_writing_runs_as_often_as_one_likes() -> None:
+    class Pure(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            assert not func._schema.is_mutable, f"{func}: this model writes to nothing"
+            return func(*args, **(kwargs or {}))
+
+    class Under(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = mlp(2, 8, 8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with Pure():  # type: ignore[no-untyped-call]
+                out: torch.Tensor = self.inner(x)
+            return out
+
+    model = Under()
+    with probe(model) as forward:
+        for n in (50, 50, 20):
+            inputs = points(n)
+            assert forward(inputs).z.tobytes() == of_first(model.inner, inputs).z.tobytes()
+
+
+def test_a_batch_that_was_filled_up_is_cut_again() -> None:
+    """Nine points are another axis of this model, so ten run."""
+    with probe(mlp(2, 9, 7, 2)) as forward:
+        forward(points(50))
+        found = forward(points(9))
+        assert found.joined is not None
+        assert found.z.shape == (9, 16)

@@ -122,9 +122,10 @@ def _takes(model: nn.Module, call: ModelCall) -> bool:
 
 def _names(model: nn.Module) -> list[str]:
     try:
-        return list(inspect.signature(getattr(model, "_orig_mod", model).forward).parameters)
+        parameters = inspect.signature(getattr(model, "_orig_mod", model).forward).parameters.values()
     except (TypeError, ValueError):
         return []
+    return [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
 
 
 def _root(error: Exception) -> str:

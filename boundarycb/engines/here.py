@@ -49,20 +49,10 @@ class Here:
 
     def at(self, places: NDArray[np.int64], steps: Sequence[int]) -> Floats:
         """Return the numbers `steps` behind each of the flat places (M,), float64 (len(steps), M)."""
-        found = np.empty((len(steps), len(places)))
+        flat, found = [piece.reshape(-1) for piece in self._pieces], np.empty((len(steps), len(places)))
         for row, step in zip(found, steps, strict=True):
-            self._take(places + step, row)
+            _take(flat, places + step, row)
         return found
-
-    def _take(self, places: NDArray[np.int64], into: Floats) -> None:
-        if len(self._pieces) == 1:
-            into[:] = self._z.reshape(-1).take(places)
-            return
-        first = 0
-        for piece in self._pieces:
-            inside = np.flatnonzero((places >= first) & (places < first + piece.size))
-            into[inside] = piece.reshape(-1).take(places[inside] - first)
-            first += piece.size
 
     def rows(self, start: int, stop: int | None = None) -> Here:
         """Return a copy of the points from `start` up to `stop`."""
@@ -75,6 +65,18 @@ class Here:
     def array(self) -> Floats:
         """Return the array."""
         return self._z
+
+
+def _take(pieces: Sequence[Floats], places: NDArray[np.int64], into: Floats) -> None:
+    """Put into `into` (M,) what stands at `places` (M,) of flat arrays one after another."""
+    if len(pieces) == 1:
+        into[:] = pieces[0].take(places)
+        return
+    first = 0
+    for piece in pieces:
+        inside = np.flatnonzero((places >= first) & (places < first + piece.size))
+        into[inside] = piece.take(places[inside] - first)
+        first += piece.size
 
 
 def block_of(reading: Reading) -> Block:

@@ -145,7 +145,7 @@ class Away:
         return Away(self._z[start:stop].clone())
 
     def followed_by(self, *others: Away) -> Away:
-        """Return its points and those of `others`."""
+        """Return its points and those of `others`: a copy within the device."""
         return Away(torch.cat([self._z, *(other._z for other in others)]))
 
     def array(self) -> Floats:

@@ -133,7 +133,7 @@ class Call:
 
     Args:
         layer: its layer.
-        z: the kept units' pre-activations (n, kept).
+        z: the kept units' pre-activations (n, kept); of half precision single where they are a part of a reading's `joined`.
         affine: the affine map that made them, if any.
         memory: bytes that the map's weights take, and its input for one point.
         kinks: the pre-activations between which the activation is affine; None where it is smooth, jumps, or cannot be told.

@@ -69,7 +69,8 @@ class LandingField:
 
     def _fits(self, z: torch.Tensor) -> bool:
         return (
-            self._landed < len(self._columns)
+            torch._C._len_torch_dispatch_stack() == 0  # a mode of the model's, which a copy in place may not please
+            and self._landed < len(self._columns)
             and _is_ordinary(z)
             and z.shape == self._columns[self._landed].shape
             and _READ_AS.get(z.dtype, _SINGLE) == self._joined.dtype
