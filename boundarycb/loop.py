@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from boundarycb.automatic import DataLike, Example, Listener, ModelCall, SliceLike, VaryLike, may_take_more
-from boundarycb.outputs import checked_directory, checked_sinks
+from boundarycb.outputs import checked_directory, checked_name, checked_sinks
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -31,8 +31,9 @@ from boundarycb.probe import (
     refuse_talking,
     spread_of,
 )
-from boundarycb.recorder import Recorder, checked_name, learning_rates
+from boundarycb.recorder import Recorder
 from boundarycb.sampling import EngineName, ResolutionLike
+from boundarycb.scalars import learning_rates
 from boundarycb.schedule import ScheduleLike
 from boundarycb.sinks import GifFile, PageFile, ReportFile, TensorBoard
 from boundarycb.types import Metric, Mode, Sink

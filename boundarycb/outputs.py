@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -192,3 +193,10 @@ def _new_history(directory: Path, slice: Slice, earlier: History | None, last: i
             if not os.path.lexists(place):  # it is not that one which is there, but a folder above that is none
                 raise
             number += 1
+
+
+def checked_name(name: str) -> str:
+    """Return `name`, which becomes tags and a folder; raise ValueError where it cannot be both."""
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
+        raise ValueError(f"`name` must be made of letters, digits, `_`, `-` and `.`, got {name!r}.")
+    return name

@@ -12,24 +12,21 @@ import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from operator import index
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from torch.optim import Optimizer
 
 from boundarycb import metrics as metrics_module
 from boundarycb.automatic import SHARE, DataLike, Example, Given, Plan, SliceLike, VaryLike
+from boundarycb.earlier import Earlier, read_earlier, read_place
 from boundarycb.failing import attempt, attempt_part, in_words
-from boundarycb.history import FILE, History, load
 from boundarycb.measuring import Kinds, checked_metrics, is_needed, measure, no_values
-from boundarycb.memory import WINDOW, Memory
+from boundarycb.memory import Memory
 from boundarycb.metrics.finals import Finals
 from boundarycb.nested import changed
 from boundarycb.outputs import Outputs, checked_directory, place_file, traces_file
@@ -47,12 +44,12 @@ from boundarycb.probe import (
     bytes_of,
     follow,
     home_of,
-    load_plain,
     load_traces,
     waits_for_input,
 )
 from boundarycb.render.layout import checked_size
 from boundarycb.sampling import EngineName, Look, ResolutionLike, View, said_of_lost, with_class_names
+from boundarycb.scalars import detached
 from boundarycb.schedule import EVERY, Pace, ScheduleLike, resolve
 from boundarycb.types import Metric, Mode, Sample, Sink, Snapshot
 from boundarycb.warning import warn
@@ -68,23 +65,6 @@ _PLACE = ("slice", "feed", "data")  # parts of the view's state that may be larg
 _MOST_BYTES = 2**16  # of those in a checkpoint
 
 Scalars = Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None
-
-
-@dataclass(frozen=True, eq=False)
-class _Earlier:
-    """What a run that goes on needs of the one before: all of it is read before anything is made.
-
-    Args:
-        history: the other run's.
-        steps: of its samples that are gone on with.
-        ends: the first one, and the last ones.
-        finals: the numbers of all of them.
-    """
-
-    history: History
-    steps: list[int]
-    ends: list[Snapshot]
-    finals: Finals
 
 
 class Recorder:
@@ -392,33 +372,21 @@ class Recorder:
         view = state["view"]
         if view["slice"] is None:
             what = f"The samples before step {self.step:,} are gone, and where they looked, so this history begins there."
-            place = attempt(partial(_place_of, Path(state["directory"]), state["run"]), what)
+            place = attempt(partial(read_place, place_file(Path(state["directory"])), state["run"]), what)
             if place is None:
                 return
             view = {**view, **place}
         for name in self._view.restore(view):
             warn(f"`{name}` is that of the run that is gone on with, so that its samples can be compared; yours is left out.")
-        earlier = self._earlier(Path(state["directory"]), state["run"], state["last"])
+        try:
+            earlier = read_earlier(Path(state["directory"]), state["run"], state["last"], self._view.resolution**2)
+        except (OSError, ValueError) as error:
+            warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
+            return
         if earlier is not None:
             self._go_on(earlier, state["last"])
 
-    def _earlier(self, directory: Path, run: str, last: int) -> _Earlier | None:
-        """Return what is needed of an earlier run's samples up to step `last`; None, and say so, where they cannot be read."""
-        try:
-            history = load(directory / FILE)
-            if run not in ("", history.run):
-                raise ValueError(f"{directory} holds another run now")
-            steps = [step for step in history.steps if step <= last]
-            found = _Earlier(history, steps, list(history.ends(WINDOW, last)) if steps else [], Finals(self._view.resolution**2))
-            whole = history.last_finite(len(steps))
-            for place, metrics in enumerate(islice(history.metrics(), len(steps))):
-                found.finals.add(metrics, is_lost=whole is None or place > whole)
-        except (OSError, ValueError) as error:
-            warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
-            return None
-        return found if steps else None
-
-    def _go_on(self, earlier: _Earlier, last: int) -> None:
+    def _go_on(self, earlier: Earlier, last: int) -> None:
         """Begin with the samples of an earlier history up to step `last`."""
         self._outputs.go_on(earlier.history, last)
         self.steps, self._finals, self._copied = earlier.steps, earlier.finals, len(earlier.steps)
@@ -693,35 +661,3 @@ class Recorder:
         if what not in self._said:
             self._said.add(what)
             warn(words or what)
-
-
-def _place_of(directory: Path, run: str) -> dict[str, Any]:
-    """Return where a run looked, as it lies beside its history.
-
-    Raises:
-        Exception: it does not.
-    """
-    place: dict[str, Any] = load_plain(place_file(directory))
-    if place.pop("run") != run:
-        raise ValueError(f"{directory} holds another run now")
-    return place
-
-
-def learning_rates(optimizers: Sequence[Optimizer]) -> dict[str, float]:
-    """Return the learning rate of each optimiser's first parameter group: ``lr``, or ``lr/0``, ``lr/1``, … of several."""
-    rates = {f"lr/{number}": optimizer.param_groups[0].get("lr") for number, optimizer in enumerate(optimizers)}
-    # Some optimisers have none, or find their own.
-    numbers = {name: float(rate) for name, rate in rates.items() if isinstance(rate, (int, float, torch.Tensor))}
-    return {"lr": numbers["lr/0"]} if len(optimizers) == 1 and numbers else numbers
-
-
-def detached(value: Any) -> Any:
-    """Return a tensor without its graph, and what is none as it is."""
-    return value.detach() if hasattr(value, "detach") else value
-
-
-def checked_name(name: str) -> str:
-    """Return `name`, which becomes tags and a folder; raise ValueError where it cannot be both."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", name):
-        raise ValueError(f"`name` must be made of letters, digits, `_`, `-` and `.`, got {name!r}.")
-    return name

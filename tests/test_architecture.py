@@ -13,17 +13,17 @@ PACKAGE = Path(__file__).parent.parent / "boundarycb"
 # Modules of one layer are siblings: none imports another. A package is one module here; its own files may use each other.
 LAYERS = [
     {"types", "warning", "schedule", "nested", "evenly", "overhead", "webpage", "viewer", "words"},
-    {"wire", "keep", "failing", "corners", "data", "markdown", "packed"},
+    {"wire", "keep", "scalars", "failing", "corners", "data", "markdown", "packed"},
     {"slices", "probe", "engines", "metrics", "render", "history"},
     {"automatic", "replay"},
     {"sampling", "sinks", "report", "measuring", "memory"},
-    {"outputs", "analysis", "exports"},
+    {"outputs", "earlier", "analysis", "exports"},
     {"recorder"},
     {"loop", "trainer"},
     {"lightning", "pytorch_lightning", "both_lightnings", "cli", "notebook", "tensorboard_plugin"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-TORCH = {"keep", "probe", "automatic", "sampling", "analysis", "recorder", "loop", "trainer"}
+TORCH = {"keep", "scalars", "probe", "automatic", "sampling", "analysis", "recorder", "loop", "trainer"}
 LIGHTNING = {"lightning", "pytorch_lightning", "both_lightnings"}
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.name != "__init__.py")
 

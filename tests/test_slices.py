@@ -45,7 +45,7 @@ def test_many_numbers_are_lifted_as_few_are() -> None:
     random = np.random.default_rng(0)
     plane, points = slices.through(*random.normal(size=(3, 50, 60))), random.uniform(-1, 1, (100, 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("boundarycb.types._LARGE", 0)
+        patch.setattr("boundarycb.types.slice._LARGE", 0)
         found = plane.lift(points)
     want = plane.origin + points[:, 0, None, None] * plane.axes[0] + points[:, 1, None, None] * plane.axes[1]
     for got in (found, plane.lift(points), np.concatenate([plane.lift(points[:20]), plane.lift(points[20:])])):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from boundarycb.automatic import DataLike, Example, SliceLike, Source, VaryLike
-from boundarycb.outputs import checked_sinks
+from boundarycb.outputs import checked_name, checked_sinks
 from boundarycb.probe import (
     MAX_ALL_UNITS,
     BackgroundLike,
@@ -26,8 +26,9 @@ from boundarycb.probe import (
     UnitsLike,
     refuse_talking,
 )
-from boundarycb.recorder import Recorder, checked_name, detached, learning_rates
+from boundarycb.recorder import Recorder
 from boundarycb.sampling import EngineName, ResolutionLike
+from boundarycb.scalars import detached, learning_rates
 from boundarycb.schedule import Pace, ScheduleLike
 from boundarycb.sinks import GifFile, PageFile, ReportFile
 from boundarycb.trainer.first import FirstLook, part_at, whole_part
