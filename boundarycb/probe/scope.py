@@ -37,7 +37,8 @@ from boundarycb.keep.restore import (
 from boundarycb.keep.userhooks import backward_parked, parked
 from boundarycb.keep.verify import Portrait, Verdict
 from boundarycb.probe.conditions import Conditions
-from boundarycb.probe.prober import Prober, Session, home_of
+from boundarycb.probe.prober import Prober, home_of
+from boundarycb.probe.session import Session
 from boundarycb.probe.together import Message
 
 _DEFAULT = Conditions()

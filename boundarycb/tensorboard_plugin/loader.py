@@ -7,9 +7,9 @@ from typing import Any
 
 from tensorboard.plugins import base_plugin
 
-log = logging.getLogger(__name__)
+from boundarycb.tensorboard_plugin import NAME
 
-NAME = "boundaries"
+log = logging.getLogger(__name__)
 
 
 class BoundariesLoader(base_plugin.TBLoader):  # type: ignore[misc]
