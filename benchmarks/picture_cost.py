@@ -40,7 +40,7 @@ from boundarycb.sinks import gif, make_movie
 from boundarycb.types import Picture, Snapshot
 
 NETWORKS = {"48 units": (16, 3), "300 units": (100, 3), "1,000 units": (125, 8)}
-HUES = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111")
+HUES = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#5A0FC8")
 
 
 @contextmanager

@@ -48,12 +48,16 @@ class Outputs:
     Attributes:
         directory: where the history lies; another one than was asked for, where that held a history already.
         run: what tells the run from all others; empty before the first sample.
+        last: the step of the last sample that the history has; None before the first.
     """
 
     def __init__(self, directory: Path, sinks: Iterable[Sink], image_size: int) -> None:
         self.directory = directory.absolute()  # the user's program may go to another one
         self.run = ""
-        self._why_ended = ""
+        self.last: int | None = None
+        self._goes_on = False  # whether there is a history that takes samples
+        self._why_ended, self._ended_at = "", 0
+        self._says_why = True  # whether the history does, where there is anything to say
         self._keeps_traces = True
         self._kept: set[Path] = set()  # files beside the history that are of this run
         self._measured = False  # whether there is anything to report
@@ -68,6 +72,7 @@ class Outputs:
             OSError: the directory cannot be written to.
         """
         self._begin(earlier.slice, earlier, last)
+        self.last = max((step for step in earlier.steps if step <= last), default=None)
         taken = sum(step <= last for step in earlier.steps)
         for sink in self._sinks:
             if hasattr(sink, "go_on"):
@@ -84,28 +89,34 @@ class Outputs:
         """
         if first and self._history is None:
             self._begin(snapshot.slice)
-        if self._history is not None:
+        if self._goes_on and self._history is not None:
             try:
                 self._history.append(snapshot)
             except OSError as error:
                 if first:
                     raise
                 words = f"step {snapshot.step}: the history ends here; training and other outputs go on. {in_words(error)}"
+                self._goes_on = False
                 self.end(snapshot.step, words)  # so little may fit where a sample did not
-                self._history = None
                 warn(words)
-        self._write_end(snapshot.step)
+            else:
+                self.last = snapshot.step
+                if self._why_ended:  # what was written of it is void
+                    self._says_why, self._ended_at = False, snapshot.step
+        self._write_end()
 
     def end(self, step: int, why: str) -> None:
-        """Write into the history that no sample follows from `step` on, and `why`."""
+        """Write into the history that no sample follows from `step` on, and `why`: now, or as soon as there is room for it."""
         self._why_ended = " ".join(part for part in (self._why_ended, why) if part)
-        self._write_end(step)
+        self._says_why, self._ended_at = False, step
+        self._write_end()
 
-    def _write_end(self, step: int) -> None:
+    def _write_end(self) -> None:
         """Write why samples ended, if they did; the user was told, so that a full disk is no news."""
-        if self._why_ended and self._history is not None:
+        if not self._says_why and self._history is not None:
             with suppress(OSError):
-                self._history.end(step, self._why_ended)
+                self._history.end(self._ended_at, self._why_ended)
+                self._says_why = True
 
     def show(self, snapshot: Snapshot) -> None:
         """Give one snapshot to the sinks."""
@@ -116,7 +127,8 @@ class Outputs:
 
     def close(self, *, written: bool) -> None:
         """Make the movie and the report, if anything was `written`, and close sinks."""
-        history = attempt(partial(load, self.directory / FILE), "the history could not be finished.") if written else None
+        self._write_end()
+        history = attempt(self._whole_history, "the history could not be finished.") if written else None
         movie = None if history is None else attempt(partial(make_movie, history), "the movie could not be finished.")
         told = [sink for sink in self._sinks if hasattr(sink, "tell")]
         report = None
@@ -127,6 +139,12 @@ class Outputs:
         for sink in self._sinks:
             attempt(partial(sink.close, history, movie), f"{type(sink).__name__} could not be finished.")
 
+    def _whole_history(self) -> History:
+        path = self.directory / FILE
+        if not path.exists():
+            raise FileNotFoundError(f"{path} was removed")
+        return load(path)
+
     def files(self) -> list[str]:
         """Return the names of the files that there are for the user."""
         return [path.name for path in sorted(self.directory.glob("*")) if path.suffix in _TOLD]
@@ -136,7 +154,7 @@ class Outputs:
     def keep_traces(self, step: int, traces: Sequence[Trace]) -> None:
         """Write the traces of the sample at `step` beside the history, for a run that goes on from here; three are kept."""
         path = traces_file(self.directory, step)
-        if traces and self._history is not None and self._keeps_traces and path not in self._kept:
+        if traces and self._goes_on and self._keeps_traces and path not in self._kept:
             what = "what the next sample is compared with could not be written for a run that goes on from here."
             self._keeps_traces = bool(attempt(partial(self._save, traces, path), what))
             self._kept.add(path)
@@ -144,7 +162,7 @@ class Outputs:
     def keep_place(self, place: Mapping[str, Any]) -> bool:
         """Write where is looked beside the history, for a run that goes on from here; return whether it is there."""
         path = place_file(self.directory)
-        if path not in self._kept and self._history is not None:
+        if path not in self._kept and self._goes_on:
             save = partial(save_plain, {**place, "run": self.run}, path)
             if attempt(save, "the slice could not be written for a run that goes on from here."):
                 self._kept.add(path)
@@ -159,12 +177,14 @@ class Outputs:
         return saved
 
     def _begin(self, slice: Slice, earlier: History | None = None, last: int | None = None) -> None:
-        self._history = _new_history(self.directory, slice, earlier, last)
+        self._history, self._goes_on = _new_history(self.directory, slice, earlier, last), True
         self.directory, self.run = self._history.path.parent, self._history.run
 
 
 def checked_directory(directory: str | os.PathLike[str]) -> Path:
-    """Return `directory` as a path; raise ValueError where it is the address of another machine's."""
+    """Return `directory` as a path; raise an error where it is none, or ValueError where it is the address of another machine's."""
+    if not isinstance(directory, (str, os.PathLike)):
+        raise TypeError(f"`directory` must be a path, got {directory!r}.")
     if "://" in os.fspath(directory):
         raise ValueError(
             f"`directory` must be one of this machine's, where files can be appended to, got {os.fspath(directory)!r}."

@@ -246,15 +246,19 @@ class Recorder:
             return f"{self.directory.name}: no samples."
         share = self.seconds / max(time.perf_counter() - self._born, 1e-9)
         files, left_out = ", ".join(self._outputs.files()), self._overhead.left_out
-        more = f" ({left_out:,} more were left out for `max_overhead`)" if left_out else ""
+        outside = "in which the first sample and the end do not count"
+        more = f" ({left_out:,} more were left out for `max_overhead`, {outside})" if left_out else ""
         pace = self.pace
         if pace is not None and pace.late > pace.early and self.steps[-1] > pace.turn + pace.early:  # one was left out at least
             more += f" (every {pace.late:,} steps from step {pace.turn:,} on; `every_n_steps` sets it)"
-        if self._due_by_default and len(self.steps) <= _FEW and self.steps[-1] >= _TWENTY:
+        if self._due_by_default and not left_out and len(self.steps) <= _FEW and self.steps[-1] >= _TWENTY:
             more += f" (few; `every_n_steps={self.steps[-1] // _TWENTY}` takes some twenty)"
         several = f"{len(self.steps):,} samples of steps {self.steps[0]:,} to {self.steps[-1]:,}"
         what = f"{self.directory.name}: {several if len(self.steps) > 1 else f'1 sample, of step {self.steps[0]:,},'}"
-        took = f"took {self.seconds:.1f} s, {share:.1%} of the time{more}: {files} in {self.directory}"
+        if self._outputs.last != self.steps[-1]:
+            what += f" (the history ends at step {self._outputs.last:,})"
+        where = f"{files} in {self.directory}" if files else f"nothing is left in {self.directory}"
+        took = f"took {self.seconds:.1f} s, {share:.1%} of the time{more}: {where}"
         if self._copied:
             return f"{what}, of which {len(self.steps) - self._copied:,} are new and {took}"
         return f"{what} {took}"

@@ -151,9 +151,8 @@ def from_data(data: Any, *, labels: Any = None, margin: float = _MARGIN) -> Slic
     """
     inputs = to_array(data).astype(np.float64)
     if inputs.ndim < 2 or len(inputs) < 3 or inputs[0].size < 2 or not np.isfinite(inputs).all():
-        raise ValueError(
-            f"`data` must be three or more inputs of two or more finite numbers each, (n, *input_shape), got {inputs.shape}."
-        )
+        got = "NaN or infinity in it" if inputs.ndim > 1 and not np.isfinite(inputs).all() else f"shape {inputs.shape}"
+        raise ValueError(f"`data` must be three or more inputs of two or more finite numbers each, (n, *input_shape), got {got}.")
     _checked_margin(margin)
     classes = None if labels is None else to_array(labels)
     if classes is not None and classes.shape != (len(inputs),):
@@ -404,7 +403,8 @@ def to_array(value: Any) -> Array:
 def _array(name: str, value: Any) -> Floats:
     array = to_array(value).astype(np.float64)
     if array.size < 2 or not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be one input of two or more finite numbers, got shape {array.shape}.")
+        got = f"shape {array.shape}" if array.size < 2 else "NaN or infinity in it"
+        raise ValueError(f"`{name}` must be one input of two or more finite numbers, got {got}.")
     return array
 
 

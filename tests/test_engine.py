@@ -135,6 +135,16 @@ def test_past_the_budget_the_grid_takes_over_and_says_so() -> None:
     assert find_boundaries(model, SQUARE, max_vertices=2000).exact
 
 
+def test_past_the_budget_it_is_said_what_else_may_be_the_matter() -> None:
+    """More corners would not help a network that bends elsewhere, whichever of its layers has too many."""
+    torch.manual_seed(0)
+    for wide, most in ((24, 4), (24, 60), (800, 4)):  # the last has too many crossings to begin with
+        layers = (nn.Linear(2, wide), nn.GroupNorm(2, wide), nn.ReLU(), nn.Linear(wide, 24), nn.ReLU(), nn.Linear(24, 2))
+        model = nn.Sequential(*layers)
+        with pytest.warns(BoundaryWarning, match=rf"more than {most} corners \(`max_vertices=` .*\); it calls group_norm in 1\.$"):
+            find_boundaries(model, SQUARE, max_vertices=most)
+
+
 def test_the_budget_follows_the_resolution() -> None:
     with pytest.warns(BoundaryWarning, match="more than 256 corners"):
         find_boundaries(mlp(2, 32, 32, 2), SQUARE, resolution=8)

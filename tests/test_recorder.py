@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 import tracemalloc
 import warnings
 from collections.abc import Callable, Mapping
@@ -82,8 +83,18 @@ def test_samples_stay_within_their_share_of_the_time(tmp_path: Path, monkeypatch
         trained_at(recorder, clock, 100, 0.5)
     # The second sample is taken at once, since nothing is known of its cost; then one for each 4 seconds of training.
     assert recorder.steps == [0, 1, *range(16, 97, 8), 100]
-    assert "(87 more were left out for `max_overhead`)" in recorder.summary
+    assert "(87 more were left out for `max_overhead`, in which the first sample and the end do not count)" in recorder.summary
     recorder.close()
+
+
+def test_who_leaves_samples_out_is_not_told_to_take_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    recorder = make(tmp_path, metrics=[clock.costs(100.0)], max_overhead=0.01)
+    with pytest.warns(BoundaryWarning, match="some are left out"):
+        trained_at(recorder, clock, 1000, 0.1)
+    assert recorder.steps == [0, 100, 1000]
+    assert "takes some twenty" not in recorder.summary
+    assert "8 more were left out" in recorder.summary
 
 
 def test_a_recorder_that_has_stopped_leaves_nothing_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,13 +316,14 @@ def test_a_failing_metric_is_dropped_and_named(tmp_path: Path) -> None:
     assert [dict(snapshot.metrics) for snapshot in load(tmp_path)] == [{"x": 1.0}, {}, {}]
 
 
+def full(*_: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
 def test_a_full_disk_ends_the_history_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink, model = Keeps(), mlp(2, 4, 2)
     recorder = make(tmp_path, sinks=[sink])
     recorder.record(model, 0)
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr("boundarycb.history.HistoryWriter.append", full)
@@ -323,6 +335,47 @@ def test_a_full_disk_ends_the_history_and_nothing_else(tmp_path: Path, monkeypat
     history = load(tmp_path)
     assert history.steps == (0,)
     assert history.ended.startswith("step 1: the history ends here; training and other outputs go on. ")
+
+
+def test_why_a_history_ended_is_written_when_there_is_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk had no room for the reason either; a sample that comes after there is room is not kept all the same."""
+    model = mlp(2, 4, 2)
+    recorder = make(tmp_path)
+    recorder.record(model, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("boundarycb.history.HistoryWriter._write", full)
+        with pytest.warns(BoundaryWarning, match="step 1: the history ends here"):
+            recorder.record(model, 1)
+        assert load(tmp_path).ended == ""
+    recorder.record(model, 2)
+    size = load(tmp_path).path.stat().st_size
+    recorder.record(model, 3)
+    recorder.close()
+    assert load(tmp_path).path.stat().st_size == size  # it is said once
+    assert load(tmp_path).steps == (0,)
+    assert load(tmp_path).ended.startswith("step 1: the history ends here")
+    assert "4 samples of steps 0 to 3 (the history ends at step 0) took" in recorder.summary
+
+
+def test_why_a_history_ended_is_written_at_the_end_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder, model = make(tmp_path), mlp(2, 4, 2)
+    recorder.record(model, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr("boundarycb.history.HistoryWriter._write", full)
+        with pytest.warns(BoundaryWarning, match="step 1: the history ends here"):
+            recorder.record(model, 1)
+    recorder.close()
+    assert load(tmp_path).ended.startswith("step 1: the history ends here")
+
+
+def test_a_run_whose_folder_is_removed_says_that_nothing_is_left(tmp_path: Path) -> None:
+    recorder, model = make(tmp_path / "run"), mlp(2, 4, 2)
+    for step in (0, 1):
+        recorder.record(model, step)
+    shutil.rmtree(tmp_path / "run")
+    with pytest.warns(BoundaryWarning, match=r"history could not be finished\. \(FileNotFoundError: .*history\.bcb was removed"):
+        recorder.close()
+    assert recorder.summary.endswith(f"nothing is left in {recorder.directory}")
 
 
 def test_a_model_that_breaks_later_ends_sampling_and_not_training(tmp_path: Path) -> None:

@@ -22,13 +22,14 @@ from boundarycb import slices
 from boundarycb.render import draw_inputs, draw_overlay, draw_panels, draw_similarity, draw_vector, has_inputs, has_similarity
 from boundarycb.render.canvas import Canvas, cut, fitted, fitted_together, limited, text_width, wrapped
 from boundarycb.render.captions import Room, axes_caption, background_caption, captions_of, field_span, from_to, legend_classes
-from boundarycb.render.colours import _FEW, Scheme, class_colour, layer_colours, rgb, scheme
+from boundarycb.render.colours import _FEW, INK, Scheme, class_colour, layer_colours, rgb, scheme
 from boundarycb.render.heatmap import _in_words
 from boundarycb.render.inputs import images_at
 from boundarycb.render.layout import SMALLER, Layout
 from boundarycb.render.marks import _corner_beside, marks_phrases, to_pixels
 from boundarycb.render.pictures import _panel_title
 from boundarycb.types import Field, Picture, Snapshot
+from boundarycb.viewer import text_of
 
 
 def many_layers() -> Snapshot:
@@ -439,7 +440,20 @@ def lab(colour: str, blindness: str) -> Any:
 
 @pytest.mark.parametrize("blindness", BLINDNESS)
 def test_layer_colours_stay_apart_for_colour_blind_people(blindness: str) -> None:
-    seen = [lab(colour, blindness) for colour in (*_FEW, "#8e8e8e", "#fcfcfc")]  # among them the ends of the background
+    """And from the ink of the border between classes, and from the ends of the background."""
+    seen = [lab(colour, blindness) for colour in (*_FEW, INK, "#8e8e8e", "#fcfcfc")]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 18
+
+
+@pytest.mark.parametrize("blindness", BLINDNESS)
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_so_they_do_on_the_viewers_light_and_dark_page(blindness: str, theme: int) -> None:
+    text = text_of("palette.js")
+    few = re.findall(r"few: \[(.*)\]", text)[theme].replace('"', "").split(", ")
+    ends = [re.findall(rf"{end}: \[(.*)\]", text)[theme].split(", ") for end in ("low", "high")]
+    ink, greys = re.findall(r'ink: "(.*)"', text)[theme], ["#" + "".join(f"{int(part):02x}" for part in end) for end in ends]
+    assert theme or tuple(few) == _FEW
+    seen = [lab(colour, blindness) for colour in (*few, ink, *greys)]
     assert min(np.linalg.norm(a - b) for a, b in combinations(seen, 2)) > 18
 
 
@@ -657,6 +671,16 @@ def test_panels_say_all_of_their_notes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_short_note_leaves_the_axes_where_they_are() -> None:
     words = [words for _, _, words in written(noted(plain(), "a note"), 384)]
     assert words[-3:] == [axes_caption(SQUARE, 9, 999), background_caption(plain()), "a note"]
+
+
+def test_axes_stay_where_a_note_fits_without_its_advice() -> None:
+    corners = "lines are traced on a grid, since the regions have more than 668 corners (`max_vertices=` sets how many may be)"
+    words = [words for _, _, words in written(noted(plain(), corners), 512)]
+    assert words[-3:] == [axes_caption(SQUARE, 9, 999), background_caption(plain()), corners.partition(" (")[0]]
+    other = corners.replace("`max_vertices=` sets", "an option sets")  # it is a part of what is said
+    words = [words for _, _, words in written(noted(plain(), other), 512)]
+    assert " ".join(words).endswith(other)
+    assert axes_caption(SQUARE, 9, 999) not in words
 
 
 def test_sentences_are_wrapped_at_words() -> None:

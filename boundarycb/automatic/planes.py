@@ -42,7 +42,7 @@ def plane_of(
         Asked: no three of them span a plane.
     """
     chosen = list(rows) if rows is not None else _spanning(values, labels)
-    names = () if labels is None else [class_name(int(labels[row]), class_names) for row in chosen]
+    names = () if labels is None or (labels[chosen] < 0).all() else [class_name(int(labels[row]), class_names) for row in chosen]
     a, b, c = values[chosen]
     plane = slices.through(a, b, c, margin=_MARGIN, names=names)
     if abs(plane.anchors[2, 1]) < _FLAT * abs(plane.anchors).max():  # rounding alone tells where "towards c" is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ _LEGEND = 15  # of letters' sizes, how wide the classes of a legend are: ten of 
 
 _BESIDE, _BOTH = 0.1, 0.3
 """The shorter side of 0 by the longer: up to where a range is one of numbers beside 0, and from where on one about 0."""
+
+_ADVICE = re.compile(r" \(`\w+=`[^()]*\)")  # which option changes what a note says; the warning has it too
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,18 @@ class Room:
 def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
     """Return the lines below the plot: axes and marks, background and lines, classes, and what is wrong or left out.
 
-    Where these are more than there is room for, the axes give way to what is wrong or left out, and that is cut.
+    Where these are more than there is room for, notes go without the option that would change it; then the axes give way to what is
+    wrong or left out; then that is cut.
     """
     slice, bare = _slice_lines(snapshot.slice, room.letter, room.width)
     named = bool(class_names(snapshot.field))
     beside = room.width - room.taken
     drawing = packed(background_caption(snapshot).split("   "), room.letter, beside)
-    notes = wrapped("; ".join(snapshot.notes).replace("`", ""), room.letter, room.width)
     free = room.lines - named
+    said = "; ".join(snapshot.notes)
+    notes = _in_lines(said, room)
+    if len(slice) + len(drawing) + len(notes) > free:
+        notes = _in_lines(_ADVICE.sub("", said), room)
     if notes and len(slice) + len(drawing) + len(notes) > free and len(bare) < len(slice):
         slice = bare
     told = min(len(drawing), max(1, free - len(slice) - len(notes)))
@@ -93,6 +100,10 @@ def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
         *([Caption("", "classes")] * named),
         *(Caption(words, "notes") for words in notes),
     ]
+
+
+def _in_lines(notes: str, room: Room) -> list[str]:
+    return wrapped(notes.replace("`", ""), room.letter, room.width)
 
 
 def _slice_lines(slice: Slice, letter: float, width: float) -> tuple[list[str], list[str]]:

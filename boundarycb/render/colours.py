@@ -22,9 +22,10 @@ from boundarycb.types import Field, Picture, frozen
 
 Rgb = NDArray[np.uint8]
 
-# After Okabe and Ito's colours ("Color Universal Design", 2008), with a blue, a green and a purple that also stand out from the
-# background's greys. Under simulated red-, green- and blue-blindness every pair stays apart (tests/test_render.py).
-_FEW = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111")
+# After Okabe and Ito's colours ("Color Universal Design", 2008), with a blue, a green, a purple and a violet that also stand out
+# from the background's greys, and from the ink of the border between classes. Under simulated red-, green- and blue-blindness
+# every pair stays apart (tests/test_render.py).
+_FEW = ("#1F6FD0", "#D55E00", "#006837", "#A03C92", "#5A0FC8")
 # From violet to crimson by way of all hues, none lighter than a line may be. Searched for: of six to sixteen layers any two stand
 # three times as far apart as on matplotlib's plasma, or more, and one and a half times for the colour-blind (tests/test_render.py).
 _MANY = ("#290046", "#003cd3", "#3996b9", "#6c9360", "#ae8501", "#82000b", "#a90d67")

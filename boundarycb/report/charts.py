@@ -32,6 +32,7 @@ _HEADROOM = 7  # pixels above the highest tick, so that a curve along it is whol
 _SMALL, _LARGE = 1e-5, 1e7  # between which numbers on an axis are written out
 _EVEN = 4  # times the smallest distance of samples, up to which the axis of steps is in proportion
 _APART = 0.14  # of its length, between two steps that are named
+_HARDLY = 0.3  # of a tick below 0, which is not worth a tick
 _DOT = 1.8  # radius of a value that has none beside it
 
 
@@ -106,18 +107,18 @@ def _chart(steps: Floats, chart: Chart) -> Pixels:
     legend = legend_rows(_named(chart, curves), width)
     height += legend_height(legend)
     canvas = Canvas(width, height, WHITE)
-    ticks = _ticks(*_span(chart, curves))
+    ticks, low = _axis(*_span(chart, curves))
     wide = max(text_width(words, LETTER * 0.9) for _, words in ticks)
     plot = (round(wide) + 10, round(3.6 * LETTER) + legend_height(legend), width - 12, height - round(2.6 * LETTER))
     write_titles(canvas, chart.title, chart.unit)
     write_legend(canvas, legend)
-    low, high = ticks[0][0], ticks[-1][0]
+    high = ticks[-1][0]
 
     def place(x: Floats, y: Floats) -> Floats:
         across = plot[0] + _stretched(x, steps) * (plot[2] - plot[0])
         return np.stack([across, plot[3] - (y - low) / (high - low) * (plot[3] - plot[1] - _HEADROOM)], axis=1)
 
-    _grid(canvas, plot, ticks, steps, place)
+    _grid(canvas, plot, ticks, low, steps, place)
     if chart.has_level:
         draw_line(canvas, place(steps[[0, -1]], np.full(2, chart.level)), plot, FAINT, 1.2, "--")
     for curve in curves:
@@ -161,6 +162,18 @@ def _span(chart: Chart, curves: Sequence[Curve]) -> tuple[float, float]:
     low, high = (float(shown.min()), float(shown.max())) if len(shown) else (0.0, 1.0)
     high = high if chart.most is None else min(high, max(low, chart.most))
     return (low, high) if high > low else (low, low + (abs(low) or 1.0))
+
+
+def _axis(low: float, high: float) -> tuple[list[tuple[float, str]], float]:
+    """Return an axis's ticks, and the value where it begins: at the lowest tick, or where curves end that are hardly below 0.
+
+    >>> [words for _, words in _axis(-0.01, 0.7)[0]], _axis(-0.01, 0.7)[1], [words for _, words in _axis(-0.1, 0.7)[0]]
+    (['0.0', '0.2', '0.4', '0.6', '0.8'], -0.01, ['-0.2', '0.0', '0.2', '0.4', '0.6', '0.8'])
+    """
+    ticks = _ticks(low, high)
+    if ticks[1][0] == 0 and low > _HARDLY * ticks[0][0]:
+        return ticks[1:], low
+    return ticks, ticks[0][0]
 
 
 def _ticks(low: float, high: float) -> list[tuple[float, str]]:
@@ -249,7 +262,12 @@ def _short(step: float) -> str:
 
 
 def _grid(
-    canvas: Canvas, plot: Box, ticks: Sequence[tuple[float, str]], steps: Floats, place: Callable[[Floats, Floats], Floats]
+    canvas: Canvas,
+    plot: Box,
+    ticks: Sequence[tuple[float, str]],
+    low: float,
+    steps: Floats,
+    place: Callable[[Floats, Floats], Floats],
 ) -> None:
     letter = LETTER * 0.9
     ends = steps[[0, -1]]
@@ -258,7 +276,7 @@ def _grid(
         draw_line(canvas, points, plot, "#e4e6ea", 1.0, "-")
         canvas.text(plot[0] - 5, float(points[0, 1]) + 0.35 * letter, words, letter, FAINT, align="right")
     for step in _step_ticks(steps):
-        points = place(np.full(2, step), np.array([ticks[0][0], ticks[-1][0]]))
+        points = place(np.full(2, step), np.array([low, ticks[-1][0]]))
         draw_line(canvas, points, plot, "#e4e6ea", 1.0, "-")
         words = _short(step)
         left = float(points[0, 0]) - text_width(words, letter) / 2

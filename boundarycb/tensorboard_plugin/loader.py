@@ -7,9 +7,9 @@ from typing import Any
 
 from tensorboard.plugins import base_plugin
 
-from boundarycb.tensorboard_plugin import NAME
-
 log = logging.getLogger(__name__)
+
+NAME = "boundaries"
 
 
 class BoundariesLoader(base_plugin.TBLoader):  # type: ignore[misc]

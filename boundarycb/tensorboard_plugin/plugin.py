@@ -18,7 +18,7 @@ from werkzeug import wrappers
 
 from boundarycb import wire
 from boundarycb.metrics.descriptions import TEXTS
-from boundarycb.tensorboard_plugin import NAME
+from boundarycb.tensorboard_plugin.loader import NAME
 from boundarycb.tensorboard_plugin.series import Page, Series, Store, all_series
 from boundarycb.viewer import FOLDER, MODULES, STYLE
 

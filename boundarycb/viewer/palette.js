@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Colours, for a light and a dark page. Layers' are after Okabe and Ito's ("Color Universal Design", 2008), with a blue, a green and
- * a purple that stand out from the backgrounds too; more than five layers are steps of one ramp.
+ * Colours, for a light and a dark page. Layers' are after Okabe and Ito's ("Color Universal Design", 2008), with some that stand out
+ * from the backgrounds too, and from the ink of the border between classes; more than five layers are steps of one ramp.
  */
 
 /** @typedef {[number, number, number]} Rgb */
@@ -35,7 +35,7 @@ const LIGHT = {
   low: [168, 168, 168],
   high: [252, 252, 252],
   undefined: [246, 201, 203],
-  few: ["#1F6FD0", "#D55E00", "#006837", "#A03C92", "#111111"],
+  few: ["#1F6FD0", "#D55E00", "#006837", "#A03C92", "#5A0FC8"],
   ramp: [[41, 0, 70], [0, 60, 211], [57, 150, 185], [108, 147, 96], [174, 133, 1], [130, 0, 11], [169, 13, 103]],
   counts: [[252, 252, 250], [214, 226, 228], [168, 199, 207], [124, 168, 184], [92, 137, 161]],
 };
@@ -52,7 +52,7 @@ const DARK = {
   low: [21, 23, 28],
   high: [98, 102, 110],
   undefined: [110, 40, 46],
-  few: ["#6DB3FF", "#FF9A52", "#3FD08B", "#E58FDB", "#F2F2F2"],
+  few: ["#749DFF", "#FB904E", "#3FD998", "#E192CF", "#FFDB42"],
   ramp: [[186, 123, 244], [127, 163, 214], [49, 252, 255], [118, 254, 126], [217, 218, 41], [223, 136, 46], [250, 111, 140]],
   counts: [[24, 27, 33], [34, 49, 62], [43, 73, 92], [55, 98, 120], [78, 126, 148]],
 };

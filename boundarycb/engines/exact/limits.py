@@ -10,10 +10,15 @@ class Unsuitable(ValueError):  # noqa: N818 - it is a finding: the grid engine t
 
 
 class TooManyVertices(Unsuitable):
-    """The cells have more vertices than the budget allows."""
+    """The cells have more vertices than the budget allows.
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the regions have more than {limit:,} corners (`max_vertices=` sets how many may be)")
+    Args:
+        limit: how many it allows.
+        causes: what else may be the matter, in words.
+    """
+
+    def __init__(self, limit: int, causes: str = "") -> None:
+        super().__init__(f"the regions have more than {limit:,} corners (`max_vertices=` sets how many may be){causes}")
 
 
 class TooMuchMemory(Unsuitable):
