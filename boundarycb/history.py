@@ -54,6 +54,7 @@ class HistoryWriter:
         self.path = Path(directory) / FILE
         self.run = uuid.uuid4().hex if earlier is None else earlier.run
         self._last_step: int | None = None
+        self._size = 0  # of what this wrote
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(exist_ok=False)
@@ -82,7 +83,8 @@ class HistoryWriter:
 
         Raises:
             ValueError: its step does not lie after the last one's.
-            OSError: the disk is full, …; what was written of the frame is taken back, so that later ones can follow.
+            OSError: the disk is full, …; what was written of the frame is taken back, so that later ones can follow. Or the file is
+                gone, or another one has its place.
         """
         if self._last_step is not None and snapshot.step <= self._last_step:
             raise ValueError(f"`step` must grow from sample to sample: got {snapshot.step} after {self._last_step}.")
@@ -102,12 +104,15 @@ class HistoryWriter:
         # A file that is gone is not made anew: without its beginning it could not be read.
         with self.path.open("r+b", buffering=0) as file:
             start, left = file.seek(0, os.SEEK_END), memoryview(record)
+            if start != self._size:
+                raise OSError(f"{self.path} is not what was written there: another program or run writes to it")
             try:
                 while left:
                     left = left[file.write(left) :]
             except OSError:
                 file.truncate(start)
                 raise
+            self._size += len(record)
 
     def _copy(self, path: Path, size: int) -> None:
         """Copy the first `size` bytes of another history, piece by piece."""

@@ -106,7 +106,7 @@ class Outputs:
         self._write_end()
 
     def end(self, step: int, why: str) -> None:
-        """Write into the history that no sample follows from `step` on, and `why`: now, or as soon as there is room for it."""
+        """Write into the history that no sample follows from `step` on, and `why`: now, or with a later sample, or at the end."""
         self._why_ended = " ".join(part for part in (self._why_ended, why) if part)
         self._says_why, self._ended_at = False, step
         self._write_end()

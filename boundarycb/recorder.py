@@ -387,8 +387,12 @@ class Recorder:
         except (OSError, ValueError) as error:
             warn(f"The samples before step {self.step:,} are gone, so this history begins there. {in_words(error)}")
             return
-        if earlier is not None:
-            self._go_on(earlier, state["last"])
+        if earlier is None:
+            return
+        if earlier.steps[-1] < state["last"]:
+            gone = f"after step {earlier.steps[-1]:,}, up to step {state['last']:,}"
+            warn(f"The samples {gone} are gone, so this history goes on without them: the one before ended too early.")
+        self._go_on(earlier, state["last"])
 
     def _go_on(self, earlier: Earlier, last: int) -> None:
         """Begin with the samples of an earlier history up to step `last`."""

@@ -394,6 +394,8 @@ def test_the_three_samples_are_of_different_classes_with_their_names() -> None:
     two = settled(mlp(5, 4, 2), (x, torch.tensor([1, 1, 1, 0, 0, 0, 0, 0, 0])))
     assert two.slice.anchor_names == ("class 1", "class 0", "class 1")
     assert settled(mlp(5, 4, 3), (x, torch.full_like(y, -100))).slice.anchor_names == ()
+    one = settled(mlp(5, 4, 3), (x, torch.where(y == 2, 2, -100)))
+    assert one.slice.anchor_names == ("class 2", "no class", "no class")
 
 
 def test_equal_and_collinear_samples_are_passed_over() -> None:

@@ -143,6 +143,20 @@ def test_past_the_budget_it_is_said_what_else_may_be_the_matter() -> None:
         model = nn.Sequential(*layers)
         with pytest.warns(BoundaryWarning, match=rf"more than {most} corners \(`max_vertices=` .*\); it calls group_norm in 1\.$"):
             find_boundaries(model, SQUARE, max_vertices=most)
+    model = nn.Sequential(nn.Linear(2, 24), nn.GroupNorm(2, 24), nn.ReLU(), nn.Linear(24, 2))
+    with pytest.raises(ValueError, match=r"more than 60 corners .*; it calls group_norm in 1\.?$"):
+        find_regions(model, SQUARE, max_vertices=60)
+
+
+def test_what_two_notes_say_is_in_a_picture_once(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(2, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, 2))
+    recorder = Recorder(tmp_path, SQUARE, resolution=16, mode="as_is", max_vertices=4, metrics=[])
+    with pytest.warns(BoundaryWarning):
+        recorder.record(model, 0)
+    recorder.close()
+    said = "; ".join(load(tmp_path)[0].notes)
+    assert said.startswith("lines are traced on a grid, since ")
+    assert said.count("a batch-norm takes its statistics from the points") == 1
 
 
 def test_the_budget_follows_the_resolution() -> None:

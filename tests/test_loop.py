@@ -546,6 +546,8 @@ def test_all_of_a_run_goes_to_the_directory_of_its_beginning(tmp_path: Path, mon
         loop(model, optimizer, steps=2)
     assert not list((tmp_path / "elsewhere").iterdir())
     assert list((tmp_path / "run").glob("events.*"))
+    with pytest.raises(TypeError, match="`directory` must be a path, got 5"):
+        Recorder(5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="`directory` must be one of this machine's"):
         watch(model, optimizer, directory="s3://bucket/run")
 

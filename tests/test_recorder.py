@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 from models import mlp
-from snapshots import fan, snapshot
+from snapshots import fan, plain, snapshot
 
-from boundarycb import BoundaryWarning, Recorder, load, slices, wire
+from boundarycb import BoundaryWarning, Recorder, load, metrics, slices, wire
 from boundarycb.cli import main
 from boundarycb.memory import WINDOW
 from boundarycb.outputs import Outputs
@@ -354,7 +354,72 @@ def test_why_a_history_ended_is_written_when_there_is_room_again(tmp_path: Path,
     assert load(tmp_path).path.stat().st_size == size  # it is said once
     assert load(tmp_path).steps == (0,)
     assert load(tmp_path).ended.startswith("step 1: the history ends here")
+    assert [header["step"] for header in ends_in(tmp_path)] == [1]
     assert "4 samples of steps 0 to 3 (the history ends at step 0) took" in recorder.summary
+
+
+def ends_in(directory: Path) -> list[Mapping[str, Any]]:
+    """Return the headers of a history's records of why it ended."""
+    path = load(directory).path
+    with path.open("rb") as file:
+        return [header for _, header in wire.scan(file, path.stat().st_size) if header["kind"] == "end"]
+
+
+def test_an_end_is_written_again_after_a_sample_that_made_it_void(tmp_path: Path) -> None:
+    outputs = Outputs(tmp_path, [], 128)
+    outputs.keep(plain(3), first=True)
+    outputs.end(4, "sampling failed")
+    outputs.keep(plain(7), first=False)
+    assert [header["step"] for header in ends_in(tmp_path)] == [4, 7]
+    assert load(tmp_path).steps == (3, 7)
+    assert load(tmp_path).ended == "sampling failed"
+
+
+def test_nothing_is_written_into_the_history_of_another_run(tmp_path: Path) -> None:
+    """Which began where this one's folder was removed."""
+    old, model = make(tmp_path / "run"), mlp(2, 4, 2)
+    late = make(tmp_path / "late")
+    for recorder in (old, late):
+        recorder.record(model, 0)
+        shutil.rmtree(recorder.directory)
+    with pytest.warns(BoundaryWarning, match="step 1: the history ends here"):
+        old.record(model, 1)
+    for name in ("run", "late"):
+        new = make(tmp_path / name)
+        for step in (0, 1):
+            new.record(model, step)
+        new.close()
+    before = [load(tmp_path / name).path.read_bytes() for name in ("run", "late")]
+    with pytest.warns(BoundaryWarning, match="step 5: the history ends here.*another program or run writes to it"):
+        late.record(model, 5)
+    old.record(model, 6)
+    for recorder in (old, late):
+        recorder.close()
+    assert [load(tmp_path / name).path.read_bytes() for name in ("run", "late")] == before
+
+
+def test_a_run_that_goes_on_from_a_history_that_ended_early_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be compared with the next sample is written for none that the history does not have."""
+    model, recorder = mlp(2, 4, 2), make(tmp_path / "old", metrics=metrics.default())
+    for step in (0, 1):
+        recorder.record(model, step)
+    with monkeypatch.context() as patch:
+        patch.setattr("boundarycb.history.HistoryWriter._write", full)
+        with pytest.warns(BoundaryWarning, match="step 2: the history ends here"):
+            recorder.record(model, 2)
+        recorder.record(model, 3)
+        state = recorder.state_dict()
+    recorder.close()
+    assert not list(recorder.directory.glob("traces-*"))
+    again = make(tmp_path / "new", metrics=metrics.default())
+    with pytest.warns(BoundaryWarning, match=r"^The samples after step 1, up to step 3 are gone, so this history goes on"):
+        again.load_state_dict(state)
+    assert "(the history ends" not in again.summary
+    again.record(model, 4)
+    assert "3 samples of steps 0 to 4, of which 1 are new and took" in again.summary
+    again.close()
+    assert load(tmp_path / "new").steps == (0, 1, 4)
+    assert load(tmp_path / "new").ended == ""
 
 
 def test_why_a_history_ended_is_written_at_the_end_at_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,10 +456,7 @@ def test_a_model_that_breaks_later_ends_sampling_and_not_training(tmp_path: Path
     recorder.close()
     assert load(tmp_path).steps == (0,)
     assert load(tmp_path).ended.startswith("step 5: sampling failed; no further sample is taken, training goes on. (ValueError: ")
-    path = load(tmp_path).path
-    with path.open("rb") as file:
-        ends = [header for _, header in wire.scan(file, path.stat().st_size) if header["kind"] == "end"]
-    assert [header["step"] for header in ends] == [5]
+    assert [header["step"] for header in ends_in(tmp_path)] == [5]
 
 
 def test_the_history_says_why_it_ended_until_the_run_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -677,6 +677,13 @@ def test_axes_stay_where_a_note_fits_without_its_advice() -> None:
     corners = "lines are traced on a grid, since the regions have more than 668 corners (`max_vertices=` sets how many may be)"
     words = [words for _, _, words in written(noted(plain(), corners), 512)]
     assert words[-3:] == [axes_caption(SQUARE, 9, 999), background_caption(plain()), corners.partition(" (")[0]]
+    short = "more than 668 corners (`max_vertices=` sets how many may be)"
+    words = [words for _, _, words in written(noted(plain(), short), 512)]
+    assert words[-3:] == [axes_caption(SQUARE, 9, 999), background_caption(plain()), short.replace("`", "")]
+    longer = f"{corners}; it calls group_norm in encoder.layers.1"  # the axes go in any case, so there is room for the advice
+    words = [words for _, _, words in written(noted(plain(), longer), 512)]
+    assert " ".join(words).endswith(longer.replace("`", ""))
+    assert axes_caption(SQUARE, 9, 999) not in words
     other = corners.replace("`max_vertices=` sets", "an option sets")  # it is a part of what is said
     words = [words for _, _, words in written(noted(plain(), other), 512)]
     assert " ".join(words).endswith(other)

@@ -137,8 +137,8 @@ def test_units_are_chosen_by_place_or_position() -> None:
         ({"background": "pixels"}, ValueError, "`background` must be"),
         ({"background": 3}, ValueError, "`background` must be the place of one of 3 outputs, got 3"),
         ({"output": 1.5}, TypeError, "`output` must be the name or the place"),
-        ({"output": "logits"}, ValueError, "`output` names 'logits', and the model's output has"),
-        ({"output": 0}, ValueError, "`output` names '0', and the model's output has no parts; `background=0` shows one of its"),
+        ({"output": "logits"}, ValueError, r"`output` names 'logits', and the model's output has no parts\.$"),
+        ({"output": 0}, ValueError, "`output` names '0', and the model's output has no parts; `background=` shows one of its"),
         ({"speed": 3}, TypeError, "There is no argument `speed`; those are max_units"),
     ],
 )

@@ -84,7 +84,7 @@ def _named(output: Any, name: str) -> Any:
     """Return the part of `output` that is called `name`."""
     found: dict[str, Any] = {spelled(path): leaf for path, leaf in _parts(output)}
     if name not in found:
-        numbers = f"no parts; `background={name}` shows one of its numbers" if name.isdigit() else "no parts"
+        numbers = "no parts; `background=` shows one of its numbers" if name.isdigit() else "no parts"
         raise WrongChoice(f"`output` names {name!r}, and the model's output has {', '.join(filter(None, found)) or numbers}.")
     return found[name]
 

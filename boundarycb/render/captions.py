@@ -77,8 +77,8 @@ class Room:
 def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
     """Return the lines below the plot: axes and marks, background and lines, classes, and what is wrong or left out.
 
-    Where these are more than there is room for, notes go without the option that would change it; then the axes give way to what is
-    wrong or left out; then that is cut.
+    Where these are more than there is room for, notes go without the options that would change them, or else the axes give way to
+    what is wrong or left out, or both; then that is cut.
     """
     slice, bare = _slice_lines(snapshot.slice, room.letter, room.width)
     named = bool(class_names(snapshot.field))
@@ -86,11 +86,10 @@ def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
     drawing = packed(background_caption(snapshot).split("   "), room.letter, beside)
     free = room.lines - named
     said = "; ".join(snapshot.notes)
-    notes = _in_lines(said, room)
-    if len(slice) + len(drawing) + len(notes) > free:
-        notes = _in_lines(_ADVICE.sub("", said), room)
-    if notes and len(slice) + len(drawing) + len(notes) > free and len(bare) < len(slice):
-        slice = bare
+    whole, short = _in_lines(said, room), _in_lines(_ADVICE.sub("", said), room)
+    ways = [(slice, whole), (slice, short), (bare, whole), (bare, short)]
+    fitting = [way for way in ways if len(way[0]) + len(drawing) + len(way[1]) <= free]
+    slice, notes = (fitting or ways[-1:])[0]
     told = min(len(drawing), max(1, free - len(slice) - len(notes)))
     drawing = limited(drawing, told, "   ", room.letter, beside)
     notes = limited(notes, free - len(slice) - told, " ", room.letter, room.width)

@@ -165,10 +165,12 @@ def _span(chart: Chart, curves: Sequence[Curve]) -> tuple[float, float]:
 
 
 def _axis(low: float, high: float) -> tuple[list[tuple[float, str]], float]:
-    """Return an axis's ticks, and the value where it begins: at the lowest tick, or where curves end that are hardly below 0.
+    """Return an axis's ticks, three or more, and where it begins: at the lowest tick, or where curves end that are hardly below 0.
 
     >>> [words for _, words in _axis(-0.01, 0.7)[0]], _axis(-0.01, 0.7)[1], [words for _, words in _axis(-0.1, 0.7)[0]]
     (['0.0', '0.2', '0.4', '0.6', '0.8'], -0.01, ['-0.2', '0.0', '0.2', '0.4', '0.6', '0.8'])
+    >>> _axis(-0.059, 0.7)[1], _axis(-0.061, 0.7)[1]
+    (-0.059, -0.2)
     """
     ticks = _ticks(low, high)
     if ticks[1][0] == 0 and low > _HARDLY * ticks[0][0]:

@@ -70,8 +70,9 @@ class Snapshot:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What was left out or is not finite, in words."""
-        return (*self.boundaries.notes, *self.capture.notes)
+        """What was left out or is not finite, in words; what the lines' own notes say already is not said again."""
+        of_lines = self.boundaries.notes
+        return (*of_lines, *(note for note in self.capture.notes if not any(note in said for said in of_lines)))
 
     @cached_property
     def is_broken(self) -> bool:

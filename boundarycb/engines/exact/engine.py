@@ -70,7 +70,7 @@ def find_regions(forward: Forward, slice: Slice, max_vertices: int, *, again: Fo
     """Return the linear regions of a piecewise-linear network; arguments and errors as of :func:`find`."""
     found = partition(forward, slice, max_vertices, count=_thick)
     if not found.whole:
-        raise TooManyVertices(max_vertices)
+        raise TooManyVertices(max_vertices, causes(found.values.reading, len(found.layers) - 1))
     certificate, reading = certify(found, again), found.values.reading
     if reading.gaps:
         raise Unsuitable("; ".join(reading.gaps))

@@ -137,6 +137,7 @@ def partition(
         try:
             kinks = values.reading.kinks[number]
             cut = Cut.of(cells, _columns(z, kinks), limit, magnitude, partial(_again, values, number, kinks))
+            refined = _refined(cut, limit, needed=number < last, wanted=through_last)
         except NotPiecewiseLinear as error:
             raise NotPiecewiseLinear(f"{layer.name}: {error}{causes(values.reading, number)}", error.off) from None
         except TooManyVertices:
@@ -144,14 +145,13 @@ def partition(
         magnitude = max(magnitude, float(sizes(z).max(initial=0.0)))
         segments.append(cut.segments())
         zero.append(cut.zero[: layer.size])
-        refined = _refined(cut, limit, causes(values.reading, number), needed=number < last, wanted=through_last)
         if refined is not None:
             cells = refined
             counts.append(count(cells))
     return Partition(values, tuple(segments), tuple(counts), cells, refined is not None, np.concatenate(zero), magnitude)
 
 
-def _refined(cut: Cut, limit: int, causes: str, *, needed: bool, wanted: bool) -> Cells | None:
+def _refined(cut: Cut, limit: int, *, needed: bool, wanted: bool) -> Cells | None:
     """Return the cells that a layer makes; None for the last one's, whose lines are known without, if not wanted or too many."""
     if not needed and not wanted:
         return None
@@ -159,7 +159,7 @@ def _refined(cut: Cut, limit: int, causes: str, *, needed: bool, wanted: bool) -
         return cut.refined(limit)
     except TooManyVertices:
         if needed:
-            raise TooManyVertices(limit, causes) from None
+            raise
         return None
 
 
