@@ -129,6 +129,8 @@ def _export(options: argparse.Namespace) -> str:
 def _compare(options: argparse.Namespace) -> str:
     if options.output is not None and options.output.suffix.lower() != ".png":
         raise ValueError(f"`--output` must end in .png, got {options.output}.")
+    if options.output is not None and not options.output.absolute().parent.is_dir():
+        raise ValueError(f"`--output` must lie in a folder that exists, got {options.output}.")
     histories = [load(run) for run in options.runs]
     text = compare(histories).text()
     if options.output is None:

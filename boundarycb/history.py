@@ -233,6 +233,8 @@ class History:
             known |= metrics.keys() | scalars.keys()
             values.append(metrics.get(name, scalars.get(name, math.nan)))
         if name not in known:
+            if name.rpartition("/")[0].endswith("_per_unit"):
+                raise KeyError(f"{name!r} is an array, one value a unit: history[-1].per_unit has those of a snapshot.")
             near = get_close_matches(name, sorted(known), 3, 0.4) or sorted(known)[:3]
             more = ", …" if len(known) > len(near) else ""
             raise KeyError(f"No snapshot has the number {name!r}; there are {', '.join(near) or 'none'}{more}.")

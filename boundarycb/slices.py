@@ -16,9 +16,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boundarycb.corners import find_corners
 from boundarycb.evenly import evenly
@@ -335,7 +337,8 @@ def aimed(slice: Slice, target: Any, *, corners: Any = None) -> Slice:
         slice: the slice.
         target: classes (h, w), whole numbers of 0 or more, -1 where there is none, at the centres of a grid of pixels over the
             slice, the row of smallest ``v`` first (of a picture, ``image[::-1]``); or a function from inputs (n, *input_shape) to
-            classes (n,), which is asked at 256 by 256 points, part by part where inputs are large.
+            classes (n,), which is asked at 256 by 256 points, part by part where inputs are large; by a run once more, at the
+            points of its grid and others between them.
         corners: slice coordinates (K, 2) of the corners of the classes' areas, of which those on the slice count; by default they
             are found: where a disc around an edge has much more or less than a half in one class.
 
@@ -346,27 +349,33 @@ def aimed(slice: Slice, target: Any, *, corners: Any = None) -> Slice:
     >>> plane.target.labels.shape, plane.target.corners.round(1).tolist()
     ((256, 256), [[0.5, 0.5]])
     """
-    labels = _asked(slice, target) if callable(target) else to_array(target)
-    if labels.ndim != 2 or min(labels.shape) < 2 or labels.dtype.kind not in "iub":
-        raise ValueError(
-            f"`target` must be classes (h, w), whole numbers, or a function that gives them, got {labels.dtype} {labels.shape}."
-        )
-    labels = labels.astype(np.int64)
-    if labels.min() < -1:
-        raise ValueError(f"`target` must be classes of 0 or more, -1 where there is none, got {labels.min()}.")
+    ask = partial(_asked, slice, target) if callable(target) else None
+    labels = _labels(to_array(target)) if ask is None else ask(_TARGET)
     low, high = np.array(slice.bounds).T
     if corners is None:
-        return replace(slice, target=Target(labels, low + find_corners(labels) * (high - low)))
+        return replace(slice, target=Target(labels, low + find_corners(labels) * (high - low), ask))
     places = to_array(corners).astype(np.float64)
     places = places.reshape(-1, 2) if not places.size else places
     if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
         raise ValueError(f"`corners` must be finite slice coordinates (K, 2), got shape {places.shape}.")
-    return replace(slice, target=Target(labels, places[((places >= low) & (places <= high)).all(axis=1)]))
+    return replace(slice, target=Target(labels, places[((places >= low) & (places <= high)).all(axis=1)], ask))
 
 
-def _asked(slice: Slice, target: Callable[[Floats], Any]) -> Array:
-    """Return what the function `target` says at the centres of a grid of pixels over `slice`."""
-    us, vs = (nodes[1:-1] for nodes in slice.nodes(_TARGET))
+def _labels(target: Array) -> NDArray[np.int64]:
+    """Return `target` as classes (h, w); raise ValueError where it is something else."""
+    if target.ndim != 2 or min(target.shape) < 2 or target.dtype.kind not in "iub":
+        raise ValueError(
+            f"`target` must be classes (h, w), whole numbers, or a function that gives them, got {target.dtype} {target.shape}."
+        )
+    labels = target.astype(np.int64)
+    if labels.min() < -1:
+        raise ValueError(f"`target` must be classes of 0 or more, -1 where there is none, got {labels.min()}.")
+    return labels
+
+
+def _asked(slice: Slice, target: Callable[[Floats], Any], resolution: int) -> NDArray[np.int64]:
+    """Return the classes (resolution, resolution) that the function `target` gives at the centres of a grid of pixels."""
+    us, vs = (nodes[1:-1] for nodes in slice.nodes(resolution))
     points = np.stack(np.meshgrid(us, vs), axis=-1).reshape(-1, 2)
     rows = max(1, _NUMBERS // slice.origin.size)
     answers = []
@@ -375,7 +384,7 @@ def _asked(slice: Slice, target: Callable[[Floats], Any]) -> Array:
         answers.append(to_array(target(slice.lift(part))))
         if answers[-1].shape != (len(part),):
             raise ValueError(f"`target` must give one class an input, ({len(part)},), got {answers[-1].shape}.")
-    return np.concatenate(answers).reshape(_TARGET, _TARGET)
+    return _labels(np.concatenate(answers).reshape(resolution, resolution))
 
 
 def _clipped(polygon: Floats, values: Floats) -> Floats:

@@ -107,8 +107,11 @@ def test_two_watches_around_one_loop_do_not_collide(tmp_path: Path) -> None:
             loop(second, two, steps=1)
         return a, b
 
-    with pytest.warns(BoundaryWarning, match=r'writes to .* as `name` "boundaries" too.* give one of them a `name`'):
+    with pytest.warns(BoundaryWarning) as told:
         a, b = alike()
+    said = [str(warning.message) for warning in told]
+    assert sum('as `name` "boundaries" too' in words and "give one of them a `name`" in words for words in said) == 1
+    assert sum("holds the history of another run" in words for words in said) == len(said) - 1
     assert {a.directory.name, b.directory.name} == {"boundaries-1", "boundaries-2"}
 
 
@@ -282,11 +285,19 @@ def test_hooks_are_gone_afterwards(tmp_path: Path) -> None:
 
 
 def test_two_runs_into_one_directory_both_stay(tmp_path: Path) -> None:
-    for _ in range(2):
+    """As where a cell of a notebook is run again."""
+
+    def run() -> None:
         model = mlp(2, 4, 2)
         optimizer = adam(model)
         with watch(model, optimizer, slice=SQUARE, directory=tmp_path, **SMALL):
             loop(model, optimizer, steps=1)
+
+    run()
+    with pytest.warns(
+        BoundaryWarning, match="holds the history of another run; this one's goes to .*boundaries-1, which is what `load`"
+    ):
+        run()
     assert load(tmp_path / "boundaries").steps == load(tmp_path / "boundaries-1").steps == (0, 1)
 
 

@@ -38,6 +38,31 @@ def test_of_a_linear_border_it_is_the_foot_of_the_perpendicular(size: int) -> No
     assert found.after.tolist() == (lead > 0).astype(int).tolist()
 
 
+@pytest.mark.parametrize("size", [2, 3, 10, 30, 100])
+def test_a_linear_border_within_reach_is_found_though_no_axis_meets_it(size: int) -> None:
+    """By the gradient from the point itself: a border in the diagonal is farther along each axis, by the root of the size."""
+    rng = np.random.default_rng(size)
+    weights = np.ones(size) / np.sqrt(size)
+    points = rng.normal(size=(5, size))
+    lead = points @ weights - 8.0
+    found = nearest_crossing(linear(weights, -8.0), points, reach=12.0)
+    assert found.distance == pytest.approx(np.abs(lead), rel=1e-6)
+    assert np.isnan(nearest_crossing(linear(weights, -8.0), points, reach=0.9 * np.abs(lead).min()).distance).all()
+
+
+def test_of_several_classes_any_may_be_the_one_that_is_found() -> None:
+    """The runner-up runs along with the winner; the third class gains on it, in the diagonal."""
+    model: Any = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 3)).double()
+    with torch.no_grad():
+        model[0].weight.copy_(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+        model[0].bias.zero_()
+        model[2].weight.copy_(torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, -1.0]]))
+        model[2].bias.copy_(torch.tensor([0.0, -1.0, -9.0]))
+    found = nearest_crossing(model, [[1.0, 1.0]], reach=5.5)  # x1 + x2 = 9
+    assert found.distance == pytest.approx([7 / np.sqrt(2)])
+    assert (found.before.tolist(), found.after.tolist()) == ([0], [2])
+
+
 def test_it_is_never_nearer_than_brute_force_and_hardly_farther() -> None:
     model = mlp(2, 16, 16, 4, seed=8).double()
     points = np.random.default_rng(0).uniform(-2, 2, (12, 2))

@@ -268,7 +268,9 @@ def test_copycats_are_told_with_their_birth(tmp_path: Path) -> None:
     assert said.sentences[0] == "layer1: units 0 and 1 are copycats from the start: |phi| 0.990, level 0.950."
     assert said.sentences[1] == "layer1: units 2 and 4 are copycats since step 100: |phi| 0.980, level 0.950."
     assert len(said.sentences) == 2
-    assert "units 2 and 4: at the start, when they became copycats" in said.caption  # the one that was born in the run
+    assert (
+        "units 2 and 4, copycats since step 100: at the start, then and at the end" in said.caption
+    )  # the one that was born in the run
 
 
 def test_a_mirrored_pair_is_called_so(tmp_path: Path) -> None:
@@ -1021,7 +1023,7 @@ def test_a_network_whose_layers_only_shift_has_no_shares_of_shift_told(tmp_path:
     assert said.draw is not None
     text = summarise(load(tmp_path))
     assert "layer1's units turned no boundary themselves.\nIts own biases did 25%" in text
-    assert "by shifting" not in text
+    assert "The share of shift" not in text
 
 
 def test_the_most_alike_pair_at_the_start_is_that_of_the_start(tmp_path: Path) -> None:
@@ -1036,6 +1038,13 @@ def test_layers_whose_pairs_the_grid_cannot_tell_are_said_so(tmp_path: Path) -> 
     said = found("copycats", history(tmp_path, {f"{name}/layer1": value for name, value in numbers.items()}))
     assert said.sentences[0].startswith("Of layer1 no pair can be told from chance at the end: the level is so near 1")
     assert not any("reaches its layer's level" in sentence for sentence in said.sentences)
+    assert said.level == "|phi| of 1.000 or more"
+
+
+def test_layers_of_single_units_have_no_level_of_copycats(tmp_path: Path) -> None:
+    numbers = {"copycat/pairs": 0.0, "copycat/max_phi": math.nan, "copycat/chance": math.nan, "dormant/live": 1.0}
+    said = found("copycats", history(tmp_path, {f"{name}/layer1": value for name, value in numbers.items()}))
+    assert said.level == ""
 
 
 def test_without_the_last_layer_regions_are_not_called_linear(tmp_path: Path) -> None:
@@ -1050,4 +1059,4 @@ def test_without_the_last_layer_regions_are_not_called_linear(tmp_path: Path) ->
 def test_the_pair_that_is_shown_is_the_most_alike_of_the_new_ones(tmp_path: Path) -> None:
     closest = [pair(0, 0.999, units=(0, 1)), pair(100, 0.96), pair(60, 0.99, units=(1, 3)), pair(60, 0.97, units=(0, 5))]
     said = found("copycats", history(tmp_path, copies(4), {800: {"copycat/closest": closest}}))
-    assert said.caption.startswith("layer1, units 1 and 3: at the start, when they became copycats")
+    assert said.caption.startswith("layer1, units 1 and 3, copycats since step ")

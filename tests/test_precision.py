@@ -135,7 +135,7 @@ def test_a_plain_loop_under_autocast_gives_its_context(dtype: torch.dtype, tmp_p
         torch.manual_seed(3)
         model, losses = Net(), []
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        with watch(model, optimizer, directory=tmp_path, engine="grid", **SMALL, **options):
+        with watch(model, optimizer, directory=tmp_path / str(len(options)), engine="grid", **SMALL, **options):
             for x, y in DataLoader(batches(), batch_size=8):
                 with torch.autocast("cpu", dtype):
                     loss = nn.functional.cross_entropy(model(x), y)

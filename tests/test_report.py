@@ -17,6 +17,7 @@ from boundarycb import Recorder, load, metrics, slices
 from boundarycb.cli import main
 from boundarycb.history import HistoryWriter
 from boundarycb.report import make_report, summarise
+from boundarycb.sampling import look
 
 SQUARE = slices.box((-1, 1), (-1, 1))
 
@@ -48,7 +49,7 @@ def test_the_numbers_in_words(recorder: Recorder) -> None:
     assert rows["pairs at the end"] == ["1"]
     assert rows["dormant: units that switch on the slice"] == ["100%"]
     assert "layer 0: units 2 and 3 are copycats since step 80 (phi 1.000, chance level 0.950)." in text
-    assert "layer 0 moved less and less by shifting: 100% of shift + rotate in steps 0-20" in text
+    assert "The share of shift in layer 0's shift + rotate fell: 100% in steps 0-20" in text
     assert "layer 0's lines turned by " in text
 
 
@@ -63,6 +64,22 @@ def test_of_smooth_networks_no_linear_regions_are_told(tmp_path: Path) -> None:
         texts[name] = make_report(load(tmp_path / name)).text
     assert "activation patterns seen at the grid points |" in texts["smooth"]
     assert "activation patterns seen at the grid points (at least as many linear regions) |" in texts["kinked"]
+
+
+def test_a_layer_of_sigmoids_has_exact_lines_and_no_linear_regions(tmp_path: Path) -> None:
+    """Its units are affine, and what comes after it is nowhere."""
+    recorder = Recorder(tmp_path, SQUARE, resolution=32)
+    for step in range(3):
+        torch.manual_seed(step)
+        recorder.record(nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), step)
+    recorder.close()
+    last = load(tmp_path)[-1]
+    assert last.boundaries.exact
+    assert [name for name in last.metrics if name.startswith("regions/exact/")] == ["regions/exact/0"]
+    torch.manual_seed(0)
+    seen = look(nn.Sequential(nn.Linear(2, 4), nn.Tanh(), nn.Linear(4, 2)), SQUARE, resolution=16)
+    assert seen.boundaries.exact
+    assert seen.regions == {}
 
 
 def test_lines_of_a_slice_that_is_not_to_scale_have_no_angle(tmp_path: Path) -> None:
@@ -88,7 +105,7 @@ def test_windows_begin_and_end_at_samples(tmp_path: Path) -> None:
     text = summarise(load(tmp_path))
     windows = [line.split(",")[1].split()[0] for line in text.splitlines() if "rotate)," in line]
     assert windows == ["0-100", "100-150"]
-    assert "by shifting" not in text
+    assert "The share of shift" not in text
 
 
 def test_the_final_numbers(recorder: Recorder) -> None:
@@ -185,6 +202,8 @@ def test_many_layers_and_long_names_keep_the_table_narrow(tmp_path: Path) -> Non
 def test_a_series_that_does_not_exist_is_refused_with_what_there_is(recorder: Recorder) -> None:
     with pytest.raises(KeyError, match="No snapshot has the number 'drift/shfit/0'; there are drift/shift/0, .*, …"):
         load(recorder.directory).series("drift/shfit/0")
+    with pytest.raises(KeyError, match=r"'drift/flipped_per_unit/0' is an array, one value a unit: history\[-1\]\.per_unit has"):
+        load(recorder.directory).series("drift/flipped_per_unit/0")
 
 
 def test_what_the_loop_logged_is_a_series_too(tmp_path: Path) -> None:

@@ -243,6 +243,8 @@ def test_zero_lines_reach_the_border_and_keep_their_side() -> None:
 
 def test_zero_lines_of_a_function_without_zeros_are_none() -> None:
     assert not len(zero_lines(lambda inputs: np.ones(len(inputs)), SQUARE, resolution=8))
+    with pytest.raises(ValueError, match="`function` must give numbers, got none on the slice that is finite"):
+        zero_lines(lambda inputs: np.full(len(inputs), np.nan), SQUARE, resolution=8)
 
 
 def test_a_line_in_the_border_is_told() -> None:

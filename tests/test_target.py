@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from models import mlp
 from numpy.typing import NDArray
+from torch import nn
 
 from boundarycb import Recorder, load, slices
 from boundarycb.data import bottle
@@ -38,6 +41,38 @@ def of(winners: NDArray[Any], target: Any, plane: Slice = SQUARE) -> Any:
 
 def numbers(found: Any) -> tuple[float, float, float]:
     return found["target/accuracy"], found["target/worst_part"], found["target/missed_parts"]
+
+
+@pytest.mark.parametrize("resolution", [24, 94, 128, 300])
+def test_of_a_network_that_is_its_target_all_is_right(tmp_path: Path, resolution: int) -> None:
+    """A function is asked at the grid's own points: at others a small area in the middle was read as too large."""
+    model: Any = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2)).double()
+    with torch.no_grad():  # class 1 where |x1| + |x2| < .121
+        model[0].weight.copy_(torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]]))
+        model[0].bias.zero_()
+        model[2].weight.copy_(torch.tensor([[0.0] * 4, [-1.0] * 4]))
+        model[2].bias.copy_(torch.tensor([0.0, 0.121]))
+    plane = slices.aimed(SQUARE, lambda inputs: np.abs(inputs).sum(axis=1) < 0.121)
+    recorder = Recorder(tmp_path, plane, resolution=resolution)
+    recorder.record(model, 0)
+    recorder.close()
+    last = load(tmp_path)[-1]
+    assert (last.metrics["target/accuracy"], last.metrics["target/worst_part"]) == (1, 1)
+    assert last.slice.target is not None
+    side, odd = last.slice.target.labels.shape[0], {24: 264, 94: 282, 128: 384, 300: 300}
+    assert side == odd[resolution]
+    assert plane.target is not None
+    assert plane.target.labels.shape == (256, 256)  # the user's own slice is what it was
+
+
+def test_a_slice_with_a_function_for_its_target_can_be_sent_to_another_process() -> None:
+    plane = slices.aimed(SQUARE, lambda inputs: inputs[:, 0] > 0)
+    again = pickle.loads(pickle.dumps(plane))
+    assert np.array_equal(again.target.labels, plane.target.labels)  # type: ignore[union-attr]
+    assert again.target.made_for(128) is again.target
+    picture = slices.aimed(SQUARE, np.zeros((3, 3), int)).target
+    assert picture is not None
+    assert picture.made_for(128) is picture
 
 
 def test_the_bottle_without_its_diamond() -> None:

@@ -26,24 +26,29 @@ def zero_lines(function: Callable[[Floats], Floats], slice: Slice, *, resolution
         resolution: grid points a side, 2 to 4096.
 
     Raises:
-        ValueError: `function` gives something else, or `resolution` is out of its range.
+        ValueError: `function` gives something else, or nothing that is finite, or `resolution` is out of its range.
 
     >>> from boundarycb import slices
     >>> circle = zero_lines(lambda inputs: 1 - (inputs**2).sum(axis=1), slices.box((-2, 2), (-2, 2)))
     >>> len(circle), bool(np.abs(np.linalg.norm(circle.points, axis=1) - 1).max() < 1e-12)
     (1, True)
     """
+    finite = False
 
     def asked(inputs: Floats) -> Floats:
         values = np.asarray(function(inputs), dtype=np.float64)
         if values.shape != (len(inputs),):
             raise ValueError(f"`function` must give one number an input, ({len(inputs)},), got shape {values.shape}.")
+        nonlocal finite
+        finite |= bool(np.isfinite(values).any())
         return values
 
     def forward(inputs: Floats) -> Reading:
         return Reading((_NAME,), (asked(inputs)[:, None],), None)
 
     traced = grid.find_boundaries(forward, slice, resolution=resolution)
+    if not finite:
+        raise ValueError("`function` must give numbers, got none on the slice that is finite.")
     if not len(traced):
         return traced
     return replace(traced, points=_closed_in(asked, slice, traced.points, resolution))

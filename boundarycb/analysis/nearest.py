@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ _RANDOM = 8  # directions where there are more, both ways: the gradient does bet
 _DOUBLINGS = 10  # from the nearest places to the reach
 _PARTS = 32  # of a ray, between one radius and its double
 _ROUNDS = 8  # of looking along the gradient
+_RIVALS = 9  # classes that may gain on the winning one, at most
 _NUMBERS = 2**20  # of the ends of rays that are looked along together
 _BEFORE = 1 - 1e-5  # of the way: a unit may switch at the crossing itself
 _WITHIN = 1 - 1e-8  # of a ray: what is met at its very end may be touched only
@@ -71,9 +74,11 @@ def nearest_crossing(
 ) -> Nearest:
     """Return the nearest crossing from each point, of those along `directions` and, for the decision, along its gradient.
 
-    Rays are looked along out to a radius that doubles until one crosses. For the decision the way is then turned to the gradient of
-    the two classes' difference at the crossing, as long as that is nearer: of a linear border that is the nearest point of all. The
-    distance is one to a crossing that there is, so it is never less than the true one, and may be more.
+    Rays are looked along out to a radius that doubles until one crosses. For the decision, points from which none does are looked
+    from along the gradients in which other classes gain on the winning one, the likeliest first. Then the way is turned to the
+    gradient of the two classes' difference at the crossing, as long as that is nearer: of a linear border that is the nearest point
+    of all. The distance is one to a crossing that there is, so it is never less than the true one, and may be more; where none is
+    found along these ways, there may be one along others.
 
     Args:
         model: any module; it is left as it was.
@@ -104,6 +109,7 @@ def nearest_crossing(
         search = _Search(forward, start, of, tolerance)
         search.along(ways, far)
         if of == "decision":
+            search.towards_rivals(far)
             search.downhill(far)
     return search.best
 
@@ -120,18 +126,31 @@ class _Search:
         """Look along all `ways` (k, *input_shape) from every point, out to a radius that doubles until one crosses."""
         parts = -(-len(self._start) * ways.size // _NUMBERS)
         for points in np.array_split(np.arange(len(self._start)), min(parts, len(self._start))):
-            self._outwards(points, ways, far)
+            self._outwards(points, np.broadcast_to(ways, (len(points), *ways.shape)), far)
+
+    def towards_rivals(self, far: float) -> None:
+        """Look from points without a crossing to where another class gains most on the one that wins there, class after class."""
+        output = self._forward(self._start[:1]).output
+        rivals = 0 if output is None else min(_RIVALS, output.shape[1] - 1)
+        for rank in range(1, rivals + 1):
+            lost = np.flatnonzero(np.isnan(self.best.distance))
+            if not len(lost):
+                return
+            ways = self._gradient_of(self._start[lost], partial(_gain_of, rank))
+            known = np.isfinite(ways).reshape(len(lost), -1).all(axis=1) & ways.reshape(len(lost), -1).any(axis=1)
+            self._outwards(lost[known], ways[known, None], far)
 
     def _outwards(self, points: Ints, ways: Floats, far: float) -> None:
-        open_, low = points, 0.0
+        """Look from `points` (k,) along ways of their own (k, ways, *input_shape)."""
+        rows, low = np.arange(len(points)), 0.0
         for doubling in range(_DOUBLINGS, -1, -1):
-            if not len(open_):
+            if not len(rows):
                 return
             high = far / 2**doubling
-            each = np.repeat(open_, len(ways))
-            steps = np.tile(ways, (len(open_), *[1] * (ways.ndim - 1)))
+            each = np.repeat(points[rows], ways.shape[1])
+            steps = ways[rows].reshape(-1, *ways.shape[2:])
             self._look(each, self._start[each] + low * steps, self._start[each] + high * steps)
-            open_, low = open_[np.isnan(self.best.distance[open_])], high * _AGAIN
+            rows, low = rows[np.isnan(self.best.distance[points[rows]])], high * _AGAIN
 
     def downhill(self, far: float) -> None:
         """Look from every point along the gradient of the classes' difference at its crossing, while that is nearer."""
@@ -150,14 +169,18 @@ class _Search:
         before, after = self.best.before[going], self.best.after[going]
         start, stop = self._start[going], self.best.inputs[going]
 
-        def gain(shown: torch.Tensor) -> torch.Tensor:
-            rows = torch.arange(len(shown), device=shown.device)
+        def gain(scores: torch.Tensor) -> torch.Tensor:
+            rows = torch.arange(len(scores), device=scores.device)
             number = rows % len(going)  # a batch may be padded by its first points again
-            scores = shown.reshape(len(shown), -1)
-            one, two = (torch.from_numpy(which).to(shown.device)[number] for which in (before, after))
+            one, two = (torch.from_numpy(which).to(scores.device)[number] for which in (before, after))
             return scores[rows, two] - scores[rows, one]
 
-        return _unit(self._forward.gradient(start + _BEFORE * (stop - start), gain).astype(np.float64))
+        return self._gradient_of(start + _BEFORE * (stop - start), gain)
+
+    def _gradient_of(self, inputs: Floats, gain: Callable[[torch.Tensor], torch.Tensor]) -> Floats:
+        """Return unit directions (k, *input_shape) in which `gain` of the scores (k, C) grows most; zero where it does not."""
+        found = self._forward.gradient(inputs, lambda shown: gain(shown.reshape(len(shown), -1)))
+        return _unit(found.astype(np.float64))
 
     def _look(self, points: Ints, start: Floats, stop: Floats) -> None:
         """Look along rays that start on the way from `points`, and keep what is nearest and nearer."""
@@ -188,6 +211,12 @@ class _Search:
             after=put(best.after, found.after[which]),
             units=found.units,
         )
+
+
+def _gain_of(rank: int, scores: torch.Tensor) -> torch.Tensor:
+    """Return by how much the class of a rank, of 1 and more, is ahead of the winning one: 0 or less."""
+    best = scores.topk(rank + 1, dim=1).values
+    return best[:, rank] - best[:, 0]
 
 
 def _unit(ways: Floats) -> Floats:

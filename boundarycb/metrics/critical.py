@@ -14,6 +14,7 @@ from boundarycb.metrics.segments import distances, middles, segments_of
 from boundarycb.types import Floats, Sample, Slice, Target, Value, spans_of
 
 _ANYWHERE = 12  # points a side that stand for all of the slice: their mean distance is right to about 2 %
+_ROUNDED = 1e-9  # of a pixel
 _TURNED = 100  # corners that are turned
 _GOLDEN = (math.sqrt(5) - 1) / 2  # turns by it fill a circle evenly
 
@@ -186,7 +187,7 @@ def _rings(edges: Floats, sides: Floats) -> Floats:
     height, width = edges.shape[0] - 1, edges.shape[1] - 1
     x, y = np.linspace(-0.5, 0.5, width + 1) * sides[0], np.linspace(-0.5, 0.5, height + 1) * sides[1]
     radius = np.hypot(x, y[:, None]).reshape(-1)
-    ring = (radius / max(sides[0] / width, sides[1] / height)).astype(np.int64)
+    ring = (radius / max(sides[0] / width, sides[1] / height) + _ROUNDED).astype(np.int64)  # whole numbers stay what they are
     count = np.bincount(ring)
     sums = np.stack([np.bincount(ring, weights) for weights in (radius, edges.reshape(-1))])
     return np.asarray(sums[:, count > 0] / count[count > 0])

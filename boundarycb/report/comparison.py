@@ -19,6 +19,7 @@ from boundarycb.types import Picture
 _WORDS, _CELL = 42, 12  # characters
 _COLUMNS = 8  # of a table: layers, evenly spread; or runs, which go on in another table
 _PAIRS = 28  # of runs that are listed, those of eight; of more the least alike
+_ODD = 1.25  # times as unlike as all others are is clearly less alike
 _SPREADS = 3.0  # above chance by so many of its spreads is said to be more than chance
 
 
@@ -182,7 +183,7 @@ class Comparison:
             yield f"{_listed(below)}: units are no more alike from run to run than chance explains."
 
     def _said_of_the_odd_one(self) -> Iterator[str]:
-        """Yield which run is unlike the others, where each pair with it is less alike than each pair without it."""
+        """Yield which run is unlike the others, where each pair with it is clearly less alike than each pair without it."""
         measures = self._measures()
         if len(self.names) < 3 or not measures:
             return
@@ -190,7 +191,7 @@ class Comparison:
         for run in self._all():
             its = [getattr(pair, measure) for pair in self.pairs if run in pair.runs]
             rest = [getattr(pair, measure) for pair in self.pairs if run not in pair.runs]
-            if max(its) < min(rest):
+            if 1 - max(its) > _ODD * (1 - min(rest)):
                 yield (
                     f"{self._labels()[run]} is least like the others: {measure} {np.mean(its):.3f} with them on average, "
                     f"{np.mean(rest):.3f} without it."

@@ -107,8 +107,9 @@ class _Summary:
             yield f"{spoken(layer)}'s units turned no boundary themselves."
         else:
             falls = self._run.falls(SHIFT, layer, *windows)
-            change = "less and less" if falls else "as much or more" if last >= first else "not clearly less"
-            yield f"{spoken(layer)} moved {change} by shifting: {first:.0%} of shift + rotate in {early}, {last:.0%} in {late}."
+            change = "fell" if falls else "did not fall" if last >= first else "did not clearly fall"
+            share = f"The share of shift in {spoken(layer)}'s shift + rotate"
+            yield f"{share} {change}: {first:.0%} in {early}, {last:.0%} in {late}."
         first, last = (self._run.share(BIAS, layer, *window) for window in windows)
         yield f"Its own biases did {first:.0%} of what its own parameters did in {early}, {last:.0%} in {late}."
 

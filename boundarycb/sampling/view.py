@@ -116,7 +116,7 @@ class View:
         settled = settle(model, self._conditions, given, example)
         if self._resolution == "auto" and settled.rows:
             self._make_plan(model, settled)
-        self._settled, self._conditions = settled, settled.conditions
+        self._settled, self._conditions = replace(settled, slice=_aimed_at(settled.slice, self.resolution)), settled.conditions
 
     def state(self) -> dict[str, Any]:
         """Return where, how and how finely is looked, as plain values and tensors; before that is settled, what was restored."""
@@ -233,6 +233,11 @@ class View:
         name, max_vertices = self._options
         self.plan = plan
         self._engine = Engine(name, plan.max_vertices if max_vertices is None else max_vertices)
+
+
+def _aimed_at(slice: Slice, resolution: int) -> Slice:
+    """Return `slice` with a target that is known at the points of the grid, as far as it can be."""
+    return slice if slice.target is None else replace(slice, target=slice.target.made_for(resolution))
 
 
 def _counted(forward: Prober, points: Floats, model: nn.Module, units: int) -> float:

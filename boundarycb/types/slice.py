@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from boundarycb.types.arrays import Floats, freeze, frozen
 Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 _WIDEST = 4.0  # of a slice, by its height, that is drawn to scale
+
+_FINE = 256  # points a side at which a target is known at least, where it is a function
 
 _LARGE = 2**17  # products of numbers, from which on a matrix product is none of one thread
 
@@ -45,13 +48,29 @@ class Target:
         labels: int64 (h, w), the class at each pixel centre of a grid of its own, the row of smallest ``v`` first; -1 where there
             is none.
         corners: float64 (K, 2), slice coordinates of the corners of the areas that classes have.
+        ask: gives the labels on a grid of so many points a side, where the target is a function; None where it is a picture, and in
+            what is read back or copied.
     """
 
     labels: NDArray[np.int64]
     corners: Floats
+    ask: Callable[[int], NDArray[np.int64]] | None = None
 
     def __post_init__(self) -> None:
         freeze(self, "labels", "corners")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "ask": None}  # functions can seldom be sent to another process
+
+    def made_for(self, resolution: int) -> Target:
+        """Return the target that has the points of a grid of `resolution` points a side among its own, where it is a function.
+
+        That are those of an odd number of times as many points, 256 or more.
+        """
+        if self.ask is None:
+            return self
+        times = -(-_FINE // resolution)
+        return Target(self.ask(resolution * (times + 1 - times % 2)), self.corners)
 
     def at(self, resolution: int) -> NDArray[np.int64]:
         """Return the classes at the pixel centres of a grid of `resolution` points a side, (resolution, resolution)."""

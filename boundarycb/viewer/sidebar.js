@@ -277,7 +277,8 @@ function nearestOf(view, column) {
     if (other < 0) continue;
     const { index } = unitAt(view, other);
     const copy = view.copies ? view.copies[3 * column + k] > 0 : Math.abs(phi) >= chance;
-    found.push({ key: keyAt(view, other), words: placeOf(layer, index), phi, copy });
+    const since = view.since ? view.since[3 * column + k] : -1;
+    found.push({ key: keyAt(view, other), words: placeOf(layer, index), phi, copy, since });
   }
   return found;
 }
@@ -373,15 +374,13 @@ function copycats(view, named) {
   if (!view.nearest || !view.phi) return { head: [], rows: [], hint: "This run was sampled without the metric of copycats." };
   /** @type {Map<string, { size: number, row: Row }>} */
   const pairs = new Map();
-  const since = new Map((view.tables["copycat/closest"] ?? []).map((row) => [`${row.layer}:${row.unit}:${row.other}`, row.since]));
   for (let column = 0; column < view.nearest.length / 3; column++) {
-    for (const { key, words, phi, copy } of nearestOf(view, column)) {
+    for (const { key, words, phi, copy, since } of nearestOf(view, column)) {
       const mine = keyAt(view, column);
       const [one, other] = parted(mine)[1] < parted(key)[1] ? [mine, key] : [key, mine];
       const { layer, index } = unitAt(view, column);
       const names = parted(mine)[1] < parted(key)[1] ? [placeOf(layer, index), words] : [words, placeOf(layer, index)];
-      const began = since.get(`${layer.name}:${parted(one)[1]}:${parted(other)[1]}`);
-      const cells = [called(named(layer.name), ...names), fixed(phi, 3), copy && began != null ? number(began) : ""];
+      const cells = [called(named(layer.name), ...names), fixed(phi, 3), since >= 0 ? number(since) : ""];
       pairs.set(`${one} ${other}`, { size: Math.abs(phi), row: { keys: [one, other], cells, whole: called(layer.name, ...names), strong: copy } });
     }
   }

@@ -24,7 +24,7 @@ class Found:
         decision: the border of the area that each class wins; None where there are no classes, or it cannot be had.
         certificate: how far off it was when it was looked at again.
         regions: how many regions the units of all layers up to each one make, by the layer's name; the last layer is missing where
-            it was not cut through.
+            it was not cut through, or is smooth.
     """
 
     boundaries: Boundaries
@@ -62,7 +62,10 @@ def find(
         raise Unsuitable("it calls other activations in double precision")
     certificate = certify(found, again)
     decision = _decision(found, slice, max_vertices, certificate) if decide else None
-    counts = {layer.name: count for layer, count in zip(found.layers, found.counts, strict=False)}
+    reading = found.values.reading
+    counted = zip(found.layers, found.counts, reading.kinks, strict=False)
+    # The last layer may be smooth: then nothing is affine on the regions of its units, unless it is the output's own.
+    counts = {layer.name: count for layer, count, kinks in counted if kinks is not None or reading.closes}
     return Found(boundaries(slice, watched, found.segments), decision, certificate, counts)
 
 

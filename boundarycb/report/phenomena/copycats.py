@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,7 @@ def copycats(run: Run) -> Finding | None:
     start, end, new = (sum(values) for values in zip(*(_counts(run, layer) for layer in layers), strict=True))
     rows = [_row(run, layer) for layer in layers]
     pair = _shown_pair(run)
-    levels = [run.at_end(f"copycat/chance/{layer}") for layer in layers]
-    lowest, highest = min(levels), max(levels)
+    levels = [level for layer in layers if math.isfinite(level := run.at_end(f"copycat/chance/{layer}"))]
     return Finding(
         name="copycats",
         title="Copycats",
@@ -49,7 +48,7 @@ def copycats(run: Run) -> Finding | None:
         if not any(math.isfinite(run.at_end(f"copycat/max_phi/{layer}")) for layer in layers)
         else f"{of_several(int(end), 'pair')} at the end"
         + ("" if run.is_single else f"{f', {int(new)} of them new' if end else ''}; {int(start)} at the start"),
-        level=f"|phi| of {number(lowest, 3)}" + (f" to {number(highest, 3)}" if highest > lowest + 5e-4 else "") + " or more",
+        level=_level_in_words(levels),
         columns={
             "layer": "layer",
             "level": "level",
@@ -67,6 +66,14 @@ def copycats(run: Run) -> Finding | None:
         caption=_caption(pair, run),
         draw=None if pair is None else lambda: _draw(run, pair),
     )
+
+
+def _level_in_words(levels: Sequence[float]) -> str:
+    """Return from which likeness on pairs count, of layers that have such a level each; nothing where none has."""
+    if not levels:
+        return ""
+    lowest, highest = min(levels), max(levels)
+    return f"|phi| of {number(lowest, 3)}" + (f" to {number(highest, 3)}" if highest > lowest + 5e-4 else "") + " or more"
 
 
 def _counts(run: Run, layer: str) -> tuple[float, float, float]:
@@ -161,7 +168,8 @@ def _caption(pair: Mapping[str, Any] | None, run: Run) -> str:
     behind = _BEHIND if run.is_single else f"{_BEHIND} {_COURSE}"
     if pair["since"] is None:
         return f"{who}: the most alike pair, which does not reach its level. {behind}"
-    return f"{who}{'' if run.is_single else ': at the start, when they became copycats, and at the end'}. {behind}"
+    course = f", copycats since step {pair['since']:,}: at the start, then and at the end, as far as they are on the slice"
+    return f"{who}{'' if run.is_single else course}. {behind}"
 
 
 def _draw(run: Run, pair: Mapping[str, Any]) -> Picture:
