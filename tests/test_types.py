@@ -87,3 +87,10 @@ def test_what_is_broken_has_units_or_output_that_are_not_finite() -> None:
     assert sample.field is not None
     holed = replace(sample.field, value=np.where(np.eye(len(sample.field.value)) > 0, np.nan, sample.field.value))
     assert replace(sample, capture=replace(sample.capture, field=holed)).is_broken
+
+
+def test_notes_that_are_a_part_of_others_are_said_once() -> None:
+    sample = plain(0)
+    lines = replace(sample.boundaries, notes=("lines are traced, since it is so; a gap, of y",))
+    sample = replace(sample, boundaries=lines, capture=replace(sample.capture, notes=("a gap, of y", "gap", "more")))
+    assert sample.notes == ("lines are traced, since it is so; a gap, of y", "gap", "more")

@@ -72,7 +72,8 @@ class Snapshot:
     def notes(self) -> tuple[str, ...]:
         """What was left out or is not finite, in words; what the lines' own notes say already is not said again."""
         of_lines = self.boundaries.notes
-        return (*of_lines, *(note for note in self.capture.notes if not any(note in said for said in of_lines)))
+        said = "; ".join(("", *of_lines, ""))
+        return (*of_lines, *(note for note in self.capture.notes if f"; {note}; " not in said))
 
     @cached_property
     def is_broken(self) -> bool:
