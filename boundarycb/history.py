@@ -25,6 +25,8 @@ from boundarycb.words import common
 
 FILE = "history.bcb"
 
+_TAIL = 8  # bytes, by which a file is known
+
 _PIECE = 2**22  # bytes that are copied at a time
 
 
@@ -54,7 +56,7 @@ class HistoryWriter:
         self.path = Path(directory) / FILE
         self.run = uuid.uuid4().hex if earlier is None else earlier.run
         self._last_step: int | None = None
-        self._size = 0  # of what this wrote
+        self._size, self._tail = 0, b""  # of what this wrote: how much, and its last bytes
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch(exist_ok=False)
@@ -104,15 +106,20 @@ class HistoryWriter:
         # A file that is gone is not made anew: without its beginning it could not be read.
         with self.path.open("r+b", buffering=0) as file:
             start, left = file.seek(0, os.SEEK_END), memoryview(record)
-            if start != self._size:
+            if start != self._size or not self._is_mine(file):
                 raise OSError(f"{self.path} is not what was written there: another program or run writes to it")
             try:
                 while left:
                     left = left[file.write(left) :]
-            except OSError:
+            except BaseException:  # Ctrl-C too
                 file.truncate(start)
                 raise
-            self._size += len(record)
+            self._size, self._tail = start + len(record), record[-_TAIL:]
+
+    def _is_mine(self, file: BinaryIO) -> bool:
+        """Return whether `file` ends as what was written last does, and stay at its end: a checksum, of the time among others."""
+        file.seek(-len(self._tail), os.SEEK_END)
+        return file.read(len(self._tail)) == self._tail
 
     def _copy(self, path: Path, size: int) -> None:
         """Copy the first `size` bytes of another history, piece by piece."""
@@ -233,8 +240,8 @@ class History:
             known |= metrics.keys() | scalars.keys()
             values.append(metrics.get(name, scalars.get(name, math.nan)))
         if name not in known:
-            if name.rpartition("/")[0].endswith("_per_unit"):
-                raise KeyError(f"{name!r} is an array, one value a unit: history[-1].per_unit has those of a snapshot.")
+            if len(self) and name in self[-1].per_unit:
+                raise KeyError(f"{name!r} is an array, and no number: history[-1].per_unit has those of a snapshot.")
             near = get_close_matches(name, sorted(known), 3, 0.4) or sorted(known)[:3]
             more = ", …" if len(known) > len(near) else ""
             raise KeyError(f"No snapshot has the number {name!r}; there are {', '.join(near) or 'none'}{more}.")

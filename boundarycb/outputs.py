@@ -177,10 +177,11 @@ class Outputs:
         return saved
 
     def _begin(self, slice: Slice, earlier: History | None = None, last: int | None = None) -> None:
+        is_taken = (self.directory / FILE).exists()
         self._history, self._goes_on = _new_history(self.directory, slice, earlier, last), True
-        place = self._history.path.parent
-        if earlier is None and place != self.directory:
-            warn(f"{self.directory} holds the history of another run; this one's goes to {place}, which is what `load` takes.")
+        if is_taken and earlier is None:
+            place = self._history.path.parent
+            warn(f"{self.directory} holds a history already; this one's goes to {place}, which is what `load` takes.")
         self.directory, self.run = self._history.path.parent, self._history.run
 
 

@@ -333,12 +333,14 @@ def limited(slice: Slice, low: Any, high: Any) -> Slice:
 def aimed(slice: Slice, target: Any, *, corners: Any = None) -> Slice:
     """Return `slice` with what the output should be on it, for metrics that compare boundaries with the target's edges.
 
+    The target belongs to the slice as it is: whoever changes its bounds afterwards has to give it again.
+
     Args:
         slice: the slice.
         target: classes (h, w), whole numbers of 0 or more, -1 where there is none, at the centres of a grid of pixels over the
             slice, the row of smallest ``v`` first (of a picture, ``image[::-1]``); or a function from inputs (n, *input_shape) to
-            classes (n,), which is asked at 256 by 256 points, part by part where inputs are large; by a run once more, at the
-            points of its grid and others between them.
+            classes (n,), which is asked at 256 by 256 points, part by part where inputs are large; by a run once more, at its
+            grid's points and others between them, 256 to 765 a side, or as many as the grid has.
         corners: slice coordinates (K, 2) of the corners of the classes' areas, of which those on the slice count; by default they
             are found: where a disc around an edge has much more or less than a half in one class.
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import math
 import os
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import textwrap
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -241,6 +243,47 @@ def test_a_history_that_is_removed_meanwhile_ends_and_is_not_begun_in_the_middle
     with pytest.warns(BoundaryWarning, match="step 1: the history ends here; training and other outputs go on"):
         recorder.record(model, 1)
     assert not (tmp_path / "history.bcb").exists()
+
+
+def test_a_file_of_one_size_with_what_was_written_is_another_all_the_same(tmp_path: Path) -> None:
+    """Two runs of one network write files that are often equally long."""
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(plain(0))
+    size = writer.path.stat().st_size
+    writer.path.unlink()
+    other = HistoryWriter(tmp_path, SQUARE)
+    other.append(replace(plain(0), time=plain(0).time + 1))
+    assert other.path.stat().st_size == size
+    with pytest.raises(OSError, match="another program or run writes to it"):
+        writer.append(plain(5))
+    other.append(plain(6))
+    assert load(tmp_path).steps == (0, 6)
+
+
+def test_a_write_that_is_interrupted_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = HistoryWriter(tmp_path, SQUARE)
+    writer.append(plain(0))
+
+    class Interrupted(io.FileIO):
+        def write(self, data: Any) -> int:
+            super().write(bytes(data)[:100])
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda path, *_, **__: Interrupted(path, "r+"))
+        with pytest.raises(KeyboardInterrupt):
+            writer.append(plain(5))
+    writer.append(plain(6))
+    assert load(tmp_path).steps == (0, 6)
+
+
+def test_a_file_in_the_directorys_place_is_no_history(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("mine")
+    recorder = Recorder(tmp_path / "run", slices.box((-1, 1), (-1, 1)), resolution=16)
+    recorder.record(mlp(2, 4, 2), 0)  # steps aside without a word of another run
+    recorder.close()
+    assert load(tmp_path / "run-1").steps == (0,)
+    assert (tmp_path / "run").read_text() == "mine"
 
 
 def test_what_is_no_history_is_named(tmp_path: Path) -> None:

@@ -475,7 +475,7 @@ def test_fit_twice_gives_two_whole_histories(pl: Any, tmp_path: Path) -> None:
     loader = DataLoader(data(), batch_size=16)
     trainer.fit(module, loader)
     trainer.fit_loop.max_epochs = 2
-    with pytest.warns(BoundaryWarning, match="boundaries holds the history of another run; this one's goes to .*boundaries-1"):
+    with pytest.warns(BoundaryWarning, match="boundaries holds a history already; this one's goes to .*boundaries-1"):
         trainer.fit(module, loader)
     (run,) = (tmp_path / "lightning_logs").iterdir()
     assert load(run / "boundaries").steps == (0, 4)

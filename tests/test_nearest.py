@@ -63,6 +63,21 @@ def test_of_several_classes_any_may_be_the_one_that_is_found() -> None:
     assert (found.before.tolist(), found.after.tolist()) == ([0], [2])
 
 
+class Flat(nn.Module):
+    """Says class 0 wherever one looks, and cannot be differentiated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return (torch.relu(self.fc(x)) * 0).detach() + torch.tensor([1.0, 0.0])
+
+
+def test_what_cannot_be_differentiated_is_looked_at_along_rays_alone() -> None:
+    assert np.isnan(nearest_crossing(Flat(), [[0.3, 0.2], [0.7, 0.1]]).distance).all()
+
+
 def test_it_is_never_nearer_than_brute_force_and_hardly_farther() -> None:
     model = mlp(2, 16, 16, 4, seed=8).double()
     points = np.random.default_rng(0).uniform(-2, 2, (12, 2))

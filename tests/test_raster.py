@@ -26,7 +26,8 @@ def of_lines(lines: list[np.ndarray], width: float = 1.0, shape: tuple[int, int]
 def area(line: np.ndarray, width: float, fine: int = 8) -> np.ndarray:
     """Return how much of each pixel (SIDE, SIDE) lies within half the width of a polyline, by brute force over parts of it.
 
-    A part that the edge runs through counts as far as its middle is from that: a line along a row of middles would count all or none.
+    A part that the edge runs through counts as far as its middle is from that: a line along a row of middles would count all of
+    them or none.
     """
     covered = np.clip((width / 2 - distances(line, fine)) * fine + 0.5, 0, 1)
     return np.asarray(covered.reshape(SIDE, fine, SIDE, fine).mean(axis=(1, 3)))

@@ -653,9 +653,7 @@ def test_histories_step_aside_for_each_other(tmp_path: Path) -> None:
     recorders = [make(tmp_path) for _ in range(3)]  # all made before the first takes its place
     recorders[0].record(model, 0)
     for number in (1, 2):
-        with pytest.warns(
-            BoundaryWarning, match=rf"holds the history of another run; this one's goes to .*-{number}, which is what"
-        ):
+        with pytest.warns(BoundaryWarning, match=rf"holds a history already; this one's goes to .*-{number}, which is what"):
             recorders[number].record(model, 0)
     assert [recorder.directory.name for recorder in recorders] == ["boundaries", "boundaries-1", "boundaries-2"]
 

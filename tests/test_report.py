@@ -202,7 +202,7 @@ def test_many_layers_and_long_names_keep_the_table_narrow(tmp_path: Path) -> Non
 def test_a_series_that_does_not_exist_is_refused_with_what_there_is(recorder: Recorder) -> None:
     with pytest.raises(KeyError, match="No snapshot has the number 'drift/shfit/0'; there are drift/shift/0, .*, …"):
         load(recorder.directory).series("drift/shfit/0")
-    with pytest.raises(KeyError, match=r"'drift/flipped_per_unit/0' is an array, one value a unit: history\[-1\]\.per_unit has"):
+    with pytest.raises(KeyError, match=r"'drift/flipped_per_unit/0' is an array, and no number: history\[-1\]\.per_unit has"):
         load(recorder.directory).series("drift/flipped_per_unit/0")
 
 

@@ -233,7 +233,7 @@ def test_a_run_that_went_on_goes_on_again_in_the_same_directory(pl: Any, tmp_pat
     assert load(tmp_path / "fixed" / "boundaries").steps == (0, 5)
     assert load(tmp_path / "fixed" / "boundaries-1").steps == (0, 5)
     assert load(tmp_path / "fixed" / "boundaries-2").steps == (0, 5, 10, 15, 20, 24)
-    with pytest.warns(BoundaryWarning, match="boundaries holds the history of another run; this one's goes to .*boundaries-3"):
+    with pytest.warns(BoundaryWarning, match="boundaries holds a history already; this one's goes to .*boundaries-3"):
         fits.fit("d")
     equal(load(tmp_path / "fixed" / "boundaries-3"), load(tmp_path / "fixed" / "boundaries-2"))
 

@@ -197,7 +197,7 @@ def test_a_layout_of_the_users_stays_and_so_does_that_of_another_name(tmp_path: 
         writer.add_custom_scalars({"mine": {"losses": ["Multiline", ["loss/.*"]]}})
         train(mlp(2, 4, 2), 2, every_n_steps=1, writer=writer)
         train(mlp(2, 4, 2), 2, every_n_steps=1, writer=writer, name="other")
-        with pytest.warns(BoundaryWarning, match="other holds the history of another run"):
+        with pytest.warns(BoundaryWarning, match="other holds a history already"):
             train(mlp(2, 4, 2), 2, every_n_steps=1, writer=writer, name="other")  # again, in the same run
     last = Layout.FromString(make_ndarray(read(tmp_path).Tensors("custom_scalars__config__")[-1].tensor_proto).item())
     titles = [category.title.split(":")[0] for category in last.category]

@@ -130,15 +130,18 @@ class _Search:
 
     def towards_rivals(self, far: float) -> None:
         """Look from points without a crossing to where another class gains most on the one that wins there, class after class."""
-        output = self._forward(self._start[:1]).output
-        rivals = 0 if output is None else min(_RIVALS, output.shape[1] - 1)
-        for rank in range(1, rivals + 1):
-            lost = np.flatnonzero(np.isnan(self.best.distance))
-            if not len(lost):
+        lost = np.flatnonzero(np.isnan(self.best.distance))
+        output = self._forward(self._start[lost]).output if len(lost) else None
+        for rank in range(1, 1 if output is None else min(1 + _RIVALS, output.shape[1])):
+            try:
+                ways = self._gradient_of(self._start[lost], partial(_gain_of, rank))
+            except ValueError:  # what cannot be differentiated has no such way
                 return
-            ways = self._gradient_of(self._start[lost], partial(_gain_of, rank))
             known = np.isfinite(ways).reshape(len(lost), -1).all(axis=1) & ways.reshape(len(lost), -1).any(axis=1)
             self._outwards(lost[known], ways[known, None], far)
+            lost = lost[np.isnan(self.best.distance[lost])]
+            if not len(lost):
+                return
 
     def _outwards(self, points: Ints, ways: Floats, far: float) -> None:
         """Look from `points` (k,) along ways of their own (k, ways, *input_shape)."""

@@ -277,10 +277,17 @@ function nearestOf(view, column) {
     if (other < 0) continue;
     const { index } = unitAt(view, other);
     const copy = view.copies ? view.copies[3 * column + k] > 0 : Math.abs(phi) >= chance;
-    const since = view.since ? view.since[3 * column + k] : -1;
-    found.push({ key: keyAt(view, other), words: placeOf(layer, index), phi, copy, since });
+    const key = keyAt(view, other);
+    found.push({ key, words: placeOf(layer, index), phi, copy, since: view.since ? view.since[3 * column + k] : sinceOf(view, keyAt(view, column), key) });
   }
   return found;
+}
+
+/** @param {View} view @param {string} one @param {string} other; returns since which step a pair is one, of the few that old records tell; -1 of others */
+function sinceOf(view, one, other) {
+  const [layer, ...pair] = [parted(one)[0], parted(one)[1], parted(other)[1]];
+  const row = (view.tables["copycat/closest"] ?? []).find((each) => each.layer === layer && pair.includes(each.unit) && pair.includes(each.other));
+  return row?.since ?? -1;
 }
 
 // ------------------------------------------------------------------------------------------------------------------ finder

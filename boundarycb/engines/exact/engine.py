@@ -24,7 +24,7 @@ class Found:
         decision: the border of the area that each class wins; None where there are no classes, or it cannot be had.
         certificate: how far off it was when it was looked at again.
         regions: how many regions the units of all layers up to each one make, by the layer's name; the last layer is missing where
-            it was not cut through, or is smooth.
+            it was not cut through, or is smooth and not the output's own.
     """
 
     boundaries: Boundaries
