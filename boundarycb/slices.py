@@ -24,13 +24,12 @@ from numpy.typing import NDArray
 
 from boundarycb.corners import find_corners
 from boundarycb.evenly import evenly
-from boundarycb.types import Array, Bounds, Floats, Marks, Slice, Target, checked_anchor_names
+from boundarycb.types import TARGET_SIDE, Array, Bounds, Floats, Marks, Slice, Target, checked_anchor_names
 from boundarycb.warning import warn
 
 _MARGIN = 0.1  # of the anchors' or the data's extent, on each side
 _COLLINEAR = 1e-9  # relative height of the anchors' triangle under which the plane is not defined
 _MARKED = 200  # samples that a picture can show
-_TARGET = 256  # points a side at which a target is asked
 _NUMBERS = 2**22  # of inputs that a target is asked at a time
 
 
@@ -352,7 +351,7 @@ def aimed(slice: Slice, target: Any, *, corners: Any = None) -> Slice:
     ((256, 256), [[0.5, 0.5]])
     """
     ask = partial(_asked, slice, target) if callable(target) else None
-    labels = _labels(to_array(target)) if ask is None else ask(_TARGET)
+    labels = _labels(to_array(target)) if ask is None else ask(TARGET_SIDE)
     low, high = np.array(slice.bounds).T
     if corners is None:
         return replace(slice, target=Target(labels, low + find_corners(labels) * (high - low), ask))

@@ -74,8 +74,31 @@ class Flat(nn.Module):
         return (torch.relu(self.fc(x)) * 0).detach() + torch.tensor([1.0, 0.0])
 
 
-def test_what_cannot_be_differentiated_is_looked_at_along_rays_alone() -> None:
-    assert np.isnan(nearest_crossing(Flat(), [[0.3, 0.2], [0.7, 0.1]]).distance).all()
+class Biased(Flat):
+    """Says what its bias says, whatever it takes."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        torch.relu(self.fc(x))
+        return (self.fc.bias * 0 + torch.tensor([1.0, 0.0])).expand(len(x), 2)
+
+
+class Refuses(Flat):
+    """Has an error of its own where it is differentiated."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.requires_grad:
+            raise ValueError("not with me")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [Flat, Biased])
+def test_what_cannot_be_differentiated_is_looked_at_along_rays_alone(kind: type[nn.Module]) -> None:
+    assert np.isnan(nearest_crossing(kind(), [[0.3, 0.2], [0.7, 0.1]]).distance).all()
+
+
+def test_an_error_of_the_models_own_is_no_missing_gradient() -> None:
+    with pytest.raises(ValueError, match="not with me"):
+        nearest_crossing(Refuses(), [[0.3, 0.2]])
 
 
 def test_it_is_never_nearer_than_brute_force_and_hardly_farther() -> None:

@@ -152,7 +152,6 @@ def test_copycats_come_before_what_only_looks_more_alike() -> None:
     record = viewed(sample)
     assert record.sections["nearest"][0].tolist() == [4, 1, 2]
     assert record.sections["nearest/phi"][0].tolist() == pytest.approx([0.98, 1, 1], abs=1e-3)
-    assert record.sections["nearest/copies"].tolist() == [[1, 0, 0], *[[0, 0, 0]] * 3, [1, 0, 0]]
     assert record.sections["nearest/since"].tolist() == [[7, -1, -1], *[[-1, -1, -1]] * 3, [7, -1, -1]]
 
 

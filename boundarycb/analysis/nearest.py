@@ -14,7 +14,7 @@ from torch import nn
 from boundarycb import slices
 from boundarycb.analysis.crossings import TOLERANCE, Crossings, Of, checked, crossings_of, opened
 from boundarycb.analysis.rays import Ints, Rays
-from boundarycb.probe import Prober
+from boundarycb.probe import NoGradient, Prober
 from boundarycb.sampling.how import How
 from boundarycb.types import Floats, Unit, frozen
 
@@ -75,10 +75,10 @@ def nearest_crossing(
     """Return the nearest crossing from each point, of those along `directions` and, for the decision, along its gradient.
 
     Rays are looked along out to a radius that doubles until one crosses. For the decision, points from which none does are looked
-    from along the gradients in which other classes gain on the winning one, the likeliest first. Then the way is turned to the
-    gradient of the two classes' difference at the crossing, as long as that is nearer: of a linear border that is the nearest point
-    of all. The distance is one to a crossing that there is, so it is never less than the true one, and may be more; where none is
-    found along these ways, there may be one along others.
+    from along the gradients in which other classes gain on the winning one, the likeliest first and nine at most. Then the way is
+    turned to the gradient of the two classes' difference at the crossing, as long as that is nearer: of a linear border that is the
+    nearest point of all. The distance is one to a crossing that there is, so it is never less than the true one, and may be more;
+    where none is found along these ways, there may be one along others.
 
     Args:
         model: any module; it is left as it was.
@@ -135,7 +135,7 @@ class _Search:
         for rank in range(1, 1 if output is None else min(1 + _RIVALS, output.shape[1])):
             try:
                 ways = self._gradient_of(self._start[lost], partial(_gain_of, rank))
-            except ValueError:  # what cannot be differentiated has no such way
+            except NoGradient:  # then there is no such way
                 return
             known = np.isfinite(ways).reshape(len(lost), -1).all(axis=1) & ways.reshape(len(lost), -1).any(axis=1)
             self._outwards(lost[known], ways[known, None], far)

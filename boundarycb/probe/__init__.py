@@ -11,7 +11,7 @@ from boundarycb.probe.following import follow
 from boundarycb.probe.gaps import TRANSPOSED
 from boundarycb.probe.moves import compare
 from boundarycb.probe.output import BackgroundLike, OutputLike
-from boundarycb.probe.prober import NothingToDraw, Prober, home_of
+from boundarycb.probe.prober import NoGradient, NothingToDraw, Prober, home_of
 from boundarycb.probe.products import most_flops
 from boundarycb.probe.saved import bytes_of, load_plain, load_traces, save_plain, save_traces
 from boundarycb.probe.scope import probe, waits_for_input
@@ -37,6 +37,7 @@ __all__ = [
     "ForwardLike",
     "LayersLike",
     "Message",
+    "NoGradient",
     "NothingToDraw",
     "OutputLike",
     "Prober",

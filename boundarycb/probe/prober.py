@@ -43,6 +43,10 @@ class NothingToDraw(ValueError):  # noqa: N818 - it is a finding
     """The model calls no activation."""
 
 
+class NoGradient(ValueError):  # noqa: N818 - it is a finding
+    """What the model gives cannot be differentiated by its inputs."""
+
+
 class Prober:
     """The forward pass inside a probe's scope: a callable from inputs (n, *input_shape) to a Reading.
 
@@ -195,16 +199,18 @@ class Prober:
         """Return the gradient (n, *input_shape), with respect to each input, of what `of` makes of the shown output (n, …).
 
         Raises:
-            ValueError: there is no output to differentiate, or it does not depend on the inputs.
+            NoGradient: there is no output to differentiate, or it does not depend on the inputs.
         """
         session, padded = self._session, self._padded(inputs)
         dtype, device = self._home
         with session.passing() as kept, torch.enable_grad(), kept.guard():
             batch = torch.from_numpy(padded).to(device=device, dtype=dtype).requires_grad_()
             shown = chosen(self._call(batch.clone()), self._conditions.output, len(padded))
-            if shown is None or not shown.requires_grad:
-                raise ValueError(f"{type(session.model).__name__} gives nothing that could be differentiated by its inputs.")
-            (gradient,) = torch.autograd.grad(of(shown).sum(), batch)
+            gradient = None
+            if shown is not None and shown.requires_grad:
+                (gradient,) = torch.autograd.grad(of(shown).sum(), batch, allow_unused=True)
+            if gradient is None:
+                raise NoGradient(f"{type(session.model).__name__} gives nothing that could be differentiated by its inputs.")
         return numbers(gradient)[: len(inputs)].copy()
 
     def flops(self, inputs: Floats) -> float:

@@ -86,8 +86,10 @@ def captions_of(snapshot: Snapshot, room: Room) -> list[Caption]:
     drawing = packed(background_caption(snapshot).split("   "), room.letter, beside)
     free = room.lines - named
     said = "; ".join(snapshot.notes)
-    whole, short = _in_lines(said, room), _in_lines(_ADVICE.sub("", said), room)
-    ways = [(slice, whole), (slice, short), (bare, whole), (bare, short)] if said else [(slice, whole)]
+    ways = [(slice, _in_lines(said, room))]
+    if len(slice) + len(drawing) + len(ways[0][1]) > free and said:
+        short = _in_lines(_ADVICE.sub("", said), room)
+        ways += [(slice, short), (bare, ways[0][1]), (bare, short)]
     fitting = [way for way in ways if len(way[0]) + len(drawing) + len(way[1]) <= free]
     slice, notes = (fitting or ways[-1:])[0]
     told = min(len(drawing), max(1, free - len(slice) - len(notes)))

@@ -192,8 +192,8 @@ def _shortened(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def _nearest(snapshot: Snapshot) -> dict[str, Array]:
     """Return for each unit those that are most alike, as columns (U, 3), -1 where there is none, and their phi.
 
-    Of each of these it is told, too, whether it is a copycat, and since which step. Copycats come first: a likeness that the grid
-    cannot tell from chance may be larger than theirs.
+    Of copycats it is told, too, since which step they are; -1 of others. They come first: a likeness that the grid cannot tell from
+    chance may be larger than theirs.
     """
     layers = {layer.name: layer for layer in snapshot.layers}
     found = {name: snapshot.per_unit[f"copycat/phi/{name}"] for name in layers if f"copycat/phi/{name}" in snapshot.per_unit}
@@ -201,25 +201,22 @@ def _nearest(snapshot: Snapshot) -> dict[str, Array]:
         return {}
     spans, count = spans_of(snapshot.layers), len(snapshot.capture.on)
     near, likeness = np.full((count, _NEAREST), -1, np.int32), np.full((count, _NEAREST), np.nan, np.float32)
-    copies, since = np.zeros((count, _NEAREST), np.uint8), np.full((count, _NEAREST), -1, np.int32)
+    since = np.full((count, _NEAREST), -1, np.int32)
     for name, matrix in found.items():
         columns = spans[name].start + np.searchsorted(layers[name].kept, snapshot.per_unit[f"copycat/units/{name}"])
         one, other, steps = snapshot.per_unit.get(f"copycat/since/{name}", np.empty((0, 3), np.int64)).T
         began = np.full(matrix.shape, -1, np.int32)
         began[one, other] = began[other, one] = steps
-        copy = began >= 0
-        rank = np.where(np.isnan(matrix) | np.eye(len(matrix), dtype=bool), -1.0, abs(matrix) + copy)
+        rank = np.where(np.isnan(matrix) | np.eye(len(matrix), dtype=bool), -1.0, abs(matrix) + (began >= 0))
         order = np.argsort(-rank, axis=1, kind="stable")[:, :_NEAREST]
         best = np.take_along_axis(rank, order, 1)
         taken = np.take_along_axis(matrix, order, 1)
         near[columns, : order.shape[1]] = np.where(best >= 0, columns[order], -1)
         likeness[columns, : order.shape[1]] = np.where(best >= 0, taken, np.nan)
-        copies[columns, : order.shape[1]] = np.take_along_axis(copy, order, 1)
         since[columns, : order.shape[1]] = np.take_along_axis(began, order, 1)
     return {
         "nearest": near.astype(np.int16) if count < 32768 else near,
         "nearest/phi": _shortened(likeness),
-        "nearest/copies": copies,
         "nearest/since": since,
     }
 

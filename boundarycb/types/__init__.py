@@ -30,11 +30,12 @@ from boundarycb.types.picture import Picture
 from boundarycb.types.reading import Bend, Block, Forward, Reading, Room
 from boundarycb.types.sample import Answers, Metric, MetricType, Moves, Part, Sample, Value, needs
 from boundarycb.types.sink import Movie, Report, Sink
-from boundarycb.types.slice import Bounds, Marks, Slice, Target, checked_anchor_names, checked_bounds
+from boundarycb.types.slice import TARGET_SIDE, Bounds, Marks, Slice, Target, checked_anchor_names, checked_bounds
 from boundarycb.types.snapshot import History, Snapshot
 from boundarycb.types.units import Layer, Unit, class_layer, left_out, spans_of, units_of, watched_layers
 
 __all__ = [
+    "TARGET_SIDE",
     "Answers",
     "Array",
     "Bend",

@@ -17,7 +17,8 @@ Bounds = tuple[tuple[float, float], tuple[float, float]]
 
 _WIDEST = 4.0  # of a slice, by its height, that is drawn to scale
 
-_FINE = 256  # points a side at which a target is known at least, where it is a function
+TARGET_SIDE = 256
+"""Points a side at which a target that is a function is known at least."""
 
 _LARGE = 2**17  # products of numbers, from which on a matrix product is none of one thread
 
@@ -69,7 +70,7 @@ class Target:
         """
         if self.ask is None:
             return self
-        times = -(-_FINE // resolution)
+        times = -(-TARGET_SIDE // resolution)
         return Target(self.ask(resolution * (times + 1 - times % 2)), self.corners)
 
     def at(self, resolution: int) -> NDArray[np.int64]:

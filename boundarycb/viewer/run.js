@@ -27,8 +27,7 @@ const CACHE_BYTES = 96 * 2 ** 20; // of unpacked samples, all runs together
  * @property {Grid | null} count how many units are on
  * @property {Map<string, Numbers>} units what metrics say of each unit, by the metric's name
  * @property {Numbers | null} nearest columns of the three most alike units of each, -1 where there is none
- * @property {Numbers | null} copies which of these are copycats; null in records of the first versions
- * @property {Numbers | null} since which step these are since, -1 where they are none; null in records of the first versions
+ * @property {Numbers | null} since since which step these are copycats, -1 where they are none; null in records of the first versions
  * @property {Numbers | null} phi
  * @property {Record<string, any[]>} tables
  * @property {number} bytes
@@ -309,7 +308,7 @@ export function numberOf(value) {
 async function unpacked(record) {
   const { header } = record;
   const starts = startsOf(header.layers);
-  const [lines, border, field, winner, count, values, nearest, phi, copies, since, tables] = await Promise.all([
+  const [lines, border, field, winner, count, values, nearest, phi, since, tables] = await Promise.all([
     linesOf(record, ""),
     record.has("decision/points") ? linesOf(record, "decision/") : null,
     gridOf(record, "field"),
@@ -318,7 +317,6 @@ async function unpacked(record) {
     record.array("per_unit"),
     record.array("nearest"),
     record.array("nearest/phi"),
-    record.array("nearest/copies"),
     record.array("nearest/since"),
     record.array("tables"),
   ]);
@@ -343,7 +341,6 @@ async function unpacked(record) {
     units,
     nearest,
     phi,
-    copies,
     since,
     tables: tables ? JSON.parse(new TextDecoder().decode(/** @type {Uint8Array} */ (tables))) : {},
     bytes: bytes + 4096,

@@ -276,18 +276,11 @@ function nearestOf(view, column) {
     const phi = view.phi[3 * column + k];
     if (other < 0) continue;
     const { index } = unitAt(view, other);
-    const copy = view.copies ? view.copies[3 * column + k] > 0 : Math.abs(phi) >= chance;
-    const key = keyAt(view, other);
-    found.push({ key, words: placeOf(layer, index), phi, copy, since: view.since ? view.since[3 * column + k] : sinceOf(view, keyAt(view, column), key) });
+    const since = view.since ? view.since[3 * column + k] : -1;
+    const copy = view.since ? since >= 0 : Math.abs(phi) >= chance;
+    found.push({ key: keyAt(view, other), words: placeOf(layer, index), phi, copy, since });
   }
   return found;
-}
-
-/** @param {View} view @param {string} one @param {string} other; returns since which step a pair is one, of the few that old records tell; -1 of others */
-function sinceOf(view, one, other) {
-  const [layer, ...pair] = [parted(one)[0], parted(one)[1], parted(other)[1]];
-  const row = (view.tables["copycat/closest"] ?? []).find((each) => each.layer === layer && pair.includes(each.unit) && pair.includes(each.other));
-  return row?.since ?? -1;
 }
 
 // ------------------------------------------------------------------------------------------------------------------ finder
